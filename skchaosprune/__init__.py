@@ -1,0 +1,38 @@
+"""Prune dense neural networks for tabular data by chaos and Granger causality.
+
+The main entry points are :class:`ChaosCausalPrunedMLP` and
+:class:`ChaosCausalPrunedMLPRegressor`; :func:`largest_lyapunov_exponent` and
+:func:`granger_causality` are useful on their own. Everything is imported when it is
+first used, so that ``import skchaosprune`` loads neither torch nor numba.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+
+__version__ = version("skchaosprune")
+
+_HOMES = {
+    "ChaosCausalPrunedMLP": "estimators",
+    "ChaosCausalPrunedMLPRegressor": "estimators",
+    "granger_causality": "_granger",
+    "largest_lyapunov_exponent": "_lyapunov",
+}
+
+__all__ = [
+    "ChaosCausalPrunedMLP",
+    "ChaosCausalPrunedMLPRegressor",
+    "granger_causality",
+    "largest_lyapunov_exponent",
+]
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name == "criteria":
+        return import_module(f"{__name__}.criteria")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*__all__, "__version__", "criteria"])

@@ -1,0 +1,62 @@
+"""How much each input feature drives the outputs of a network."""
+
+import warnings
+
+import numpy as np
+
+from skchaosprune import _mlp
+
+
+def gradient_importances(X, sample_weight, coefs, intercepts, activation):
+    """Mean absolute gradient times input, summed over the outputs.
+
+    Feature ``j`` gets the weighted mean over rows of
+    ``|(x_j - mean_j) * d logit_k / d x_j|``, summed over the outputs ``k``.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Training rows.
+    sample_weight : ndarray of shape (n_samples,)
+        Their weights.
+    coefs, intercepts : list of ndarray
+        The network.
+    activation : str
+        Of the hidden units.
+
+    Returns
+    -------
+    importances : ndarray of shape (n_features,)
+        Not normalised.
+    """
+    layer_sizes = [W.shape[0] for W in coefs] + [coefs[-1].shape[1]]
+    mean = np.average(X, axis=0, weights=sample_weight)
+    importances = np.zeros(X.shape[1])
+    for rows in _mlp.row_blocks(X.shape[0], layer_sizes):
+        layers = _mlp.hidden_outputs(X[rows], coefs, intercepts, activation)
+        slopes = [_mlp.activation_slope(layer, activation) for layer in layers[1:]]
+        distance = np.abs(X[rows] - mean) * sample_weight[rows, np.newaxis]
+        for output in range(coefs[-1].shape[1]):
+            gradient = np.broadcast_to(
+                coefs[-1][:, output], (len(distance), coefs[-1].shape[0])
+            )
+            for W, slope in zip(coefs[-2::-1], slopes[::-1], strict=True):
+                gradient = (gradient * slope) @ W.T
+            importances += np.sum(distance * np.abs(gradient), axis=0)
+    return importances / sample_weight.sum()
+
+
+IMPORTANCES = {"gradient": gradient_importances}
+
+
+def normalise_importances(importances):
+    """Scale to a sum of 1; uniform, with a warning, where all are zero."""
+    total = importances.sum()
+    if total > 0.0:
+        return importances / total
+    warnings.warn(
+        "No input reaches an output of the pruned network, so all features are "
+        "reported as equally important. Lower prune_ratio or use keep_connected=True.",
+        stacklevel=2,
+    )
+    return np.full(importances.size, 1.0 / importances.size)

@@ -1,0 +1,409 @@
+"""One epoch of stochastic gradient descent for a dense MLP, recording as it goes.
+
+The parameters are one flat float64 array: every weight matrix, raveled in C order with
+shape ``(fan_in, fan_out)``, layer by layer, then every bias vector. A record of all
+weights is then one copy of the array's front.
+"""
+
+import math
+
+import numpy as np
+
+from skchaosprune._jit import jit
+
+ACTIVATIONS = {"identity": 0, "logistic": 1, "tanh": 2, "relu": 3}
+OUTPUT_ACTIVATIONS = {"identity": 0, "logistic": 1, "softmax": 2}
+LOSSES = {"log_loss": 0, "squared_error": 1}
+
+
+@jit
+def _activate(values, activation):
+    """Apply the hidden activation in place to a 1-D array."""
+    if activation == 1:
+        for j in range(values.size):
+            values[j] = 1.0 / (1.0 + math.exp(-values[j]))
+    elif activation == 2:
+        for j in range(values.size):
+            values[j] = math.tanh(values[j])
+    elif activation == 3:
+        for j in range(values.size):
+            # not max(): a NaN has to stay one, or a diverged net looks healthy
+            if values[j] < 0.0:
+                values[j] = 0.0
+
+
+@jit
+def _multiply_by_derivative(delta, outputs, activation):
+    """Multiply by the activation's derivative, written in terms of its output."""
+    if activation == 1:
+        for j in range(delta.size):
+            delta[j] *= outputs[j] * (1.0 - outputs[j])
+    elif activation == 2:
+        for j in range(delta.size):
+            delta[j] *= 1.0 - outputs[j] * outputs[j]
+    elif activation == 3:
+        for j in range(delta.size):
+            if outputs[j] <= 0.0:
+                delta[j] = 0.0
+
+
+@jit
+def _output_delta(z, target, delta, scale, output_activation, loss):
+    """Write d loss / d z of one row, times ``scale``, and return the row's loss."""
+    n_outputs = z.size
+    value = 0.0
+    if output_activation == 2:
+        largest = z[0]
+        for j in range(1, n_outputs):
+            if z[j] > largest:
+                largest = z[j]
+        total = 0.0
+        for j in range(n_outputs):
+            delta[j] = math.exp(z[j] - largest)
+            total += delta[j]
+        for j in range(n_outputs):
+            value += target[j] * (math.log(total) + largest - z[j])
+            delta[j] = scale * (delta[j] / total - target[j])
+        return value
+    for j in range(n_outputs):
+        if output_activation == 1:
+            output = 1.0 / (1.0 + math.exp(-z[j]))
+        else:
+            output = z[j]
+        error = output - target[j]
+        if loss == 0:
+            # softplus(z) - t z, without overflow
+            value += max(z[j], 0.0) - target[j] * z[j]
+            value += math.log1p(math.exp(-abs(z[j])))
+            delta[j] = scale * error
+        else:
+            value += error * error / n_outputs
+            slope = 2.0 * error / n_outputs
+            if output_activation == 1:
+                slope *= output * (1.0 - output)
+            delta[j] = scale * slope
+    return value
+
+
+@jit
+def _step(params, velocity, mask, gradient, rate, momentum, decay):
+    """Update a block of weights, then mask it; all arrays are 1-D and equally long."""
+    if momentum == 0.0:
+        for k in range(params.size):
+            slope = gradient[k] + decay * params[k]
+            params[k] = (params[k] - rate * slope) * mask[k]
+    else:
+        for k in range(params.size):
+            slope = gradient[k] + decay * params[k]
+            velocity[k] = momentum * velocity[k] + slope
+            params[k] = (params[k] - rate * velocity[k]) * mask[k]
+
+
+@jit
+def _step_layer(W, velocity, mask, inputs, delta, rate, momentum, decay):
+    """As ``_step`` for one layer's matrices, in a step of a single row."""
+    if momentum == 0.0:
+        for i in range(W.shape[0]):
+            value = inputs[i]
+            for j in range(W.shape[1]):
+                slope = value * delta[j] + decay * W[i, j]
+                W[i, j] = (W[i, j] - rate * slope) * mask[i, j]
+    else:
+        for i in range(W.shape[0]):
+            value = inputs[i]
+            for j in range(W.shape[1]):
+                slope = value * delta[j] + decay * W[i, j]
+                velocity[i, j] = momentum * velocity[i, j] + slope
+                W[i, j] = (W[i, j] - rate * velocity[i, j]) * mask[i, j]
+
+
+@jit
+def _forward_layer(inputs, W, bias, z):
+    """Write ``inputs @ W + bias`` of one row, input by input."""
+    for j in range(W.shape[1]):
+        z[j] = bias[j]
+    for i in range(W.shape[0]):
+        value = inputs[i]
+        for j in range(W.shape[1]):
+            z[j] += value * W[i, j]
+
+
+@jit
+def _backward_layer(W, delta, back):
+    """Write ``W @ delta``, in four interleaved sums: quick, and always in one order."""
+    whole = W.shape[1] - W.shape[1] % 4
+    for i in range(W.shape[0]):
+        s0 = s1 = s2 = s3 = 0.0
+        for j in range(0, whole, 4):
+            s0 += W[i, j] * delta[j]
+            s1 += W[i, j + 1] * delta[j + 1]
+            s2 += W[i, j + 2] * delta[j + 2]
+            s3 += W[i, j + 3] * delta[j + 3]
+        for j in range(whole, W.shape[1]):
+            s0 += W[i, j] * delta[j]
+        back[i] = (s0 + s1) + (s2 + s3)
+
+
+@jit
+def _step_biases(params, velocity, gradient, rate, momentum):
+    """Update the biases of one layer; they carry no penalty and no mask."""
+    for k in range(params.size):
+        if momentum == 0.0:
+            params[k] -= rate * gradient[k]
+        else:
+            velocity[k] = momentum * velocity[k] + gradient[k]
+            params[k] -= rate * velocity[k]
+
+
+@jit
+def _offsets(sizes):
+    """Where each layer's weights and biases begin, and each layer's units."""
+    n_layers = sizes.size - 1
+    weights = np.zeros(n_layers + 1, dtype=np.int64)
+    for layer in range(n_layers):
+        weights[layer + 1] = weights[layer] + sizes[layer] * sizes[layer + 1]
+    biases = np.zeros(n_layers + 1, dtype=np.int64)
+    biases[0] = weights[n_layers]
+    units = np.zeros(n_layers + 2, dtype=np.int64)
+    for layer in range(n_layers):
+        biases[layer + 1] = biases[layer] + sizes[layer + 1]
+    for layer in range(n_layers + 1):
+        units[layer + 1] = units[layer] + sizes[layer]
+    return weights, biases, units
+
+
+@jit
+def train_rows(
+    params,
+    velocity,
+    mask,
+    sizes,
+    codes,
+    X,
+    targets,
+    row_weights,
+    order,
+    start,
+    stop,
+    rate,
+    momentum,
+    penalty,
+    iteration,
+    record_every,
+    records,
+    n_records,
+):
+    """Train on ``order[start:stop]`` with one row per step (batch size 1).
+
+    Parameters
+    ----------
+    params, velocity : ndarray of shape (n_parameters,)
+        Updated in place; ``velocity`` is not touched where ``momentum`` is 0.
+    mask : ndarray of shape (n_weights,)
+        1.0 for a kept weight, 0.0 for a pruned one.
+    sizes : ndarray of shape (n_layers + 1,)
+        Units per layer, inputs and outputs included.
+    codes : tuple of three int
+        Hidden activation, output activation and loss.
+    X, targets, row_weights, order : ndarrays
+        The training rows, their targets ``(n_rows, n_outputs)`` and weights (mean 1),
+        and the order in which the rows are visited.
+    start, stop : int
+        Positions in ``order``.
+    rate, momentum, penalty : float
+        Learning rate, momentum, and the L2 penalty (divided by the rows of a batch).
+    iteration : int
+        Steps already done.
+    record_every : int
+        A record is taken after each step whose number it divides; 0 takes none.
+    records : ndarray of shape (window_size, n_weights)
+        The window that is being filled.
+    n_records : int
+        Rows of ``records`` already filled. The kernel returns once all are.
+
+    Returns
+    -------
+    position, iteration, n_records : int
+        Where to go on.
+    loss : float
+        Sum of the weighted losses of the rows visited.
+    """
+    activation, output_activation, loss_code = codes
+    n_layers = sizes.size - 1
+    weights, biases, units = _offsets(sizes)
+    outputs = np.empty(units[n_layers + 1])
+    deltas = np.empty(units[n_layers + 1])
+    loss = 0.0
+    position = start
+    while position < stop:
+        row = order[position]
+        outputs[: sizes[0]] = X[row]
+        for layer in range(n_layers):
+            fan_in, fan_out = sizes[layer], sizes[layer + 1]
+            inputs = outputs[units[layer] : units[layer + 1]]
+            z = outputs[units[layer + 1] : units[layer + 2]]
+            W = params[weights[layer] : weights[layer + 1]].reshape(fan_in, fan_out)
+            _forward_layer(inputs, W, params[biases[layer] : biases[layer + 1]], z)
+            if layer < n_layers - 1:
+                _activate(z, activation)
+
+        loss += row_weights[row] * _output_delta(
+            outputs[units[n_layers] :],
+            targets[row],
+            deltas[units[n_layers] :],
+            row_weights[row],
+            output_activation,
+            loss_code,
+        )
+
+        for layer in range(n_layers - 1, -1, -1):
+            shape = (sizes[layer], sizes[layer + 1])
+            first, last = weights[layer], weights[layer + 1]
+            W = params[first:last].reshape(shape)
+            inputs = outputs[units[layer] : units[layer + 1]]
+            back = deltas[units[layer] : units[layer + 1]]
+            delta = deltas[units[layer + 1] : units[layer + 2]]
+            if layer > 0:
+                _backward_layer(W, delta, back)
+            _step_layer(
+                W,
+                velocity[first:last].reshape(shape),
+                mask[first:last].reshape(shape),
+                inputs,
+                delta,
+                rate,
+                momentum,
+                penalty,
+            )
+            first, last = biases[layer], biases[layer + 1]
+            _step_biases(
+                params[first:last], velocity[first:last], delta, rate, momentum
+            )
+            if layer > 0:
+                _multiply_by_derivative(back, inputs, activation)
+
+        position += 1
+        iteration += 1
+        if record_every > 0 and iteration % record_every == 0:
+            records[n_records] = params[: weights[n_layers]]
+            n_records += 1
+            if n_records == records.shape[0]:
+                break
+    return position, iteration, n_records, loss
+
+
+@jit
+def train_batches(
+    params,
+    velocity,
+    mask,
+    sizes,
+    codes,
+    X,
+    targets,
+    row_weights,
+    order,
+    start,
+    stop,
+    batch_size,
+    rate,
+    momentum,
+    penalty,
+    iteration,
+    record_every,
+    records,
+    n_records,
+):
+    """Train on ``order[start:stop]`` in batches, through BLAS.
+
+    As :func:`train_rows`, with ``batch_size`` rows per step; the last batch of an
+    epoch may be smaller. A batch's loss is divided by its number of rows.
+    """
+    activation, output_activation, loss_code = codes
+    n_layers = sizes.size - 1
+    weights, biases, units = _offsets(sizes)
+    outputs = np.empty(batch_size * units[n_layers + 1])
+    deltas = np.empty(batch_size * units[n_layers + 1])
+    largest = 0
+    for layer in range(n_layers):
+        largest = max(largest, sizes[layer] * sizes[layer + 1])
+    gradient = np.empty(largest)
+    bias_gradient = np.empty(units[n_layers + 1])
+    loss = 0.0
+    position = start
+    while position < stop:
+        rows = order[position : min(position + batch_size, stop)]
+        n_rows = rows.size
+        for r in range(n_rows):
+            outputs[r * sizes[0] : (r + 1) * sizes[0]] = X[rows[r]]
+
+        for layer in range(n_layers):
+            fan_in, fan_out = sizes[layer], sizes[layer + 1]
+            first = batch_size * units[layer]
+            inputs = outputs[first : first + n_rows * fan_in].reshape(n_rows, fan_in)
+            first = batch_size * units[layer + 1]
+            flat = outputs[first : first + n_rows * fan_out]
+            z = flat.reshape(n_rows, fan_out)
+            W = params[weights[layer] : weights[layer + 1]].reshape(fan_in, fan_out)
+            np.dot(inputs, W, z)
+            bias = params[biases[layer] : biases[layer + 1]]
+            for r in range(n_rows):
+                for j in range(fan_out):
+                    z[r, j] += bias[j]
+            if layer < n_layers - 1:
+                _activate(flat, activation)
+
+        n_outputs = sizes[n_layers]
+        for r in range(n_rows):
+            first = batch_size * units[n_layers] + r * n_outputs
+            row = rows[r]
+            loss += row_weights[row] * _output_delta(
+                outputs[first : first + n_outputs],
+                targets[row],
+                deltas[first : first + n_outputs],
+                row_weights[row] / n_rows,
+                output_activation,
+                loss_code,
+            )
+
+        for layer in range(n_layers - 1, -1, -1):
+            fan_in, fan_out = sizes[layer], sizes[layer + 1]
+            first = batch_size * units[layer]
+            flat = outputs[first : first + n_rows * fan_in]
+            inputs = flat.reshape(n_rows, fan_in)
+            first_out = batch_size * units[layer + 1]
+            delta = deltas[first_out : first_out + n_rows * fan_out]
+            delta = delta.reshape(n_rows, fan_out)
+            W = params[weights[layer] : weights[layer + 1]].reshape(fan_in, fan_out)
+            slope = gradient[: fan_in * fan_out].reshape(fan_in, fan_out)
+            np.dot(inputs.T, delta, slope)
+            if layer > 0:
+                back = deltas[first : first + n_rows * fan_in]
+                np.dot(delta, W.T, back.reshape(n_rows, fan_in))
+                _multiply_by_derivative(back, flat, activation)
+            sums = bias_gradient[:fan_out]
+            sums[:] = 0.0
+            for r in range(n_rows):
+                for j in range(fan_out):
+                    sums[j] += delta[r, j]
+            first, last = weights[layer], weights[layer + 1]
+            _step(
+                params[first:last],
+                velocity[first:last],
+                mask[first:last],
+                gradient,
+                rate,
+                momentum,
+                penalty / n_rows,
+            )
+            first, last = biases[layer], biases[layer + 1]
+            _step_biases(params[first:last], velocity[first:last], sums, rate, momentum)
+
+        position += n_rows
+        iteration += 1
+        if record_every > 0 and iteration % record_every == 0:
+            records[n_records] = params[: weights[n_layers]]
+            n_records += 1
+            if n_records == records.shape[0]:
+                break
+    return position, iteration, n_records, loss

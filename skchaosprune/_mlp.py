@@ -1,0 +1,140 @@
+"""A multi-layer perceptron in plain numpy: layout, initial weights, outputs, losses.
+
+Everything that only needs a forward pass is here, so that prediction, targets of the
+causality test and importances need no torch. The flat layout of the parameters is the
+one of :mod:`skchaosprune._kernels`.
+"""
+
+import numpy as np
+from scipy.special import expit, log_softmax, softmax
+
+# Rows handled at once, so that activations of wide nets stay within a few megabytes.
+_BLOCK_ELEMENTS = 500_000
+
+
+def count_weights(layer_sizes):
+    """Count the entries of all weight matrices; biases are not weights."""
+    return sum(a * b for a, b in zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
+
+
+def count_parameters(layer_sizes):
+    """Count weights and biases."""
+    return count_weights(layer_sizes) + sum(layer_sizes[1:])
+
+
+def unflatten(params, layer_sizes):
+    """Split the flat parameters into ``(coefs, intercepts)``, lists of views."""
+    coefs, intercepts, first = [], [], 0
+    for fan_in, fan_out in zip(layer_sizes[:-1], layer_sizes[1:], strict=True):
+        last = first + fan_in * fan_out
+        coefs.append(params[first:last].reshape(fan_in, fan_out))
+        first = last
+    for fan_out in layer_sizes[1:]:
+        intercepts.append(params[first : first + fan_out])
+        first += fan_out
+    return coefs, intercepts
+
+
+def flatten(coefs, intercepts):
+    """Join weight matrices and bias vectors into one new float64 array."""
+    parts = [np.asarray(part, dtype=np.float64).ravel() for part in coefs]
+    parts += [np.asarray(part, dtype=np.float64).ravel() for part in intercepts]
+    return np.concatenate(parts)
+
+
+def initial_parameters(layer_sizes, weight_init, activation, rng):
+    """Draw the flat initial parameters.
+
+    "glorot_uniform" is the rule of scikit-learn's MLP (biases included), "normal" the
+    paper's N(0, 1). A pair ``(coefs, intercepts)`` is taken as it is.
+    """
+    if not isinstance(weight_init, str):
+        return flatten(*weight_init)
+    if weight_init == "normal":
+        return rng.standard_normal(count_parameters(layer_sizes))
+    factor = 2.0 if activation == "logistic" else 6.0
+    params = np.empty(count_parameters(layer_sizes))
+    for W, b in zip(*unflatten(params, layer_sizes), strict=True):
+        bound = np.sqrt(factor / sum(W.shape))
+        W[...] = rng.uniform(-bound, bound, W.shape)
+        b[...] = rng.uniform(-bound, bound, b.shape)
+    return params
+
+
+def _activate(z, activation):
+    if activation == "logistic":
+        expit(z, out=z)
+    elif activation == "tanh":
+        np.tanh(z, out=z)
+    elif activation == "relu":
+        np.maximum(z, 0.0, out=z)
+    return z
+
+
+def hidden_outputs(X, coefs, intercepts, activation):
+    """Return the outputs of the inputs and of every hidden layer, as a list."""
+    layers = [X]
+    for W, b in zip(coefs[:-1], intercepts[:-1], strict=True):
+        layers.append(_activate(layers[-1] @ W + b, activation))
+    return layers
+
+
+def row_blocks(n_rows, layer_sizes):
+    """Slices of rows whose widest activations fit into a few megabytes."""
+    size = max(1, _BLOCK_ELEMENTS // max(layer_sizes))
+    return [slice(first, first + size) for first in range(0, n_rows, size)]
+
+
+def logits(X, coefs, intercepts, activation):
+    """Compute what enters the output activation, ``(n_rows, n_outputs)``."""
+    layer_sizes = [W.shape[0] for W in coefs] + [coefs[-1].shape[1]]
+    z = np.empty((X.shape[0], layer_sizes[-1]))
+    # a net that diverges overflows here; the caller looks for that and explains it
+    with np.errstate(over="ignore", invalid="ignore"):
+        for rows in row_blocks(X.shape[0], layer_sizes):
+            last = hidden_outputs(X[rows], coefs, intercepts, activation)[-1]
+            z[rows] = last @ coefs[-1] + intercepts[-1]
+    return z
+
+
+def outputs_from_logits(z, out_activation):
+    """Apply the output activation."""
+    if out_activation == "softmax":
+        return softmax(z, axis=1)
+    return expit(z) if out_activation == "logistic" else z
+
+
+def row_losses(z, targets, out_activation, loss):
+    """Loss of each row, ``(n_rows,)``; squared errors are averaged over the outputs."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if loss == "squared_error":
+            errors = outputs_from_logits(z, out_activation) - targets
+            return np.mean(errors**2, axis=1)
+        if out_activation == "softmax":
+            return -np.sum(targets * log_softmax(z, axis=1), axis=1)
+        return np.sum(np.logaddexp(0.0, z) - targets * z, axis=1)
+
+
+def row_errors(z, targets, out_activation, is_classifier):
+    """1.0 for each misclassified row; for a regressor the row's squared error.
+
+    With one output a row is called positive when its logit is above 0.
+    """
+    if not is_classifier:
+        return row_losses(z, targets, out_activation, "squared_error")
+    if z.shape[1] == 1:
+        wrong = (z[:, 0] > 0.0) != (targets[:, 0] > 0.5)
+    else:
+        wrong = np.argmax(z, axis=1) != np.argmax(targets, axis=1)
+    return wrong.astype(np.float64)
+
+
+def activation_slope(outputs, activation):
+    """Derivative of a hidden activation, written in terms of its output."""
+    if activation == "logistic":
+        return outputs * (1.0 - outputs)
+    if activation == "tanh":
+        return 1.0 - outputs**2
+    if activation == "relu":
+        return (outputs > 0.0).astype(np.float64)
+    return np.ones_like(outputs)

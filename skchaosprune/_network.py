@@ -1,0 +1,652 @@
+"""The skorch nets that train dense and sparse networks; torch lives here only."""
+
+import dis
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from skorch import NeuralNetClassifier, NeuralNetRegressor
+from skorch.callbacks import Callback, EpochScoring, LRScheduler, ProgressBar
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
+from threadpoolctl import threadpool_limits
+
+from skchaosprune import _kernels, _mlp
+
+# Multiply-adds per kernel call: about a tenth of a second, so that Ctrl-C is heard.
+_KERNEL_CALL_SIZE = 100_000_000
+
+_BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """What the dense and the sparse training share; plain values only."""
+
+    layer_sizes: tuple
+    activation: str
+    out_activation: str
+    loss: str
+    is_classifier: bool
+    solver: str
+    learning_rate: float
+    momentum: float
+    alpha: float
+    batch_size: int
+    shuffle: bool
+    engine: str
+    device: str
+
+    @property
+    def n_weights(self):
+        """Number of weights, biases not counted."""
+        return _mlp.count_weights(self.layer_sizes)
+
+    def count_batches(self, n_rows):
+        """Optimiser steps per epoch."""
+        return -(-n_rows // self.batch_size)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Rows of one data set: inputs, labels for skorch, targets and weights for us.
+
+    ``y`` is what callbacks see: class codes, or the standardised target as a column.
+    ``targets`` is ``(n_rows, n_outputs)`` float64, ``sample_weight`` has mean 1.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    targets: np.ndarray
+    sample_weight: np.ndarray
+
+    def logits(self, params, plan):
+        """What the net computes for these rows, before the output activation."""
+        coefs, intercepts = _mlp.unflatten(params, plan.layer_sizes)
+        return _mlp.logits(self.X, coefs, intercepts, plan.activation)
+
+    def mean_loss(self, params, plan):
+        """Weighted mean loss of the rows, without the L2 penalty."""
+        z = self.logits(params, plan)
+        losses = _mlp.row_losses(z, self.targets, plan.out_activation, plan.loss)
+        return float(np.average(losses, weights=self.sample_weight))
+
+    def mean_error(self, params, plan):
+        """Weighted misclassification rate; for a regressor the mean squared error."""
+        z = self.logits(params, plan)
+        errors = _mlp.row_errors(
+            z, self.targets, plan.out_activation, plan.is_classifier
+        )
+        return float(np.average(errors, weights=self.sample_weight))
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A finished training: flat parameters, one plain dict per epoch, the engine."""
+
+    params: np.ndarray
+    history: list
+    engine: str
+
+
+class _StopTraining(Exception):
+    """A training ends early and in good order."""
+
+
+class MLPModule(torch.nn.Module):
+    """An MLP whose parameters are views of one flat float64 buffer.
+
+    ``forward`` returns what enters the output activation.
+    """
+
+    def __init__(self, layer_sizes, activation):
+        super().__init__()
+        self.layer_sizes = tuple(layer_sizes)
+        self.activation = activation
+        shapes = list(zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
+        empty = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
+        self.coefs = torch.nn.ParameterList(empty)
+        empty = [torch.zeros(fan_out, dtype=torch.float64) for _, fan_out in shapes]
+        self.intercepts = torch.nn.ParameterList(empty)
+        self._share_one_buffer()
+
+    def _share_one_buffer(self):
+        """Move all parameters into one buffer: weights first, then biases."""
+        parts = [*self.coefs, *self.intercepts]
+        self.flat = torch.cat([part.detach().reshape(-1) for part in parts])
+        first = 0
+        for part in parts:
+            last = first + part.numel()
+            part.data = self.flat[first:last].view(part.shape)
+            first = last
+
+    def _apply(self, fn, recurse=True):
+        # .to(), .double() and their kin give every parameter storage of its own
+        super()._apply(fn, recurse)
+        self._share_one_buffer()
+        return self
+
+    def __setstate__(self, state):
+        # and so do copy.deepcopy and pickle
+        super().__setstate__(state)
+        self._share_one_buffer()
+
+    def forward(self, X):
+        """Return the logits of the rows of ``X``, ``(n_rows, n_outputs)``."""
+        for W, b in zip(self.coefs[:-1], self.intercepts[:-1], strict=True):
+            X = _TORCH_ACTIVATIONS[self.activation](torch.addmm(b, X, W))
+        return torch.addmm(self.intercepts[-1], X, self.coefs[-1])
+
+
+_TORCH_ACTIVATIONS = {
+    "identity": lambda z: z,
+    "logistic": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+}
+
+
+def _torch_outputs(z, out_activation):
+    if out_activation == "softmax":
+        return torch.softmax(z, dim=1)
+    return torch.sigmoid(z) if out_activation == "logistic" else z
+
+
+class MLPLoss(torch.nn.Module):
+    """Mean loss over rows, from logits and either targets or class codes."""
+
+    def __init__(self, loss, out_activation, n_outputs):
+        super().__init__()
+        self.loss = loss
+        self.out_activation = out_activation
+        self.n_outputs = n_outputs
+
+    def forward(self, z, y, sample_weight=None):
+        """Weighted sum of the row losses over the number of rows."""
+        losses = self._row_losses(z, self._targets(y))
+        return torch.mean(losses if sample_weight is None else losses * sample_weight)
+
+    def _targets(self, y):
+        if y.dtype.is_floating_point:
+            return y
+        if self.n_outputs == 1:
+            return y.double().unsqueeze(1)
+        return torch.nn.functional.one_hot(y, self.n_outputs).double()
+
+    def _row_losses(self, z, targets):
+        if self.loss == "squared_error":
+            errors = _torch_outputs(z, self.out_activation) - targets
+            return torch.mean(errors**2, dim=1)
+        if self.out_activation == "softmax":
+            return -torch.sum(targets * torch.log_softmax(z, dim=1), dim=1)
+        return torch.nn.functional.binary_cross_entropy_with_logits(
+            z, targets, reduction="none"
+        ).sum(dim=1)
+
+
+class _PrunableNet:
+    """What our skorch classifier and regressor share: the epoch, and when to stop.
+
+    Training is skorch's: its fit loop, optimiser, history and callbacks. Only the
+    epoch is ours: one numba kernel where that is the same thing, else a torch loop
+    without data loaders. After every step the weights are multiplied by the mask.
+    """
+
+    def prepare(self, plan, data, params, mask, rng, recorder, target, target_score):
+        """Set the net up: initial parameters, mask, row order, what to record."""
+        self._plan, self._data, self._rng = plan, data, rng
+        self._recorder, self._target, self._target_score = (
+            recorder,
+            target,
+            target_score,
+        )
+        self._iteration = 0
+        self.initialize()
+        self._mask = torch.from_numpy(mask.astype(np.float64)).to(self.device)
+        self.module_.flat.copy_(torch.from_numpy(params))
+        self._weights = self.module_.flat[: plan.n_weights]
+        self._weights.mul_(self._mask)
+        self._tensors = None
+        self._velocity = torch.zeros_like(self.module_.flat)
+        if plan.solver == "sgd":
+            self._share_velocity()
+        return self
+
+    def _share_velocity(self):
+        """Let the optimiser keep its momentum where the kernel keeps it."""
+        first = 0
+        for part in [*self.module_.coefs, *self.module_.intercepts]:
+            last = first + part.numel()
+            buffer = self._velocity[first:last].view(part.shape)
+            self.optimizer_.state[part]["momentum_buffer"] = buffer
+            first = last
+
+    def get_default_callbacks(self):
+        """No defaults: losses are recorded by the epoch itself."""
+        return []
+
+    def notify(self, method_name, **cb_kwargs):
+        """Tell the callbacks; one that raises KeyboardInterrupt asks for the end."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as error:
+            if _is_raised_by_callback(error):
+                raise _StopTraining from None
+            raise
+        if method_name == "on_epoch_end" and self._has_reached_target_score():
+            raise _StopTraining
+
+    def _has_reached_target_score(self):
+        if self._target_score is None:
+            return False
+        params = self.numpy_params()
+        score = 1.0 - self._data.mean_error(params, self._plan)
+        if not self._plan.is_classifier:
+            mean = np.average(
+                self._data.targets, axis=0, weights=self._data.sample_weight
+            )
+            spread = (self._data.targets - mean) ** 2
+            total = np.average(spread.mean(axis=1), weights=self._data.sample_weight)
+            score = 1.0 - self._data.mean_error(params, self._plan) / total
+        return score >= self._target_score
+
+    def numpy_params(self):
+        """Return the flat parameters as numpy; on the CPU a view, not a copy."""
+        return self.module_.flat.detach().cpu().numpy()
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Train for one epoch, or compute the validation loss."""
+        if iterator is None:
+            return
+        if training:
+            loss = self._train_epoch()
+            self._check_finite()
+        else:
+            if self._callbacks_in_batches():
+                super().run_single_epoch(
+                    iterator, training, prefix, step_fn, **fit_params
+                )
+            X, y = iterator.dataset.X, iterator.dataset.y
+            with torch.no_grad():
+                z = self.module_(self._tensor(X))
+                loss = self.get_loss(z, self._tensor(y)).item()
+        self.history.record(f"{prefix}_loss", loss)
+
+    def _train_epoch(self):
+        n_rows = self._data.X.shape[0]
+        order = self._rng.permutation(n_rows) if self._plan.shuffle else None
+        order = np.arange(n_rows) if order is None else order
+        if self.obstacle_to_kernel() is None:
+            self.engine_ = "numba"
+            total = self._run_kernel(order)
+        else:
+            if self._plan.engine == "numba":
+                raise ValueError(
+                    "engine='numba' cannot be honoured: "
+                    f"{self.obstacle_to_kernel()}. Use engine='auto' or "
+                    "engine='torch'."
+                )
+            self.engine_ = "torch"
+            total = self._run_torch(order)
+        return total / n_rows
+
+    def obstacle_to_kernel(self):
+        """Say why the numba kernel would not do the same as torch; None: it would.
+
+        Asked before every epoch, as callbacks may change the optimiser.
+        """
+        obstacle = first_obstacle_to_kernel(self._plan, self.callbacks)
+        if obstacle is not None:
+            return obstacle
+        if not all(part.requires_grad for part in self.module_.parameters()):
+            return "some parameters are frozen"
+        if len(self.optimizer_.param_groups) != 1:
+            return "the optimiser has several parameter groups"
+        group = self.optimizer_.param_groups[0]
+        for name in ("dampening", "weight_decay", "nesterov", "maximize"):
+            if group[name]:
+                return f"the optimiser's {name} is {group[name]}"
+        return None
+
+    def _callbacks_in_batches(self):
+        return any(_acts_in_batches(callback) for _, callback in self.callbacks_)
+
+    def _run_kernel(self, order):
+        plan, data, recorder = self._plan, self._data, self._recorder
+        group = self.optimizer_.param_groups[0]
+        no_records = np.empty((1, plan.n_weights)) if recorder is None else None
+        batch = plan.batch_size
+        step = max(1, _KERNEL_CALL_SIZE // (3 * batch * plan.n_weights)) * batch
+        one_row = batch == 1
+        kernel = _kernels.train_rows if one_row else _kernels.train_batches
+        position, total = 0, 0.0
+        while position < order.size:
+            position, self._iteration, n_filled, loss = kernel(
+                self.module_.flat.numpy(),
+                self._velocity.numpy(),
+                self._mask.numpy(),
+                np.array(plan.layer_sizes),
+                (
+                    _kernels.ACTIVATIONS[plan.activation],
+                    _kernels.OUTPUT_ACTIVATIONS[plan.out_activation],
+                    _kernels.LOSSES[plan.loss],
+                ),
+                data.X,
+                data.targets,
+                data.sample_weight,
+                order,
+                position,
+                min(position + step, order.size),
+                *(() if one_row else (batch,)),
+                float(group["lr"]),
+                float(group["momentum"]),
+                plan.alpha,
+                self._iteration,
+                0 if recorder is None else recorder.record_every,
+                no_records if recorder is None else recorder.buffer,
+                0 if recorder is None else recorder.n_filled,
+            )
+            total += loss
+            self._after_records(n_filled)
+        return total
+
+    def _run_torch(self, order):
+        acting = self._callbacks_in_batches()
+        if self._tensors is None:
+            data = self._data
+            parts = (data.X, data.y, data.targets, data.sample_weight)
+            self._tensors = [self._tensor(part) for part in parts]
+        total = 0.0
+        for rows in torch.split(self._tensor(order), self._plan.batch_size):
+            X, y, targets, sample_weight = (part[rows] for part in self._tensors)
+            if acting:
+                self.notify("on_batch_begin", batch=(X, y), training=True)
+            self.optimizer_.zero_grad()
+            z = self.module_(X)
+            loss = self.criterion_(z, targets, sample_weight)
+            objective = loss + self._penalty(rows.numel())
+            objective.backward()
+            if acting:
+                named = list(self.module_.named_parameters())
+                self.notify(
+                    "on_grad_computed",
+                    named_parameters=named,
+                    batch=(X, y),
+                    training=True,
+                )
+            self.optimizer_.step()
+            self._weights.mul_(self._mask)
+            value = loss.item()
+            total += value * rows.numel()
+            if acting:
+                self.history.record_batch("train_loss", value)
+                self.history.record_batch("train_batch_size", rows.numel())
+                self.notify(
+                    "on_batch_end",
+                    batch=(X, y),
+                    training=True,
+                    loss=loss,
+                    y_pred=z.detach(),
+                )
+            self._record_step()
+        return total
+
+    def _tensor(self, array):
+        # torch warns about memory that it may not write
+        return torch.from_numpy(np.require(array, requirements="W")).to(self.device)
+
+    def _penalty(self, n_rows):
+        if self._plan.alpha == 0.0:
+            return 0.0
+        squares = sum(torch.sum(W * W) for W in self.module_.coefs)
+        return 0.5 * self._plan.alpha / n_rows * squares
+
+    def _record_step(self):
+        self._iteration += 1
+        recorder = self._recorder
+        if recorder is not None and self._iteration % recorder.record_every == 0:
+            recorder.buffer[recorder.n_filled] = self._weights.detach().cpu().numpy()
+            self._after_records(recorder.n_filled + 1)
+
+    def _after_records(self, n_filled):
+        """Close the window if it is full."""
+        recorder = self._recorder
+        if recorder is None:
+            return
+        recorder.n_filled = n_filled
+        if n_filled == recorder.buffer.shape[0]:
+            self._check_finite()
+            recorder.close_window(self._target(self.numpy_params()))
+
+    def _check_finite(self):
+        if np.isfinite(self.numpy_params()).all():
+            return
+        rate = self._plan.learning_rate
+        raise ValueError(
+            f"The weights are no longer finite in epoch {len(self.history)}: the "
+            f"training diverges with learning_rate_init={rate} and momentum="
+            f"{self._plan.momentum}. Use a smaller learning_rate_init (try "
+            f"{rate / 10:.3g}), and scale X, for example with StandardScaler."
+        )
+
+
+class ClassifierNet(_PrunableNet, NeuralNetClassifier):
+    """A skorch classifier; callbacks see class codes 0 to n_classes - 1."""
+
+
+class RegressorNet(_PrunableNet, NeuralNetRegressor):
+    """A skorch regressor; callbacks see the standardised target."""
+
+
+def _is_raised_by_callback(error):
+    """Whether a callback raised this KeyboardInterrupt itself, as EarlyStopping does.
+
+    Ctrl-C lands between any two instructions of any code; only a deliberate ``raise``
+    in a callback's own method ends on a raise instruction there.
+    """
+    trace = error.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    frame = trace.tb_frame
+    operation = frame.f_code.co_code[trace.tb_lasti]
+    owner = frame.f_locals.get("self")
+    return dis.opname[operation] == "RAISE_VARARGS" and isinstance(owner, Callback)
+
+
+def first_obstacle_to_kernel(plan, callbacks):
+    """Say why a planned training cannot run in the numba kernel, or None."""
+    if plan.engine == "torch":
+        return "engine='torch' was asked for"
+    if plan.solver != "sgd":
+        return f"the solver is {plan.solver!r}, not 'sgd'"
+    if torch.device(plan.device).type != "cpu":
+        return f"device={plan.device!r} is not the CPU"
+    for callback in callbacks or ():
+        if isinstance(callback, tuple | list):
+            callback = callback[1]
+        if _acts_in_batches(callback):
+            kind = callback if isinstance(callback, type) else type(callback)
+            return f"callback {kind.__name__} acts inside a batch"
+    return None
+
+
+def _acts_in_batches(callback):
+    kind = callback if isinstance(callback, type) else type(callback)
+    if issubclass(kind, ProgressBar | EpochScoring):
+        return False  # with use_caching=False, as our nets have it
+    if issubclass(kind, LRScheduler):
+        return getattr(callback, "step_every", "epoch") != "epoch"
+    return any(
+        getattr(kind, event) is not getattr(Callback, event) for event in _BATCH_EVENTS
+    )
+
+
+def _clone_callback(callback):
+    if isinstance(callback, tuple | list):
+        name, callback = callback
+        return name, _clone_callback(callback)
+    return callback if isinstance(callback, type) else clone(callback, safe=False)
+
+
+def _build_net(plan, n_epochs, callbacks, validation):
+    optimizer = torch.optim.Adam
+    settings = {}
+    if plan.solver == "sgd":
+        optimizer = torch.optim.SGD
+        settings["optimizer__momentum"] = plan.momentum
+    net_class = ClassifierNet if plan.is_classifier else RegressorNet
+    out_activation = plan.out_activation
+
+    def nonlinearity(z):
+        outputs = _torch_outputs(z, out_activation)
+        if plan.is_classifier and outputs.shape[1] == 1:
+            return torch.cat([1.0 - outputs, outputs], dim=1)
+        return outputs
+
+    split = None
+    if validation is not None:
+        split = predefined_split(Dataset(validation.X, validation.y))
+    return net_class(
+        MLPModule,
+        module__layer_sizes=plan.layer_sizes,
+        module__activation=plan.activation,
+        criterion=MLPLoss,
+        criterion__loss=plan.loss,
+        criterion__out_activation=out_activation,
+        criterion__n_outputs=plan.layer_sizes[-1],
+        optimizer=optimizer,
+        lr=plan.learning_rate,
+        max_epochs=n_epochs,
+        batch_size=plan.batch_size,
+        train_split=split,
+        callbacks=[_clone_callback(callback) for callback in callbacks or ()],
+        predict_nonlinearity=nonlinearity,
+        use_caching=False,
+        verbose=0,
+        device=plan.device,
+        # data loaders draw from torch's global generator unless they have their own
+        iterator_train__generator=torch.Generator(),
+        iterator_valid__generator=torch.Generator(),
+        **settings,
+    )
+
+
+def _plain_history(history):
+    """One plain dict per epoch: numbers and strings, no batches."""
+    epochs = []
+    for epoch in history:
+        row = {key: value for key, value in epoch.items() if key != "batches"}
+        epochs.append(
+            {k: v.item() if hasattr(v, "item") else v for k, v in row.items()}
+        )
+    return epochs
+
+
+def train(
+    plan,
+    data,
+    params,
+    *,
+    n_epochs,
+    mask,
+    seed,
+    validation=None,
+    recorder=None,
+    target=None,
+    target_score=None,
+    callbacks=None,
+    on_epoch=None,
+):
+    """Train a network from given parameters, under a mask.
+
+    Parameters
+    ----------
+    plan : NetworkPlan
+        Architecture and optimiser.
+    data, validation : TrainingData
+        Training rows, and rows held out for ``valid_loss`` (or None).
+    params : ndarray of shape (n_parameters,)
+        Flat initial parameters.
+    n_epochs : int
+        Passes over the data, at most.
+    mask : ndarray of bool of shape (n_weights,)
+        True for the weights that are trained; the others are 0 throughout.
+    seed : int
+        Of the row order; the same seed repeats it.
+    recorder : WindowRecorder or None
+        Fed with the weights.
+    target : callable or None
+        Flat parameters to the value noted at the end of each window.
+    target_score : float or None
+        Stop at the end of the epoch in which the training score reaches it.
+    callbacks : list or None
+        The user's skorch callbacks; cloned.
+    on_epoch : callable or None
+        ``(epoch, loss)``, called when an epoch has ended.
+
+    Returns
+    -------
+    run : TrainingRun
+        Parameters, history, and the engine of the last epoch.
+
+    Raises
+    ------
+    ValueError
+        If a weight is no longer finite, or ``engine="numba"`` cannot be honoured.
+    """
+    net = _build_net(plan, n_epochs, callbacks, validation)
+    if on_epoch is not None:
+        net.callbacks = [*net.callbacks, ("on_epoch", _Report(on_epoch))]
+    rng = np.random.RandomState(seed)
+    net.prepare(plan, data, params, mask, rng, recorder, target, target_score)
+    net.notify("on_train_begin", X=data.X, y=data.y)
+    try:
+        # not skorch's fit or partial_fit, which swallow Ctrl-C
+        net.fit_loop(data.X, data.y)
+    except _StopTraining:
+        pass
+    net.notify("on_train_end", X=data.X, y=data.y)
+    params = net.numpy_params().copy()
+    return TrainingRun(params, _plain_history(net.history), net.engine_)
+
+
+class _Report(Callback):
+    def __init__(self, function):
+        self.function = function
+
+    def on_epoch_end(self, net, **kwargs):
+        self.function(len(net.history), net.history[-1, "train_loss"])
+
+
+_thread_lock = threading.Lock()
+_thread_users = 0
+_thread_restore = None
+
+
+@contextmanager
+def one_thread_per_fit():
+    """Limit BLAS and torch to one thread while any fit of this process is running.
+
+    The nets are too small for more, and results must not depend on the number of
+    threads. The first fit in saves the settings and the last one out restores them;
+    overlapping ``threadpool_limits`` would leave the process at one thread for ever.
+    """
+    global _thread_users, _thread_restore
+    with _thread_lock:
+        _thread_users += 1
+        if _thread_users == 1:
+            n_torch = torch.get_num_threads()
+            _thread_restore = (threadpool_limits(limits=1), n_torch)
+            torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _thread_lock:
+            _thread_users -= 1
+            if _thread_users == 0:
+                limits, n_torch = _thread_restore
+                limits.restore_original_limits()
+                torch.set_num_threads(n_torch)
