@@ -55,8 +55,9 @@ def normalise_importances(importances):
     if total > 0.0:
         return importances / total
     warnings.warn(
-        "No input reaches an output of the pruned network, so all features are "
-        "reported as equally important. Lower prune_ratio or use keep_connected=True.",
+        "The outputs of the pruned network do not depend on any input, so all features "
+        "are reported as equally important. Scale X, for example with StandardScaler; "
+        "lower prune_ratio; or use keep_connected=True.",
         stacklevel=2,
     )
     return np.full(importances.size, 1.0 / importances.size)

@@ -195,14 +195,10 @@ class _PrunableNet:
     without data loaders. After every step the weights are multiplied by the mask.
     """
 
-    def prepare(self, plan, data, params, mask, rng, recorder, target, target_score):
-        """Set the net up: initial parameters, mask, row order, what to record."""
-        self._plan, self._data, self._rng = plan, data, rng
-        self._recorder, self._target, self._target_score = (
-            recorder,
-            target,
-            target_score,
-        )
+    def prepare(self, plan, data, validation, params, mask, seed):
+        """Set the net up: rows, initial parameters, mask and row order."""
+        self._plan, self._data, self._validation = plan, data, validation
+        self._rng = np.random.RandomState(seed)
         self._iteration = 0
         self.initialize()
         self._mask = torch.from_numpy(mask.astype(np.float64)).to(self.device)
@@ -213,7 +209,12 @@ class _PrunableNet:
         self._velocity = torch.zeros_like(self.module_.flat)
         if plan.solver == "sgd":
             self._share_velocity()
-        return self
+        self.watch(None, None, None)
+
+    def watch(self, recorder, target, target_score):
+        """Say what to record, and which training score ends the training."""
+        self._recorder, self._target = recorder, target
+        self._target_score = target_score
 
     def _share_velocity(self):
         """Let the optimiser keep its momentum where the kernel keeps it."""
@@ -269,10 +270,7 @@ class _PrunableNet:
                 super().run_single_epoch(
                     iterator, training, prefix, step_fn, **fit_params
                 )
-            X, y = iterator.dataset.X, iterator.dataset.y
-            with torch.no_grad():
-                z = self.module_(self._tensor(X))
-                loss = self.get_loss(z, self._tensor(y)).item()
+            loss = self._validation.mean_loss(self.numpy_params(), self._plan)
         self.history.record(f"{prefix}_loss", loss)
 
     def _train_epoch(self):
@@ -473,6 +471,18 @@ def first_obstacle_to_kernel(plan, callbacks):
     return None
 
 
+def check_device(device):
+    """Refuse a device that torch does not know or cannot use with float64."""
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device={device!r} cannot be used: {reason}. Use 'cpu', or 'cuda' where "
+            "torch finds a GPU."
+        ) from error
+
+
 def _acts_in_batches(callback):
     kind = callback if isinstance(callback, type) else type(callback)
     if issubclass(kind, ProgressBar | EpochScoring):
@@ -600,8 +610,8 @@ def train(
     net = _build_net(plan, n_epochs, callbacks, validation)
     if on_epoch is not None:
         net.callbacks = [*net.callbacks, ("on_epoch", _Report(on_epoch))]
-    rng = np.random.RandomState(seed)
-    net.prepare(plan, data, params, mask, rng, recorder, target, target_score)
+    net.prepare(plan, data, validation, params, mask, seed)
+    net.watch(recorder, target, target_score)
     net.notify("on_train_begin", X=data.X, y=data.y)
     try:
         # not skorch's fit or partial_fit, which swallow Ctrl-C

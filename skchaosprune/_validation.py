@@ -107,11 +107,6 @@ def check_sample_weight(sample_weight, n_samples):
         ensure_all_finite=True,
         input_name="sample_weight",
     )
-    if weights.ndim != 1:
-        raise ValueError(
-            f"sample_weight has shape {weights.shape}; give one weight per sample, "
-            f"shape ({n_samples},). Sample weights must be 1D array or scalar"
-        )
     if weights.shape != (n_samples,):
         raise ValueError(
             f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}: give "
@@ -133,8 +128,8 @@ def combine_weights(sample_weight, class_weight, y):
     total = weights.sum()
     if total <= 0.0:
         raise ValueError(
-            f"sample_weight (times class_weight) sums to {total}; at least one "
-            "sample needs a positive weight."
+            f"sample_weight (times class_weight) sums to {total}, so every weight is "
+            "zero; at least one sample needs a positive weight."
         )
     return weights * (weights.size / total)
 

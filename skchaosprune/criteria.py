@@ -233,10 +233,10 @@ class ChaosCausality(BaseEstimator):
             log_p, lags = self._test(record)
             if np.isnan(log_p).all():
                 problem = (
-                    f"none of the {record.n_weights} weights could be tested over "
-                    f"{len(record.target_series)} windows: their exponents never "
-                    "move, or the target's own past explains it completely. Train "
-                    f"with a larger learning_rate_init, lower static_tolerance="
+                    f"none of the {record.n_weights} weights could be tested, as their "
+                    "exponents never move or the target's own past explains it "
+                    f"completely: {self._facts(*self._sizes(record))}. Use a larger "
+                    f"learning_rate_init, lower static_tolerance="
                     f"{self.static_tolerance}, or use target='loss'."
                 )
         log_p += log(self.max_lag) if self.lag_rule == "bonferroni" else 0.0
@@ -293,15 +293,19 @@ class ChaosCausality(BaseEstimator):
     def _obstacle(self, record):
         """Say why nothing can be tested, with the facts and the way out, or None."""
         series = record.target_series
-        plan = record.iterations_per_epoch, record.dense_fraction
         if len(series) > 0 and np.ptp(series) == 0.0:
+            facts = self._facts(*self._sizes(record))
             return (
                 f"the target series never moves (it is {series[0]:.6g} in every "
-                f"window), so nothing can cause it: {self._facts(len(series), *plan)}, "
+                f"window), so nothing can cause it: {facts}, "
                 "but the target has to move as well. Use "
                 "ChaosCausality(target='loss') or a smaller learning_rate_init."
             )
-        return self.too_few_windows(len(series), *plan)
+        return self.too_few_windows(*self._sizes(record))
+
+    def _sizes(self, record):
+        n_windows = len(record.target_series)
+        return n_windows, record.iterations_per_epoch, record.dense_fraction
 
     def _test(self, record):
         """Log p-value of the best lag, and that lag, for every weight."""
@@ -413,16 +417,12 @@ class FunctionCriterion:
     def __init__(self, function):
         self.function = function
 
+    def __repr__(self):
+        return repr(self.function)
+
     def score(self, record):
-        """Call the function and check what it returns."""
-        scores = np.asarray(self.function(record), dtype=np.float64)
-        if scores.shape != (record.n_weights,) or np.isnan(scores).any():
-            raise ValueError(
-                f"prune_criterion={self.function!r} must return {record.n_weights} "
-                "scores without NaN, one per weight; it returned an array of shape "
-                f"{scores.shape} with {np.isnan(scores).sum()} NaN."
-            )
-        return WeightScores(scores)
+        """Call the function."""
+        return self.function(record)
 
 
 CRITERIA = {
@@ -445,15 +445,36 @@ def get_criterion(prune_criterion):
     if isinstance(prune_criterion, str):
         check_choice(prune_criterion, "prune_criterion", CRITERIA)
         return CRITERIA[prune_criterion]()
-    if isinstance(prune_criterion, type) or not (
-        hasattr(prune_criterion, "score") or callable(prune_criterion)
-    ):
-        valid = ", ".join(repr(name) for name in CRITERIA)
-        raise TypeError(
-            f"prune_criterion={prune_criterion!r} must be one of {valid}, a criterion "
-            "object like ChaosCausality(max_lag=3), or a function from a training "
-            "record to one score per weight."
+    if not isinstance(prune_criterion, type):
+        parts = ("score", "needs", "has_significance_rule")
+        if all(hasattr(prune_criterion, part) for part in parts):
+            return prune_criterion
+        if callable(prune_criterion):
+            return FunctionCriterion(prune_criterion)
+    valid = ", ".join(repr(name) for name in CRITERIA)
+    raise TypeError(
+        f"prune_criterion={prune_criterion!r} must be one of {valid}, a criterion "
+        "object like ChaosCausality(max_lag=3), or a function from a training record "
+        "to one score per weight."
+    )
+
+
+def score_weights(criterion, record):
+    """Score a record and check what comes back; bare arrays are scores.
+
+    Raises
+    ------
+    ValueError
+        If there is not one score per weight, or one of them is NaN.
+    """
+    result = criterion.score(record)
+    if not isinstance(result, WeightScores):
+        result = WeightScores(np.asarray(result, dtype=np.float64))
+    scores = result.scores
+    if scores.shape != (record.n_weights,) or np.isnan(scores).any():
+        raise ValueError(
+            f"prune_criterion={criterion!r} must return {record.n_weights} scores "
+            "without NaN, one per weight; it returned an array of shape "
+            f"{scores.shape} with {np.isnan(scores).sum()} NaN."
         )
-    if hasattr(prune_criterion, "score"):
-        return prune_criterion
-    return FunctionCriterion(prune_criterion)
+    return result

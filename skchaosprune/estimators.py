@@ -98,6 +98,7 @@ def _run_dense_phase(
     cached.
     """
     from skchaosprune import _network
+    from skchaosprune.criteria import score_weights
 
     recorder = target = None
     if "trajectories" in criterion.needs:
@@ -133,7 +134,7 @@ def _run_dense_phase(
         n_jobs=n_jobs,
         on_progress=on_score,
     )
-    scores = criterion.score(record)
+    scores = score_weights(criterion, record)
     return _DensePhase(run, replace(record, n_jobs=None, on_progress=None), scores)
 
 
@@ -358,8 +359,9 @@ class _PrunedMLP(BaseEstimator):
             number(self.verbose, "verbose", "int", 0)
 
     def _make_plan(self, X, targets):
-        from skchaosprune._network import NetworkPlan
+        from skchaosprune._network import NetworkPlan, check_device
 
+        check_device(self.device)
         hidden = _validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
         layer_sizes = (X.shape[1], *hidden, targets.shape[1])
         loss, out_activation = self._output_layer(targets.shape[1])
@@ -437,6 +439,8 @@ class _PrunedMLP(BaseEstimator):
                 f"prune_criterion={self.prune_criterion!r} has none. Give a "
                 "prune_ratio in [0, 1), or use prune_criterion='chaos_causality'."
             )
+        if "trajectories" not in criterion.needs:
+            return
         per_epoch = task.plan.count_batches(len(task.data.X))
         recorder = _make_recorder(criterion, 0, task.n_epochs_dense * per_epoch)
         problem = criterion.too_few_windows(
@@ -492,10 +496,10 @@ class _PrunedMLP(BaseEstimator):
             )
         if not dense.scores.keep.any():
             raise ValueError(
-                f"prune_ratio=None keeps the significant weights, and none of the "
-                f"{magnitudes.size} is (smallest p-value "
-                f"{np.nanmin(dense.scores.p_values):.3g}). Give a prune_ratio in "
-                "[0, 1), or raise significance_level."
+                "prune_ratio=None keeps the significant weights, and none of the "
+                f"{magnitudes.size} weights is significant. Give a prune_ratio in "
+                "[0, 1), raise the criterion's significance_level, or train longer "
+                "with a larger max_iter."
             )
         return _pruning.choose_significant_masks(
             dense.scores.keep,
