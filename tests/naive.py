@@ -1,0 +1,269 @@
+"""Slow, obvious oracles: loops straight from the definitions.
+
+Nothing here imports the code that it judges.
+"""
+
+import math
+from itertools import product
+
+import numpy as np
+from scipy import stats
+
+# Lyapunov
+
+
+def largest_lyapunov_exponent(
+    series,
+    embedding_dimension=2,
+    delay=1,
+    theiler_window=0,
+    n_steps=3,
+    static_tolerance=0.0,
+):
+    """Return the first slope of the divergence curve; 0.0 where there is none."""
+    x = np.asarray(series, dtype=np.float64)
+    if not np.isfinite(x).all():
+        return math.nan
+    if np.ptp(x) == 0 or np.ptp(x) < static_tolerance:
+        return 0.0
+
+    curve = divergence_curve(x, embedding_dimension, delay, theiler_window, n_steps)
+    if curve[0] is None or curve[1] is None:
+        return 0.0
+    return curve[1] - curve[0]
+
+
+def divergence_curve(x, embedding_dimension=2, delay=1, theiler_window=0, n_steps=3):
+    """Return S(0), ..., S(n_steps), with None where no pair has a distance."""
+    y = (x - x.min()) / (x.max() - x.min())
+    n_points = len(y) - (embedding_dimension - 1) * delay - n_steps
+    sums = [0.0] * (n_steps + 1)
+    counts = [0] * (n_steps + 1)
+    for i in range(n_points - theiler_window):
+        j = nearest_neighbour(
+            i, y, n_points, embedding_dimension, delay, theiler_window
+        )
+        if j is None:
+            continue
+        for step in range(n_steps + 1):
+            distance = squared_distance(
+                i + step, j + step, y, embedding_dimension, delay
+            )
+            if distance > 0:
+                sums[step] += math.log(distance)
+                counts[step] += 1
+    return [
+        total / count / 2 if count else None
+        for total, count in zip(sums, counts, strict=True)
+    ]
+
+
+def nearest_neighbour(i, y, n_points, embedding_dimension, delay, theiler_window):
+    """Return the last of the points nearest to ``i``, or None if there is none."""
+    j = np.arange(n_points)
+    distances = squared_distance(i, j, y, embedding_dimension, delay)
+    allowed = (abs(i - j) > theiler_window) & (distances > 0) & (distances < 1)
+    if not allowed.any():
+        return None
+    return j[allowed & (distances == distances[allowed].min())][-1]
+
+
+def squared_distance(i, j, y, embedding_dimension, delay):
+    """Return the squared distance of point ``i`` to point ``j``, or to each of them."""
+    total = 0.0
+    for k in range(embedding_dimension):
+        total = total + (y[i + k * delay] - y[j + k * delay]) ** 2
+    return total
+
+
+# Granger
+
+
+def granger_causality(effect, causes, max_lag, test="ssr_ftest"):
+    """Return statistic, p-value and residual degrees of freedom, lag by cause."""
+    effect = np.asarray(effect, dtype=float)
+    causes = np.asarray(causes, dtype=float)
+    statistic = np.empty((max_lag, causes.shape[1]))
+    p_value = np.empty_like(statistic)
+    df_resid = np.empty_like(statistic)
+    for p in range(1, max_lag + 1):
+        for c in range(causes.shape[1]):
+            out = one_pair(effect, causes[:, c], p, test)
+            statistic[p - 1, c], p_value[p - 1, c], df_resid[p - 1, c] = out
+    return statistic, p_value, df_resid
+
+
+def one_pair(y, x, p, test):
+    n = len(y)
+    y = (y - y.mean()) / y.std()
+    x = (x - x.mean()) / x.std()
+    y_rows, past_y, past_x = [], [], []
+    for t in range(p, n):
+        y_rows.append(y[t])
+        past_y.append([1.0] + [y[t - lag] for lag in range(1, p + 1)])
+        past_x.append([x[t - lag] for lag in range(1, p + 1)])
+    r, _ = residual_sum_of_squares(np.array(past_y), np.array(y_rows))
+    f, rank = residual_sum_of_squares(np.hstack([past_y, past_x]), np.array(y_rows))
+
+    n_rows = n - p
+    df_resid = n_rows - rank
+    if test == "ssr_ftest":
+        statistic = (r - f) / f / p * df_resid
+        return statistic, stats.f.sf(statistic, p, df_resid), df_resid
+    statistic = n_rows * (r - f) / f
+    return statistic, stats.chi2.sf(statistic, p), df_resid
+
+
+def residual_sum_of_squares(design, target):
+    solution, _, rank, _ = np.linalg.lstsq(design, target, rcond=1e-10)
+    residual = target - design @ solution
+    return residual @ residual, rank
+
+
+# Pruning
+
+
+def rank(scores, magnitudes):
+    return sorted(range(len(scores)), key=lambda i: (-scores[i], -magnitudes[i], i))
+
+
+def name_weights(layer_sizes):
+    """Name each flat index by (layer, source unit, target unit)."""
+    return [
+        (layer, source, target)
+        for layer in range(len(layer_sizes) - 1)
+        for source in range(layer_sizes[layer])
+        for target in range(layer_sizes[layer + 1])
+    ]
+
+
+def all_paths(layer_sizes):
+    """List every path as the weights it takes, one per layer."""
+    return [
+        [(layer, *units[layer : layer + 2]) for layer in range(len(units) - 1)]
+        for units in product(*[range(size) for size in layer_sizes])
+    ]
+
+
+def best_path(costs):
+    """Compare (worst cost, sum, units from the output back) over all paths."""
+
+    def key(path):
+        taken = [costs[layer][source][target] for layer, source, target in path]
+        return max(taken), sum(taken), [target for _, _, target in reversed(path)]
+
+    # The first of equals has the lowest input unit.
+    layer_sizes = [len(costs[0])] + [len(cost[0]) for cost in costs]
+    return set(min(all_paths(layer_sizes), key=key))
+
+
+def effective(kept, layer_sizes):
+    """Return the weights of ``kept`` on a path that is kept as a whole."""
+    whole = [path for path in all_paths(layer_sizes) if kept.issuperset(path)]
+    return {weight for path in whole for weight in path}
+
+
+def group_weights(weights, prune_scope):
+    """Part the weights into those that compete, in the order given."""
+    if prune_scope == "global":
+        return [weights]
+    n_layers = 1 + max(layer for layer, _, _ in weights)
+    return [[w for w in weights if w[0] == layer] for layer in range(n_layers)]
+
+
+def choose(ranked, n_pruned, prune_scope):
+    """Keep the best weights of each group, without repair."""
+    groups = group_weights(ranked, prune_scope)
+    return {
+        weight
+        for group, n in zip(groups, n_pruned, strict=True)
+        for weight in group[: len(group) - n]
+    }
+
+
+def choose_connected(ranked, n_pruned, layer_sizes, prune_scope, path):
+    """Repair as the docstring of choose_masks tells it, around a given best path."""
+    groups = group_weights(ranked, prune_scope)
+    n_kept = [len(group) - n for group, n in zip(groups, n_pruned, strict=True)]
+    cost = {
+        weight: (place + 1) / n
+        for group, n in zip(groups, n_kept, strict=True)
+        for place, weight in enumerate(group)
+    }
+    hidden = [
+        (layer, unit)
+        for layer in range(1, len(layer_sizes) - 1)
+        for unit in range(layer_sizes[layer])
+    ]
+    dead, protected = set(), set(path)
+
+    def is_living(weight):
+        layer, source, target = weight
+        return (layer, source) not in dead and (layer + 1, target) not in dead
+
+    def inputs(unit, weights):
+        return [w for w in weights if (w[0] + 1, w[2]) == unit]
+
+    def outputs(unit, weights):
+        return [w for w in weights if w[:2] == unit]
+
+    def count(weights):
+        return [len(set(group).intersection(weights)) for group in groups]
+
+    def living_weights():
+        return [weight for weight in ranked if is_living(weight)]
+
+    while True:
+        protected = {w for w in protected if is_living(w)}
+        kept = set(protected)
+        for group, n in zip(groups, n_kept, strict=True):
+            first = [w for w in group if w not in protected and is_living(w)]
+            last = [w for w in group if w not in protected and not is_living(w)]
+            kept.update((first + last)[: n - len(protected & set(group))])
+
+        living_kept = {w for w in kept if is_living(w)}
+        living_units = [unit for unit in hidden if unit not in dead]
+        connected = [
+            unit
+            for unit in living_units
+            if inputs(unit, living_kept) and outputs(unit, living_kept)
+        ]
+        casualties = [unit for unit in living_units if unit not in connected]
+        if not casualties:
+            return kept
+
+        def worth(unit, kept=living_kept):
+            touching = inputs(unit, kept) + outputs(unit, kept)
+            return -min((cost[w] for w in touching), default=float("inf"))
+
+        casualties.sort(key=worth)
+        any_died = False
+        for unit in casualties:
+            dead.add(unit)
+            room = zip(count(living_weights()), n_kept, strict=True)
+            if all(n_living >= n for n_living, n in room):
+                any_died = True
+            else:
+                dead.remove(unit)
+        if any_died:
+            continue
+
+        for unit in connected + casualties[::-1]:
+            wanted = set()
+            for side in (inputs, outputs):
+                if not side(unit, protected):
+                    wanted.add(min(side(unit, living_weights()), key=cost.get))
+            room = zip(count(protected | wanted), n_kept, strict=True)
+            if all(n_wanted <= n for n_wanted, n in room):
+                protected |= wanted
+            else:
+                dead.add(unit)
+
+
+def most_effective(n_inputs, n_hidden, n_outputs, n_kept):
+    """Count the effective weights two layer counts allow, whichever units live."""
+    return max(
+        min(n_kept[0], n_inputs * n_alive) + min(n_kept[1], n_alive * n_outputs)
+        for n_alive in range(1, n_hidden + 1)
+        if n_alive <= min(n_kept)
+    )
