@@ -1,0 +1,482 @@
+"""From scores to masks: how many weights go, which ones, and what is left connected.
+
+Weights are flat: layer by layer, each layer's ``(fan_in, fan_out)`` matrix raveled
+in C order. ``layer_sizes`` is ``(n_inputs, hidden..., n_outputs)``. Masks are lists
+of boolean matrices, True = kept.
+"""
+
+import numpy as np
+
+
+def rank_weights(scores, magnitudes):
+    """Order the weights from the best to the worst.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_weights,)
+        Larger = keep; -inf ranks last.
+    magnitudes : ndarray of shape (n_weights,)
+        Absolute weights; the larger one wins a tie of scores, then the lower index.
+
+    Returns
+    -------
+    order : ndarray of shape (n_weights,)
+        Flat indices, best first.
+
+    Raises
+    ------
+    ValueError
+        If a score is NaN.
+    """
+    n_nan = np.isnan(scores).sum()
+    if n_nan:
+        raise ValueError(
+            f"scores contain {n_nan} NaN of {len(scores)}; scores must be numbers, "
+            "use -inf to rank a weight last."
+        )
+    return np.lexsort((-np.asarray(magnitudes), -np.asarray(scores)))
+
+
+def count_pruned(layer_sizes, prune_ratio, prune_scope="global"):
+    """Count the weights that go, in each group of weights that compete.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Units per layer, inputs and outputs included.
+    prune_ratio : float
+        Share removed, in [0, 1).
+    prune_scope : {"global", "layer"}, default="global"
+        Whether all weights compete, or those of each layer.
+
+    Returns
+    -------
+    n_pruned : ndarray of int of shape (1,) or (n_layers,)
+        ``round(prune_ratio * n_weights)`` of the net, or of each layer.
+
+    Raises
+    ------
+    ValueError
+        If fewer than one weight per layer would remain.
+    """
+    if prune_scope not in ("global", "layer"):
+        raise ValueError(
+            f"prune_scope must be 'global' or 'layer'. Got {prune_scope!r} instead."
+        )
+    if prune_ratio < 0:
+        raise ValueError(f"prune_ratio must be in [0, 1). Got {prune_ratio} instead.")
+    n_groups = 1 if prune_scope == "global" else len(layer_sizes) - 1
+    n_weights = _count_weights(layer_sizes, n_groups)
+    if not _is_feasible(n_weights, prune_ratio, len(layer_sizes) - 1):
+        # Walked down so that the value in the message is itself accepted.
+        largest = next(
+            ratio / 10_000
+            for ratio in range(9_999, -1, -1)
+            if _is_feasible(n_weights, ratio / 10_000, len(layer_sizes) - 1)
+        )
+        raise ValueError(
+            f"prune_ratio={prune_ratio} with prune_scope={prune_scope!r} leaves fewer "
+            f"than one weight per layer; the largest feasible ratio is {largest}. "
+            "Lower prune_ratio or use larger hidden_layer_sizes."
+        )
+    return _round_share(n_weights, prune_ratio)
+
+
+def choose_masks(
+    scores,
+    magnitudes,
+    layer_sizes,
+    *,
+    prune_ratio,
+    prune_scope="global",
+    keep_connected=True,
+):
+    """Keep the best weights; exactly as many go as ``prune_ratio`` asks.
+
+    Parameters
+    ----------
+    scores, magnitudes : ndarray of shape (n_weights,)
+        See :func:`rank_weights`.
+    layer_sizes : sequence of int
+        Units per layer, inputs and outputs included.
+    prune_ratio : float
+        Share removed, in [0, 1).
+    prune_scope : {"global", "layer"}, default="global"
+        Whether all weights compete, or those of each layer.
+    keep_connected : bool, default=True
+        Whether to spend no kept weight on hidden units without input or output.
+
+    Returns
+    -------
+    masks : list of ndarray of bool of shape (fan_in, fan_out)
+        True = kept.
+
+    Notes
+    -----
+    Connectivity repair protects the best path, then repeats: keep the protected
+    weights and the best others between living units. Each living hidden unit now
+    without a kept input or a kept output is a casualty. From the worst (whose best
+    kept weight ranks worst) to the best, it dies for good if the weights between the
+    others still fill the count. If none may die, every unit gets its best input and
+    its best output protected, the connected ones first, then the casualties from the
+    best to the worst. A casualty for which the count has no room even for that dies
+    too: weights of dead units are kept only where the living ones are used up, because
+    the count is a promise. Every turn a unit dies or a weight is protected, so this
+    ends. Units of the input and the output layer never die.
+    """
+    n_pruned = count_pruned(layer_sizes, prune_ratio, prune_scope)
+    orders = _split_order(
+        rank_weights(scores, magnitudes), layer_sizes, n_groups=len(n_pruned)
+    )
+    n_kept = np.array([len(order) for order in orders]) - n_pruned
+    if keep_connected:
+        kept = _choose_connected(orders, n_kept, layer_sizes)
+    else:
+        n_weights = len(scores)
+        kept = _fill(
+            orders, n_kept, np.zeros(n_weights, bool), np.ones(n_weights, bool)
+        )
+    return split_layers(kept, layer_sizes)
+
+
+def choose_significant_masks(
+    significant, scores, magnitudes, layer_sizes, *, keep_connected=True
+):
+    """Keep the significant weights, however many they are.
+
+    Parameters
+    ----------
+    significant : ndarray of bool of shape (n_weights,)
+        True = keep.
+    scores, magnitudes : ndarray of shape (n_weights,)
+        See :func:`rank_weights`; they decide the best path only.
+    layer_sizes : sequence of int
+        Units per layer, inputs and outputs included.
+    keep_connected : bool, default=True
+        Whether to add the best path, in which every significant weight ranks before
+        the others, and to remove the weights of hidden units without input or output.
+
+    Returns
+    -------
+    masks : list of ndarray of bool of shape (fan_in, fan_out)
+        True = kept.
+    """
+    significant = np.array(significant, dtype=bool)
+    if not keep_connected:
+        return split_layers(significant, layer_sizes)
+    order = _move_first(rank_weights(scores, magnitudes), significant)
+    costs = _rank_costs([order], [1])
+    path = best_path(split_layers(costs, layer_sizes))
+    masks = split_layers(significant, layer_sizes)
+    return effective_masks(
+        [mask | step for mask, step in zip(masks, path, strict=True)]
+    )
+
+
+def best_path(costs):
+    """Find the input-to-output path whose most costly weight is the cheapest.
+
+    Parameters
+    ----------
+    costs : list of ndarray of shape (fan_in, fan_out)
+        Smaller = better.
+
+    Returns
+    -------
+    path : list of ndarray of bool of shape (fan_in, fan_out)
+        One True per layer. Of several such paths the one with the smallest sum, then
+        with the lowest unit indices, compared from the output back.
+    """
+    bottleneck, _ = _cheapest_path(costs, np.maximum)
+    within = [np.where(cost <= bottleneck, cost, np.inf) for cost in costs]
+    _, path = _cheapest_path(within, np.add)
+    return path
+
+
+def split_layers(flat, layer_sizes):
+    """View a flat array as one matrix per layer.
+
+    Parameters
+    ----------
+    flat : ndarray of shape (n_weights,)
+        Layer by layer, raveled in C order.
+    layer_sizes : sequence of int
+        Units per layer, inputs and outputs included.
+
+    Returns
+    -------
+    layers : list of ndarray of shape (fan_in, fan_out)
+        Views, not copies.
+    """
+    shapes = list(zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
+    ends = np.cumsum([fan_in * fan_out for fan_in, fan_out in shapes])
+    parts = np.split(flat, ends[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def effective_masks(masks):
+    """Leave out the kept weights that lie on no path from an input to an output.
+
+    Parameters
+    ----------
+    masks : list of ndarray of bool of shape (fan_in, fan_out)
+        True = kept.
+
+    Returns
+    -------
+    effective : list of ndarray of bool of shape (fan_in, fan_out)
+        True = kept and on a path of kept weights.
+    """
+    reached = _reachable(masks)
+    reaching = _reachable([mask.T for mask in reversed(masks)])[::-1]
+    return [
+        mask & np.outer(reached[layer], reaching[layer + 1])
+        for layer, mask in enumerate(masks)
+    ]
+
+
+def sparsity(masks):
+    """Return the share of pruned weights.
+
+    Parameters
+    ----------
+    masks : list of ndarray of bool of shape (fan_in, fan_out)
+        True = kept.
+
+    Returns
+    -------
+    sparsity : float
+        In [0, 1].
+    """
+    n_pruned = sum(mask.size - np.count_nonzero(mask) for mask in masks)
+    return float(n_pruned / sum(mask.size for mask in masks))
+
+
+def layer_sparsity(masks):
+    """Return the share of pruned weights in each layer.
+
+    Parameters
+    ----------
+    masks : list of ndarray of bool of shape (fan_in, fan_out)
+        True = kept.
+
+    Returns
+    -------
+    layer_sparsity : ndarray of shape (n_layers,)
+        In [0, 1].
+    """
+    return np.array([sparsity([mask]) for mask in masks])
+
+
+def effective_sparsity(masks):
+    """Return the share of weights pruned or on no path from an input to an output.
+
+    Parameters
+    ----------
+    masks : list of ndarray of bool of shape (fan_in, fan_out)
+        True = kept.
+
+    Returns
+    -------
+    effective_sparsity : float
+        In [0, 1], at least ``sparsity(masks)``.
+    """
+    return sparsity(effective_masks(masks))
+
+
+# How many: a group is the whole net, or one layer.
+
+
+def _count_weights(layer_sizes, n_groups):
+    """Count the weights of each group."""
+    sizes = np.asarray(layer_sizes)
+    return (sizes[:-1] * sizes[1:]).reshape(n_groups, -1).sum(axis=1)
+
+
+def _round_share(n_weights, prune_ratio):
+    """Round as Python does (half to even), group by group."""
+    return np.array([round(prune_ratio * int(n)) for n in n_weights])
+
+
+def _is_feasible(n_weights, prune_ratio, n_layers):
+    """Tell whether each group keeps at least one weight per layer in it."""
+    n_kept = n_weights - _round_share(n_weights, prune_ratio)
+    return bool((n_kept >= n_layers // len(n_weights)).all())
+
+
+# Which: orders and costs.
+
+
+def _split_order(order, layer_sizes, n_groups):
+    """Split a ranking into one ranking per group."""
+    starts = np.concatenate([[0], np.cumsum(_count_weights(layer_sizes, n_groups))])
+    if n_groups == 1:
+        return [order]
+    return [
+        order[(order >= start) & (order < end)]
+        for start, end in zip(starts[:-1], starts[1:], strict=True)
+    ]
+
+
+def _move_first(order, flags):
+    """Move the flagged weights to the front, each part in its order."""
+    flagged = flags[order]
+    return np.concatenate([order[flagged], order[~flagged]])
+
+
+def _rank_costs(orders, n_kept):
+    """Express each rank in units of its group's count: kept by rank if at most 1.
+
+    Ranks of layers with different counts compare only so: a path with no cost above
+    1 is already kept, and is found before any other.
+    """
+    costs = np.empty(sum(len(order) for order in orders))
+    for order, count in zip(orders, n_kept, strict=True):
+        costs[order] = np.arange(1, len(order) + 1) / count
+    return costs
+
+
+def _fill(orders, n_kept, protected, living):
+    """Keep the protected weights, then the best living ones, then the best others."""
+    kept = protected.copy()
+    for order, count in zip(orders, n_kept, strict=True):
+        free = _move_first(order[~protected[order]], living)
+        n_protected = len(order) - len(free)
+        kept[free[: count - n_protected]] = True
+    return kept
+
+
+# Connected: paths and units.
+
+
+def _cheapest_path(costs, combine):
+    """Minimise costs combined along a path, by a dynamic programme over the layers."""
+    total, parents = np.zeros(len(costs[0])), []
+    for cost in costs:
+        totals = combine(total[:, np.newaxis], cost)
+        parents.append(totals.argmin(axis=0))
+        total = totals.min(axis=0)
+
+    path = [np.zeros(cost.shape, dtype=bool) for cost in costs]
+    unit = total.argmin()
+    for step, parent in zip(reversed(path), reversed(parents), strict=True):
+        step[parent[unit], unit] = True
+        unit = parent[unit]
+    return total.min(), path
+
+
+def _reachable(masks):
+    """Flag, layer by layer, the units that kept weights reach from the first layer."""
+    reached = [np.ones(len(masks[0]), dtype=bool)]
+    for mask in masks:
+        reached.append(mask[reached[-1]].any(axis=0))
+    return reached
+
+
+def _choose_connected(orders, n_kept, layer_sizes):
+    """Choose the kept weights with connectivity repair; see choose_masks."""
+    flat_costs = _rank_costs(orders, n_kept)
+    costs = split_layers(flat_costs, layer_sizes)
+    alive = [np.ones(size, dtype=bool) for size in layer_sizes]
+    protected = np.concatenate([step.ravel() for step in best_path(costs)])
+    while True:
+        living = _between(alive)
+        protected = protected & living
+        kept = _fill(orders, n_kept, protected, living)
+        casualties = _find_casualties(
+            split_layers(kept & living, layer_sizes), costs, alive
+        )
+        if not casualties:
+            return kept
+        alive, any_died = _let_die(casualties, alive, n_kept)
+        if not any_died:
+            alive, protected = _rescue(casualties, alive, protected, costs, n_kept)
+
+
+def _between(alive):
+    """Flag the weights whose two units are alive, flat."""
+    layers = zip(alive[:-1], alive[1:], strict=True)
+    return np.concatenate([np.outer(before, after).ravel() for before, after in layers])
+
+
+def _find_casualties(masks, costs, alive):
+    """List the living hidden units without kept input or output, the worst first.
+
+    Returns (layer, unit) pairs. The worst has the most costly best kept weight, or
+    no kept weight at all; ties go by layer and unit.
+    """
+    found = []
+    for layer in range(1, len(masks)):
+        inputs, outputs = masks[layer - 1], masks[layer]
+        lost = alive[layer] & ~(inputs.any(axis=0) & outputs.any(axis=1))
+        units = np.flatnonzero(lost)
+        best = np.minimum(
+            costs[layer - 1][:, units].min(
+                axis=0, where=inputs[:, units], initial=np.inf
+            ),
+            costs[layer][units].min(axis=1, where=outputs[units], initial=np.inf),
+        )
+        found += [(-cost, layer, unit) for cost, unit in zip(best, units, strict=True)]
+    return [(layer, unit) for _, layer, unit in sorted(found)]
+
+
+def _let_die(casualties, alive, n_kept):
+    """Let each casualty die without which living weights still fill the count."""
+    alive = [units.copy() for units in alive]
+    sizes = np.array([np.count_nonzero(units) for units in alive])
+    any_died = False
+    for layer, unit in casualties:
+        fewer = sizes.copy()
+        fewer[layer] -= 1
+        if (_count_weights(fewer, len(n_kept)) >= n_kept).all():
+            alive[layer][unit] = False
+            sizes, any_died = fewer, True
+    return alive, any_died
+
+
+def _rescue(casualties, alive, protected, costs, n_kept):
+    """Protect the best input and output of every living hidden unit.
+
+    Connected units come first, theirs are kept already; so no rescue cuts them off.
+    Then the casualties, the best first; one for which the count has no room dies.
+    """
+    alive, protected = [units.copy() for units in alive], protected.copy()
+    masks = split_layers(protected, [len(units) for units in alive])
+    n_protected = np.array([np.count_nonzero(mask) for mask in masks])
+    for layer, unit in _list_connected(casualties, alive) + casualties[::-1]:
+        wanted = _find_lifelines(layer, unit, masks, costs, alive)
+        n_wanted = n_protected.copy()
+        n_wanted[[where for where, _, _ in wanted]] += 1
+        if (n_wanted.reshape(len(n_kept), -1).sum(axis=1) > n_kept).any():
+            alive[layer][unit] = False
+            continue
+        n_protected = n_wanted
+        for where, source, target in wanted:
+            masks[where][source, target] = True
+    return alive, protected
+
+
+def _list_connected(casualties, alive):
+    """List the living hidden units that are no casualties."""
+    lost = set(casualties)
+    return [
+        (layer, unit)
+        for layer in range(1, len(alive) - 1)
+        for unit in np.flatnonzero(alive[layer])
+        if (layer, unit) not in lost
+    ]
+
+
+def _find_lifelines(layer, unit, masks, costs, alive):
+    """Name the best input and output of a unit, where none is protected.
+
+    Returns (layer, source, target) triples between living units.
+    """
+    lifelines = []
+    if not masks[layer - 1][:, unit].any():
+        inputs = np.where(alive[layer - 1], costs[layer - 1][:, unit], np.inf)
+        lifelines.append((layer - 1, inputs.argmin(), unit))
+    if not masks[layer][unit].any():
+        outputs = np.where(alive[layer + 1], costs[layer][unit], np.inf)
+        lifelines.append((layer, unit, outputs.argmin()))
+    return lifelines

@@ -1,0 +1,545 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skchaosprune._pruning import (
+    best_path,
+    choose_masks,
+    choose_significant_masks,
+    count_pruned,
+    effective_masks,
+    effective_sparsity,
+    layer_sparsity,
+    rank_weights,
+    sparsity,
+    split_layers,
+)
+from tests import naive
+
+# Change the following manually to check seed insensitivity:
+SEED_RANGE = range(1)
+SCOPES = ["global", "layer"]
+SCORES = ["distinct", "ties", "static", "by_unit"]
+
+nets = st.builds(
+    lambda n_inputs, hidden, n_outputs: (n_inputs, *hidden, n_outputs),
+    st.integers(1, 5),
+    st.lists(st.integers(1, 6), min_size=1, max_size=3),
+    st.integers(1, 3),
+)
+seeds = st.integers(0, 2**32 - 1)
+shares = st.floats(0, 1)
+
+
+def count_weights(layer_sizes):
+    return np.array([before * after for before, after in pairwise(layer_sizes)])
+
+
+def make_scores(layer_sizes, kind, seed):
+    """Draw scores of a kind, and magnitudes with a few ties."""
+    rng = np.random.default_rng(seed)
+    n_weights = count_weights(layer_sizes).sum()
+    scores = {
+        "distinct": rng.permutation(n_weights).astype(float),
+        "ties": rng.integers(0, 3, n_weights).astype(float),
+        "static": np.where(rng.random(n_weights) < 0.5, -np.inf, rng.random(n_weights)),
+        # A bad unit is bad in all its weights, so that units die.
+        "by_unit": np.concatenate(
+            [
+                np.outer(rng.random(before), rng.random(after)).ravel()
+                for before, after in pairwise(layer_sizes)
+            ]
+        ),
+    }[kind]
+    return scores, rng.integers(0, 5, n_weights) / 4
+
+
+def feasible_ratio(share, layer_sizes, prune_scope):
+    """Spread [0, 1] over the ratios that surely leave one weight per layer."""
+    n_weights = count_weights(layer_sizes)
+    if prune_scope == "global":
+        return share * (1 - len(n_weights) / n_weights.sum())
+    return share * (1 - 1 / n_weights.min())
+
+
+def to_set(masks):
+    return {
+        (layer, int(source), int(target))
+        for layer, mask in enumerate(masks)
+        for source, target in np.argwhere(mask)
+    }
+
+
+def assert_same_masks(masks, expected):
+    for mask, expected_mask in zip(masks, expected, strict=True):
+        assert_array_equal(mask, expected_mask)
+
+
+# Against the oracles
+
+
+@pytest.mark.parametrize("kind", SCORES)
+@pytest.mark.parametrize("seed", SEED_RANGE)
+def test_rank_matches_sorted_tuples(kind, seed):
+    scores, magnitudes = make_scores((7, 8, 9), kind, seed)
+    comp = rank_weights(scores, magnitudes)
+    assert comp.tolist() == naive.rank(scores, magnitudes)
+
+
+@given(nets, seeds, st.integers(1, 40))
+@settings(deadline=None)
+def test_best_path_matches_all_paths(layer_sizes, seed, n_values):
+    rng = np.random.default_rng(seed)
+    costs = [rng.integers(0, n_values, shape) for shape in pairwise(layer_sizes)]
+    assert to_set(best_path(costs)) == naive.best_path([c.tolist() for c in costs])
+
+
+@given(nets, seeds, shares)
+@settings(deadline=None)
+def test_effective_masks_match_all_paths(layer_sizes, seed, density):
+    rng = np.random.default_rng(seed)
+    masks = [rng.random(shape) < density for shape in pairwise(layer_sizes)]
+    comp = effective_masks(masks)
+    ref = naive.effective(to_set(masks), layer_sizes)
+    assert to_set(comp) == ref
+    n_weights = count_weights(layer_sizes).sum()
+    assert_allclose(effective_sparsity(masks), 1 - len(ref) / n_weights)
+    assert_allclose(sparsity(masks), 1 - len(to_set(masks)) / n_weights)
+    assert effective_sparsity(masks) >= sparsity(masks)
+
+
+@pytest.mark.parametrize("keep_connected", [False, True])
+@pytest.mark.parametrize("prune_scope", SCOPES)
+@given(nets, seeds, shares, st.sampled_from(SCORES))
+@example((1, 5, 2, 1), 313, 0.76, "ties")  # room for the better casualty only
+@example((3, 6, 6, 1), 867, 0.82, "static")  # a unit without kept weights dies first
+@settings(deadline=None, max_examples=150)
+def test_masks_match_sets(keep_connected, prune_scope, layer_sizes, seed, share, kind):
+    scores, magnitudes = make_scores(layer_sizes, kind, seed)
+    prune_ratio = feasible_ratio(share, layer_sizes, prune_scope)
+    masks = choose_masks(
+        scores,
+        magnitudes,
+        layer_sizes,
+        prune_ratio=prune_ratio,
+        prune_scope=prune_scope,
+        keep_connected=keep_connected,
+    )
+
+    names = naive.name_weights(layer_sizes)
+    ranked = [names[index] for index in naive.rank(scores, magnitudes)]
+    groups = naive.group_weights(ranked, prune_scope)
+    n_pruned = [round(prune_ratio * len(group)) for group in groups]
+    if keep_connected:
+        # The path has its own oracle; here it only has to be the same one.
+        costs = np.zeros(len(names))
+        for group, n in zip(groups, n_pruned, strict=True):
+            for place, weight in enumerate(group):
+                costs[names.index(weight)] = (place + 1) / (len(group) - n)
+        path = to_set(best_path(split_layers(costs, layer_sizes)))
+        assert path <= to_set(masks)
+        ref = naive.choose_connected(ranked, n_pruned, layer_sizes, prune_scope, path)
+    else:
+        ref = naive.choose(ranked, n_pruned, prune_scope)
+    assert to_set(masks) == ref
+
+
+@given(nets, seeds, shares, st.sampled_from(SCORES))
+@settings(deadline=None)
+def test_significant_masks_match_all_paths(layer_sizes, seed, density, kind):
+    scores, magnitudes = make_scores(layer_sizes, kind, seed)
+    significant = np.random.default_rng(seed).random(len(scores)) < density
+    masks = choose_significant_masks(significant, scores, magnitudes, layer_sizes)
+
+    names = naive.name_weights(layer_sizes)
+    ranked = naive.rank(scores, magnitudes)
+    ranked.sort(key=lambda index: not significant[index])
+    places = np.empty(len(ranked), dtype=int)
+    places[ranked] = range(len(ranked))
+    path = naive.best_path([c.tolist() for c in split_layers(places, layer_sizes)])
+    wanted = {name for name, keep in zip(names, significant, strict=True) if keep}
+    assert to_set(masks) == naive.effective(wanted | path, layer_sizes)
+
+
+# Laws
+
+
+@pytest.mark.parametrize("keep_connected", [False, True])
+@pytest.mark.parametrize("prune_scope", SCOPES)
+@given(nets, seeds, shares, st.sampled_from(SCORES))
+@settings(deadline=None)
+def test_count_is_exact(keep_connected, prune_scope, layer_sizes, seed, share, kind):
+    prune_ratio = feasible_ratio(share, layer_sizes, prune_scope)
+    masks = choose_masks(
+        *make_scores(layer_sizes, kind, seed),
+        layer_sizes,
+        prune_ratio=prune_ratio,
+        prune_scope=prune_scope,
+        keep_connected=keep_connected,
+    )
+    assert [mask.shape for mask in masks] == list(pairwise(layer_sizes))
+    assert {mask.dtype for mask in masks} == {np.dtype(bool)}
+    n_pruned = np.array([np.count_nonzero(~mask) for mask in masks])
+    n_weights = count_weights(layer_sizes)
+    if prune_scope == "global":
+        assert n_pruned.sum() == round(prune_ratio * n_weights.sum())
+    else:
+        assert n_pruned.tolist() == [round(prune_ratio * n) for n in n_weights]
+
+
+@pytest.mark.parametrize("prune_scope", SCOPES)
+@given(nets, seeds, shares, shares, st.sampled_from(SCORES))
+@settings(deadline=None)
+def test_masks_are_nested_before_repair(
+    prune_scope, layer_sizes, seed, one_share, other_share, kind
+):
+    scores, magnitudes = make_scores(layer_sizes, kind, seed)
+    more, fewer = (
+        to_set(
+            choose_masks(
+                scores,
+                magnitudes,
+                layer_sizes,
+                prune_ratio=feasible_ratio(share, layer_sizes, prune_scope),
+                prune_scope=prune_scope,
+                keep_connected=False,
+            )
+        )
+        for share in sorted([one_share, other_share])
+    )
+    assert fewer <= more
+
+
+@given(nets, seeds, shares, st.sampled_from(SCORES))
+@settings(deadline=None, max_examples=200)
+def test_global_repair_wastes_no_weight(layer_sizes, seed, share, kind):
+    # Where a death would break the count, n_kept exceeds the weights between the
+    # others, and two lifelines per unit fit - unless units have only two weights.
+    assume(layer_sizes[0] + layer_sizes[-1] >= 3)
+    masks = choose_masks(
+        *make_scores(layer_sizes, kind, seed),
+        layer_sizes,
+        prune_ratio=feasible_ratio(share, layer_sizes, "global"),
+    )
+    assert_same_masks(effective_masks(masks), masks)
+    for before, after in pairwise(masks):
+        assert_array_equal(before.any(axis=0), after.any(axis=1))
+
+
+@given(
+    st.tuples(st.integers(1, 5), st.integers(1, 8), st.integers(1, 3)),
+    seeds,
+    shares,
+    st.sampled_from(SCORES),
+)
+@settings(deadline=None, max_examples=200)
+def test_layer_repair_wastes_only_what_the_counts_force(layer_sizes, seed, share, kind):
+    masks = choose_masks(
+        *make_scores(layer_sizes, kind, seed),
+        layer_sizes,
+        prune_ratio=feasible_ratio(share, layer_sizes, "layer"),
+        prune_scope="layer",
+    )
+    n_kept = [np.count_nonzero(mask) for mask in masks]
+    n_effective = sum(np.count_nonzero(mask) for mask in effective_masks(masks))
+    assert n_effective == naive.most_effective(*layer_sizes, n_kept)
+
+
+@pytest.mark.parametrize("prune_scope", SCOPES)
+@given(nets, seeds, st.floats(0, 0.6), st.sampled_from(SCORES))
+@settings(deadline=None, max_examples=200)
+def test_repair_leaves_connected_masks_alone(
+    prune_scope, layer_sizes, seed, share, kind
+):
+    scores, magnitudes = make_scores(layer_sizes, kind, seed)
+    options = {
+        "prune_ratio": feasible_ratio(share, layer_sizes, prune_scope),
+        "prune_scope": prune_scope,
+    }
+    masks = choose_masks(
+        scores, magnitudes, layer_sizes, keep_connected=False, **options
+    )
+    assume(effective_sparsity(masks) == sparsity(masks))
+    assert_same_masks(choose_masks(scores, magnitudes, layer_sizes, **options), masks)
+
+
+@pytest.mark.parametrize("prune_scope", SCOPES)
+@given(nets, seeds, shares, st.sampled_from(SCORES))
+@settings(deadline=None)
+def test_repair_is_idempotent(prune_scope, layer_sizes, seed, share, kind):
+    scores, magnitudes = make_scores(layer_sizes, kind, seed)
+    options = {
+        "prune_ratio": feasible_ratio(share, layer_sizes, prune_scope),
+        "prune_scope": prune_scope,
+    }
+    masks = choose_masks(scores, magnitudes, layer_sizes, **options)
+    assume(effective_sparsity(masks) == sparsity(masks))
+    kept = np.concatenate([mask.ravel() for mask in masks])
+    again = choose_masks(kept.astype(float), magnitudes, layer_sizes, **options)
+    assert_same_masks(again, masks)
+
+
+# Ranking
+
+
+def test_ties_go_to_the_larger_then_to_the_earlier_weight():
+    scores = np.array([1.0, -np.inf, 1.0, 2.0, 1.0, -np.inf])
+    magnitudes = np.array([0.1, 0.5, 0.3, 0.0, 0.3, 0.6])
+    assert rank_weights(scores, magnitudes).tolist() == [3, 2, 4, 0, 5, 1]
+
+
+def test_nan_scores_are_refused():
+    with pytest.raises(ValueError, match="scores contain 1 NaN of 3; .* use -inf"):
+        rank_weights(np.array([1.0, np.nan, -np.inf]), np.ones(3))
+
+
+# Counts
+
+
+@pytest.mark.parametrize("prune_scope", SCOPES)
+@pytest.mark.parametrize("keep_connected", [False, True])
+def test_ratio_zero_keeps_all(prune_scope, keep_connected):
+    masks = choose_masks(
+        np.full(24, -np.inf),
+        np.zeros(24),
+        (3, 4, 3),
+        prune_ratio=0.0,
+        prune_scope=prune_scope,
+        keep_connected=keep_connected,
+    )
+    assert all(mask.all() for mask in masks)
+
+
+def test_halves_round_to_even_in_each_layer():
+    layer_sizes = (5, 3, 1)
+    assert count_pruned(layer_sizes, 0.5, "global").tolist() == [9]
+    assert count_pruned(layer_sizes, 0.5, "layer").tolist() == [8, 2]
+
+
+@pytest.mark.parametrize(
+    "layer_sizes, prune_scope, largest",
+    [
+        ((10, 2, 1), "global", 0.9318),  # 20 of 22, round(20.4996)
+        ((10, 2, 1), "layer", 0.75),  # 1 of 2, round(1.5) would be 2
+        ((2, 2, 2, 1), "global", 0.75),  # 7 of 10, as round(7.5) is 8
+        ((5, 1), "layer", 0.9),  # 4 of 5, round(4.5) is 4
+        ((1, 1, 1), "layer", 0.5),  # 0 of 1, round(0.5) is 0
+    ],
+)
+def test_largest_feasible_ratio(layer_sizes, prune_scope, largest):
+    with pytest.raises(ValueError, match="the largest feasible ratio is") as raised:
+        count_pruned(layer_sizes, 0.99, prune_scope)
+    named = float(str(raised.value).split("ratio is ")[1].split(". ")[0])
+    assert named == pytest.approx(largest, abs=1.1e-4)
+
+    n_weights = count_weights(layer_sizes)
+    scores = np.arange(n_weights.sum(), dtype=float)
+    masks = choose_masks(
+        scores, scores, layer_sizes, prune_ratio=named, prune_scope=prune_scope
+    )
+    assert effective_sparsity(masks) == sparsity(masks)
+    with pytest.raises(ValueError, match="largest feasible"):
+        count_pruned(layer_sizes, named + 1.1e-4, prune_scope)
+
+
+def test_largest_feasible_ratio_leaves_one_path():
+    scores = np.arange(24, dtype=float)
+    masks = choose_masks(scores, scores, (3, 4, 3), prune_ratio=22 / 24)
+    # Weights into the last hidden unit and from it rank best; the last input and the
+    # last output are the best ends.
+    assert to_set(masks) == {(0, 2, 3), (1, 3, 2)}
+
+
+@pytest.mark.parametrize(
+    "prune_ratio, prune_scope, match",
+    [
+        (
+            0.97,
+            "global",
+            r"prune_ratio=0.97 with prune_scope='global' leaves fewer than one weight "
+            r"per layer; the largest feasible ratio is 0.9\d+. Lower prune_ratio or "
+            r"use larger hidden_layer_sizes.",
+        ),
+        (
+            0.8,
+            "layer",
+            r"prune_ratio=0.8 with prune_scope='layer' leaves fewer than one weight "
+            r"per layer; the largest feasible ratio is 0.7\d+. Lower prune_ratio or "
+            r"use larger hidden_layer_sizes.",
+        ),
+        (1.0, "global", "prune_ratio=1.0 .* leaves fewer than one weight"),
+        (-0.1, "global", r"prune_ratio must be in \[0, 1\). Got -0.1 instead."),
+        (0.5, "unit", "prune_scope must be 'global' or 'layer'. Got 'unit' instead."),
+    ],
+)
+def test_infeasible_counts_say_the_way_out(prune_ratio, prune_scope, match):
+    with pytest.raises(ValueError, match=match):
+        choose_masks(
+            np.ones(22),
+            np.ones(22),
+            (10, 2, 1),
+            prune_ratio=prune_ratio,
+            prune_scope=prune_scope,
+        )
+
+
+# Repair
+
+
+@pytest.mark.parametrize("cut", [20, 21])
+def test_a_cut_output_does_not_take_ten_inputs_with_it(cut):
+    scores = np.arange(22, 0, -1).astype(float)
+    scores[[7, cut]] = -1.0
+    masks = choose_masks(scores, scores, (10, 2, 1), prune_ratio=0.1)
+    assert sum(mask.sum() for mask in masks) == 20
+    assert masks[1].all()
+    assert not masks[0].ravel()[7]
+    # The worst-ranked other weight, the last input's to the second unit, pays.
+    assert not masks[0].ravel()[19]
+
+
+def test_a_leftover_weight_is_useless_and_counted():
+    scores = np.array([4.0, 3.0, 2.0, 1.0])
+    masks = choose_masks(scores, scores, (1, 2, 1), prune_ratio=0.25)
+    assert to_set(masks) == {(0, 0, 0), (0, 0, 1), (1, 0, 0)}
+    assert sparsity(masks) == 0.25
+    assert effective_sparsity(masks) == 0.5
+
+
+def test_the_weights_of_a_dead_unit_go_to_the_living():
+    # Units 0 and 1 are connected, unit 2 has good inputs and the worst output.
+    to_hidden = [[9.0, 8.0, 7.5], [7.0, 3.0, 6.5]]
+    to_output = [[5.0], [4.0], [0.0]]
+    scores = np.concatenate([np.ravel(to_hidden), np.ravel(to_output)])
+    options = {"prune_ratio": 1 / 3}
+    before = choose_masks(scores, scores, (2, 3, 1), keep_connected=False, **options)
+    assert to_set(before) == {(0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 1, 0), (0, 1, 2)} | {
+        (1, 0, 0)
+    }
+    after = choose_masks(scores, scores, (2, 3, 1), **options)
+    assert to_set(after) == {(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)} | {
+        (1, 0, 0),
+        (1, 1, 0),
+    }
+
+
+def test_a_connected_path_is_kept_where_none_survives():
+    # All good weights are in the first layer; the best way out costs the least.
+    scores = np.concatenate([np.arange(100, 112), [1.0, 5.0, 3.0, 2.0]]).astype(float)
+    options = {"prune_ratio": 0.75}
+    masks = choose_masks(scores, scores, (3, 4, 1), keep_connected=False, **options)
+    assert effective_sparsity(masks) == 1.0
+    masks = choose_masks(scores, scores, (3, 4, 1), **options)
+    assert sparsity(masks) == effective_sparsity(masks) == 0.75
+    assert np.flatnonzero(masks[1]).tolist() == [1]
+
+
+def test_outputs_and_inputs_may_lose_everything():
+    scores = np.array([9.0, 8.0, 1.0, 2.0, 7.0, 0.0, 6.0, 0.5])
+    masks = choose_masks(scores, scores, (2, 2, 2), prune_ratio=0.5)
+    assert to_set(masks) == {(0, 0, 0), (0, 0, 1), (1, 0, 0), (1, 1, 0)}
+
+
+def test_layer_scope_counts_per_layer():
+    scores = np.concatenate([np.arange(100, 140), np.arange(20)]).astype(float)
+    masks = choose_masks(
+        scores, scores, (8, 5, 4), prune_ratio=0.5, prune_scope="layer"
+    )
+    assert [int(mask.sum()) for mask in masks] == [20, 10]
+    assert_allclose(layer_sparsity(masks), [0.5, 0.5])
+
+
+def test_layer_scope_compares_ranks_by_their_counts():
+    # Kept are 3 of 4 and 1 of 2. The path over unit 0 takes places 3 and 1 and is
+    # kept already; the one over unit 1 takes places 1 and 2, and is not.
+    scores = np.array([2.0, 4.0, 1.0, 3.0, 9.0, 8.0])
+    masks = choose_masks(
+        scores, scores, (2, 2, 1), prune_ratio=0.3, prune_scope="layer"
+    )
+    assert masks[1].ravel().tolist() == [True, False]
+    # The counts leave one output only, so unit 1 is dead and gets what unit 0 leaves.
+    assert masks[0].tolist() == [[True, True], [True, False]]
+
+
+@pytest.mark.parametrize("prune_scope", SCOPES)
+def test_a_net_without_hidden_layer_keeps_the_best(prune_scope):
+    scores = np.array([1.0, 4.0, 3.0, 2.0])
+    masks = choose_masks(
+        scores, scores, (4, 1), prune_ratio=0.5, prune_scope=prune_scope
+    )
+    assert masks[0].ravel().tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("prune_scope", SCOPES)
+@pytest.mark.parametrize("kind", SCORES)
+@pytest.mark.parametrize("prune_ratio", [0.5, 0.99])
+def test_a_large_net_is_repaired(prune_scope, kind, prune_ratio):
+    layer_sizes = (100, 500, 300, 3)
+    masks = choose_masks(
+        *make_scores(layer_sizes, kind, 0),
+        layer_sizes,
+        prune_ratio=prune_ratio,
+        prune_scope=prune_scope,
+    )
+    n_weights = count_weights(layer_sizes).sum()
+    n_pruned = sum(np.count_nonzero(~mask) for mask in masks)
+    assert n_pruned == pytest.approx(prune_ratio * n_weights, abs=2)
+    if prune_scope == "global":
+        assert effective_sparsity(masks) == sparsity(masks)
+
+
+# Significance
+
+
+def test_nothing_significant_leaves_the_best_path():
+    nothing = np.zeros(24, dtype=bool)
+    scores = np.arange(24, dtype=float)
+    masks = choose_significant_masks(nothing, scores, scores, (3, 4, 3))
+    assert to_set(masks) == {(0, 2, 3), (1, 3, 2)}
+    masks = choose_significant_masks(
+        nothing, scores, scores, (3, 4, 3), keep_connected=False
+    )
+    assert not any(mask.any() for mask in masks)
+
+
+def test_significant_weights_of_dead_units_go():
+    # Unit 0 is significant throughout, unit 1 on its input side only.
+    significant = np.array([True, True, True, False])
+    scores = np.array([1.0, 9.0, 2.0, 0.0])
+    masks = choose_significant_masks(significant, scores, scores, (1, 2, 1))
+    assert to_set(masks) == {(0, 0, 0), (1, 0, 0)}
+    masks = choose_significant_masks(
+        significant, scores, scores, (1, 2, 1), keep_connected=False
+    )
+    assert_array_equal(np.concatenate([m.ravel() for m in masks]), significant)
+
+
+def test_a_significant_path_wins_over_a_better_score():
+    # Unit 1 scores better, yet nothing may be added beside the significant unit 0.
+    significant = np.array([True, False, True, False])
+    scores = np.array([1.0, 9.0, 1.0, 9.0])
+    masks = choose_significant_masks(significant, scores, scores, (1, 2, 1))
+    assert to_set(masks) == {(0, 0, 0), (1, 0, 0)}
+
+
+# Views and shares
+
+
+def test_split_layers_are_views_in_c_order():
+    flat = np.arange(12)
+    first, second = split_layers(flat, (2, 4, 1))
+    assert first.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert second.tolist() == [[8], [9], [10], [11]]
+    second[0] = -1
+    assert flat[8] == -1
+
+
+def test_shares_by_hand():
+    masks = [np.array([[True, False], [True, False]]), np.array([[False], [True]])]
+    assert sparsity(masks) == 0.5
+    assert_allclose(layer_sparsity(masks), [0.5, 0.5])
+    assert effective_sparsity(masks) == 1.0
