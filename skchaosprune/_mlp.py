@@ -8,6 +8,8 @@ one of :mod:`skchaosprune._kernels`.
 import numpy as np
 from scipy.special import expit, log_softmax, softmax
 
+from skchaosprune._pruning import split_layers
+
 # Rows handled at once, so that activations of wide nets stay within a few megabytes.
 _BLOCK_ELEMENTS = 500_000
 
@@ -24,15 +26,10 @@ def count_parameters(layer_sizes):
 
 def unflatten(params, layer_sizes):
     """Split the flat parameters into ``(coefs, intercepts)``, lists of views."""
-    coefs, intercepts, first = [], [], 0
-    for fan_in, fan_out in zip(layer_sizes[:-1], layer_sizes[1:], strict=True):
-        last = first + fan_in * fan_out
-        coefs.append(params[first:last].reshape(fan_in, fan_out))
-        first = last
-    for fan_out in layer_sizes[1:]:
-        intercepts.append(params[first : first + fan_out])
-        first += fan_out
-    return coefs, intercepts
+    n_weights = count_weights(layer_sizes)
+    coefs = split_layers(params[:n_weights], layer_sizes)
+    ends = np.cumsum(layer_sizes[1:])[:-1]
+    return coefs, np.split(params[n_weights:], ends)
 
 
 def flatten(coefs, intercepts):

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import threadpoolctl
 import torch
 from sklearn.base import clone
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import Callback, EpochScoring, LRScheduler, ProgressBar
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
-from threadpoolctl import threadpool_limits
 
 from skchaosprune import _kernels, _mlp
 
@@ -271,6 +271,12 @@ class _PrunableNet:
                     iterator, training, prefix, step_fn, **fit_params
                 )
             loss = self._validation.mean_loss(self.numpy_params(), self._plan)
+        if not self._callbacks_in_batches():
+            # callbacks that look at batches find the epoch as one
+            n_rows = len((self._data if training else self._validation).X)
+            self.history.new_batch()
+            self.history.record_batch(f"{prefix}_loss", loss)
+            self.history.record_batch(f"{prefix}_batch_size", n_rows)
         self.history.record(f"{prefix}_loss", loss)
 
     def _train_epoch(self):
@@ -280,6 +286,9 @@ class _PrunableNet:
         if self.obstacle_to_kernel() is None:
             self.engine_ = "numba"
             total = self._run_kernel(order)
+            # without gradients a step changes nothing, but schedulers look for it
+            self.optimizer_.zero_grad()
+            self.optimizer_.step()
         else:
             if self._plan.engine == "numba":
                 raise ValueError(
@@ -631,32 +640,41 @@ class _Report(Callback):
         self.function(len(net.history), net.history[-1, "train_loss"])
 
 
-_thread_lock = threading.Lock()
-_thread_users = 0
-_thread_restore = None
+_blas_lock = threading.Lock()
+_blas_users = 0
+_blas_limits = None
 
 
 @contextmanager
 def one_thread_per_fit():
-    """Limit BLAS and torch to one thread while any fit of this process is running.
+    """Limit BLAS and torch to one thread while a fit is running.
 
     The nets are too small for more, and results must not depend on the number of
-    threads. The first fit in saves the settings and the last one out restores them;
-    overlapping ``threadpool_limits`` would leave the process at one thread for ever.
+    threads. The limit of BLAS belongs to the process: the first fit in sets it and the
+    last one out lifts it, as overlapping ``threadpool_limits`` would leave the process
+    at one thread for ever. That of torch belongs to the calling thread.
     """
-    global _thread_users, _thread_restore
-    with _thread_lock:
-        _thread_users += 1
-        if _thread_users == 1:
-            n_torch = torch.get_num_threads()
-            _thread_restore = (threadpool_limits(limits=1), n_torch)
-            torch.set_num_threads(1)
+    global _blas_users, _blas_limits
+    n_torch = torch.get_num_threads()
+    with _blas_lock:
+        _blas_users += 1
+        if _blas_users == 1:
+            _blas_limits = threadpoolctl.threadpool_limits(limits=1, user_api="blas")
+            _let_any_thread_set_blas()
+    torch.set_num_threads(1)
     try:
         yield
     finally:
-        with _thread_lock:
-            _thread_users -= 1
-            if _thread_users == 0:
-                limits, n_torch = _thread_restore
-                limits.restore_original_limits()
-                torch.set_num_threads(n_torch)
+        torch.set_num_threads(n_torch)
+        with _blas_lock:
+            _blas_users -= 1
+            if _blas_users == 0:
+                _blas_limits.restore_original_limits()
+                _let_any_thread_set_blas()
+
+
+def _let_any_thread_set_blas():
+    """Undo that newer threadpoolctl hears only the first thread that sets a limit."""
+    controller = threadpoolctl.OpenBLASController
+    if hasattr(controller, "clear_controlling_thread"):
+        controller.clear_controlling_thread(force=True)

@@ -236,7 +236,7 @@ class ChaosCausality(BaseEstimator):
                     f"none of the {record.n_weights} weights could be tested, as their "
                     "exponents never move or the target's own past explains it "
                     f"completely: {self._facts(*self._sizes(record))}. Use a larger "
-                    f"learning_rate_init, lower static_tolerance="
+                    "learning_rate_init, lower static_tolerance="
                     f"{self.static_tolerance}, or use target='loss'."
                 )
         log_p += log(self.max_lag) if self.lag_rule == "bonferroni" else 0.0
@@ -284,10 +284,12 @@ class ChaosCausality(BaseEstimator):
         )
         fits = (n_windows - 2) // 3
         lag = f"max_lag={fits} would fit" if fits > 0 else "no max_lag would fit"
+        iterations = f"max_iter={n_iter} would give {needed} windows"
+        if n_windows >= needed:
+            iterations = f"max_iter={n_iter} would already do"
         return (
             f"the record has {n_windows} windows of {self.window_size} records; "
-            f"max_lag={self.max_lag} needs {needed} ({lag}); max_iter={n_iter} would "
-            f"give {needed} windows"
+            f"max_lag={self.max_lag} needs {needed} ({lag}); {iterations}"
         )
 
     def _obstacle(self, record):

@@ -1,0 +1,42 @@
+"""Shared data and fitted models; scikit-learn's array checks need the flag below."""
+
+import os
+
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before scipy is imported
+
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.preprocessing import scale
+
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+
+
+@pytest.fixture(scope="session")
+def iris():
+    X, y = load_iris(return_X_y=True)
+    return scale(X), y
+
+
+@pytest.fixture(scope="session")
+def cancer():
+    X, y = load_breast_cancer(return_X_y=True)
+    return scale(X), y
+
+
+@pytest.fixture(scope="session")
+def diabetes():
+    X, y = load_diabetes(return_X_y=True)
+    return scale(X), y
+
+
+@pytest.fixture(scope="session")
+def fitted(iris):
+    """A small pruned classifier; tests read it and never change it."""
+    return ChaosCausalPrunedMLP((6,), max_iter=40, random_state=0).fit(*iris)
+
+
+@pytest.fixture(scope="session")
+def fitted_regressor(diabetes):
+    return ChaosCausalPrunedMLPRegressor((5,), max_iter=10, random_state=0).fit(
+        *diabetes
+    )

@@ -1,0 +1,905 @@
+"""The estimators: the whole way from data to a pruned network and its attributes."""
+
+import copy
+import pickle
+import subprocess
+import sys
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.exceptions import NotFittedError
+from sklearn.impute import SimpleImputer
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import skchaosprune.estimators as estimators_module
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, _network
+from skchaosprune.criteria import CRITERIA, ChaosCausality
+
+# Change the following manually to check seed insensitivity:
+SEED_RANGE = range(5)
+
+ARRAYS = ("coefs_", "intercepts_", "masks_", "dense_coefs_", "initial_coefs_")
+
+
+def small(**changes):
+    """Train in a blink: three hidden units, a dozen epochs, a quick criterion."""
+    options = {
+        "hidden_layer_sizes": (3,),
+        "max_iter": 12,
+        "prune_criterion": "magnitude",
+        "random_state": 0,
+    }
+    return ChaosCausalPrunedMLP(**options | changes)
+
+
+def flat(parts):
+    return np.concatenate([np.ravel(part) for part in parts])
+
+
+def assert_same_fit(a, b):
+    for name in ARRAYS:
+        np.testing.assert_array_equal(flat(getattr(a, name)), flat(getattr(b, name)))
+    np.testing.assert_array_equal(a.weight_scores_, b.weight_scores_)
+
+
+def test_attributes_of_a_fit(fitted, iris):
+    X, y = iris
+    n_weights = 4 * 6 + 6 * 3
+    assert fitted.n_weights_ == fitted.dense_flops_ == n_weights
+    assert fitted.n_parameters_ == n_weights + 9
+    assert fitted.flops_ == n_weights - round(0.5 * n_weights)
+    assert fitted.n_active_parameters_ == fitted.flops_ + 9
+    assert fitted.sparsity_ == 0.5 <= fitted.effective_sparsity_
+    assert fitted.layer_sparsity_.shape == (2,)
+    assert fitted.n_layers_ == 3
+    assert fitted.n_outputs_ == 3
+    assert fitted.out_activation_ == "softmax"
+    assert fitted.engine_ == "numba"
+    assert fitted.n_iter_ == fitted.n_iter_dense_ == len(fitted.history_) == 40
+    assert fitted.dense_loss_curve_[-1] < fitted.dense_loss_curve_[0]
+    np.testing.assert_array_equal(fitted.classes_, [0, 1, 2])
+    for coef, mask, shape in zip(
+        fitted.coefs_, fitted.masks_, [(4, 6), (6, 3)], strict=True
+    ):
+        assert coef.shape == mask.shape == shape
+        assert mask.dtype == bool
+        assert np.all(coef[~mask] == 0.0)
+        assert np.all(coef[mask] != 0.0)
+    n_windows = len(fitted.target_series_)
+    assert fitted.record_every_ == 1
+    assert n_windows == 1 + (150 * 40 - 50) // 45
+    assert fitted.lyapunov_exponents_.shape == (n_windows, n_weights)
+    assert fitted.lyapunov_exponents_.dtype == np.float32
+    np.testing.assert_allclose(
+        fitted.mean_lyapunov_exponents_,
+        fitted.lyapunov_exponents_.mean(axis=0),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    assert np.all((fitted.target_series_ >= 0) & (fitted.target_series_ <= 1))
+    assert fitted.p_values_.shape == fitted.weight_scores_.shape == (n_weights,)
+    assert fitted.feature_importances_.shape == (4,)
+    np.testing.assert_allclose(fitted.feature_importances_.sum(), 1.0)
+    assert fitted.score(X, y) > 0.9
+
+
+def test_target_series_is_the_training_error(iris):
+    X, y = iris
+    weights = np.linspace(0.5, 2.0, len(y))
+    model = small(
+        prune_criterion=ChaosCausality(window_size=30, window_overlap=0.0), max_iter=2
+    )
+
+    with pytest.warns(UserWarning, match="ranked by magnitude"):
+        model.fit(X, y, sample_weight=weights)
+
+    dense = copy.copy(model)
+    dense.coefs_, dense.intercepts_ = model.dense_coefs_, model.dense_intercepts_
+    wrong = np.average(dense.predict(X) != y, weights=weights)
+    assert len(model.target_series_) == 10
+    np.testing.assert_allclose(model.target_series_[-1], wrong)
+
+
+def test_loss_as_target(iris):
+    X, y = iris
+    model = small(
+        prune_criterion=ChaosCausality(
+            window_size=30, window_overlap=0.0, target="loss"
+        )
+    ).fit(X, y)
+
+    dense = copy.copy(model)
+    dense.coefs_, dense.intercepts_ = model.dense_coefs_, model.dense_intercepts_
+    loss = log_loss(y, dense.predict_proba(X))
+    np.testing.assert_allclose(model.target_series_[-1], loss, rtol=1e-10)
+
+
+def test_callable_target_sees_targets_and_outputs(iris):
+    X, y = iris
+
+    def brier(targets, outputs):
+        assert targets.shape == outputs.shape == (150, 3)
+        np.testing.assert_allclose(outputs.sum(axis=1), 1.0)
+        return np.mean((targets - outputs) ** 2)
+
+    model = small(prune_criterion=ChaosCausality(target=brier), max_iter=20).fit(X, y)
+
+    assert 0 < model.target_series_[-1] < model.target_series_[0]
+
+
+def test_regressor_standardises_its_target(diabetes, fitted_regressor):
+    X, y = diabetes
+    shifted = clone(fitted_regressor).fit(X, 1e6 + 1e3 * y)
+
+    np.testing.assert_allclose(
+        (shifted.predict(X) - 1e6) / 1e3, fitted_regressor.predict(X), rtol=1e-5
+    )
+    assert fitted_regressor.score(X, y) > 0.4
+    dense = copy.copy(fitted_regressor)
+    dense.coefs_ = dense.dense_coefs_
+    dense.intercepts_ = dense.dense_intercepts_
+    error = np.mean((dense.predict(X) - y) ** 2) / np.var(y)
+    assert fitted_regressor.target_series_[-1] == pytest.approx(error, rel=0.2)
+
+
+LABELS = {
+    "strings": np.array(["no", "yes"]),
+    "objects": np.array(["no", "yes"], dtype=object),
+    "bools": np.array([False, True]),
+    "ints": np.array([-3, 12]),
+    "three strings": np.array(["a", "b", "c"]),
+    "three ints": np.array([5, 7, 6]),
+}
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "squared_error"])
+@pytest.mark.parametrize("kind", LABELS)
+def test_labels_of_every_kind(iris, kind, loss):
+    X, y = iris
+    labels = LABELS[kind]
+    rows = y < len(labels)
+    X, y = X[rows], labels[y[rows]]
+
+    model = small(
+        hidden_layer_sizes=(8,), loss=loss, max_iter=40, learning_rate_init=0.1
+    ).fit(X, y)
+
+    predicted = model.predict(X)
+    probabilities = model.predict_proba(X)
+    np.testing.assert_array_equal(model.classes_, np.unique(labels))
+    assert predicted.dtype == model.classes_.dtype
+    assert np.mean(predicted == y) > 0.9
+    assert probabilities.shape == (len(X), len(labels))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(
+        model.classes_[probabilities.argmax(axis=1)], predicted
+    )
+    assert model.n_outputs_ == (1 if len(labels) == 2 else 3)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("prune_ratio", [0.0, 0.3, 0.5, 0.8])
+def test_exactly_the_ratio_goes(iris, criterion, scope, prune_ratio):
+    model = small(
+        hidden_layer_sizes=(6, 5),
+        prune_criterion=criterion,
+        prune_scope=scope,
+        prune_ratio=prune_ratio,
+        max_iter=8,
+    ).fit(*iris)
+
+    counts = [mask.size for mask in model.masks_]
+    if scope == "global":
+        assert flat(model.masks_).sum() == sum(counts) - round(
+            prune_ratio * sum(counts)
+        )
+    else:
+        kept = [int(mask.sum()) for mask in model.masks_]
+        assert kept == [n - round(prune_ratio * n) for n in counts]
+    assert np.all(flat(model.coefs_)[~flat(model.masks_)] == 0.0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"momentum": 0.9},
+        {"solver": "adam"},
+        {"engine": "torch"},
+        {"rewind": False},
+        {"alpha": 0.1, "batch_size": 20},
+        {"keep_connected": False},
+    ],
+    ids=str,
+)
+def test_pruned_weights_stay_exactly_zero(iris, options):
+    model = small(prune_ratio=0.6, **options).fit(*iris)
+
+    mask = flat(model.masks_)
+    assert np.all(flat(model.coefs_)[~mask] == 0.0)
+    assert np.count_nonzero(flat(model.coefs_)) == mask.sum()
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+def test_nothing_pruned_repeats_the_dense_run_bit_for_bit(iris, engine):
+    model = small(prune_ratio=0.0, engine=engine).fit(*iris)
+
+    np.testing.assert_array_equal(flat(model.coefs_), flat(model.dense_coefs_))
+    assert model.loss_curve_ == model.dense_loss_curve_
+
+
+def test_rewinding_starts_from_the_initial_weights(iris):
+    X, y = iris
+    rewound = small(learning_rate_init=1e-12).fit(X, y)
+    mask = flat(rewound.masks_)
+
+    np.testing.assert_allclose(
+        flat(rewound.coefs_), flat(rewound.initial_coefs_) * mask, atol=1e-8
+    )
+    tuned = small(rewind=False).fit(X, y)
+    again = small(rewind=True).fit(X, y)
+    np.testing.assert_array_equal(flat(tuned.masks_), flat(again.masks_))
+    assert tuned.loss_curve_[0] < again.loss_curve_[0]
+
+
+def test_dense_fraction_is_the_partial_training(iris):
+    full = small(max_iter=20).fit(*iris)
+    partial = small(max_iter=20, dense_fraction=0.1).fit(*iris)
+
+    assert (full.n_iter_dense_, full.n_iter_) == (20, 20)
+    assert (partial.n_iter_dense_, partial.n_iter_) == (2, 20)
+    assert partial.dense_loss_curve_ == full.dense_loss_curve_[:2]
+
+
+@pytest.mark.parametrize("seed", SEED_RANGE)
+def test_engines_choose_the_same_masks(iris, seed):
+    models = [
+        ChaosCausalPrunedMLP(
+            (3,), batch_size=1, max_iter=6, engine=engine, random_state=seed
+        ).fit(*iris)
+        for engine in ("numba", "torch")
+    ]
+
+    assert [model.engine_ for model in models] == ["numba", "torch"]
+    assert models[0].p_values_ is not None
+    assert np.isfinite(models[0].p_values_).any()
+    np.testing.assert_array_equal(flat(models[0].masks_), flat(models[1].masks_))
+    np.testing.assert_allclose(
+        models[0].predict_proba(iris[0]), models[1].predict_proba(iris[0]), atol=1e-8
+    )
+
+
+@pytest.mark.parametrize("seed", SEED_RANGE)
+def test_same_seed_same_bits(iris, seed):
+    X, y = iris
+    options = {"prune_criterion": "chaos_causality", "random_state": seed}
+    first = small(**options).fit(X, y)
+
+    assert_same_fit(first, small(**options).fit(X, y))
+    assert_same_fit(first, small(n_jobs=2, **options).fit(X, y))
+    assert_same_fit(first, small(verbose=1, **options).fit(X, y))
+    state = {"random_state": np.random.RandomState(seed)}
+    assert_same_fit(first, small(**options | state).fit(X, y))
+    other = small(**options | {"random_state": seed + 1}).fit(X, y)
+    assert np.any(flat(first.initial_coefs_) != flat(other.initial_coefs_))
+
+
+def test_threads_score_blocks_to_the_same_bits(cancer):
+    X, y = cancer
+    fits = [
+        ChaosCausalPrunedMLP((24,), max_iter=5, random_state=0, n_jobs=n_jobs).fit(X, y)
+        for n_jobs in (None, 2)
+    ]
+
+    assert fits[0].n_weights_ > 2 * 256
+    assert_same_fit(*fits)
+    np.testing.assert_array_equal(
+        fits[0].lyapunov_exponents_, fits[1].lyapunov_exponents_
+    )
+
+
+def test_batch_size_auto(iris, monkeypatch):
+    sizes = []
+    train = _network.train
+
+    def spy(plan, *args, **kwargs):
+        sizes.append(plan.batch_size)
+        return train(plan, *args, **kwargs)
+
+    monkeypatch.setattr(_network, "train", spy)
+    X, y = iris
+    few = np.r_[0:10, 60:70, 120:132]
+    small(max_iter=1).fit(X[few], y[few])
+    small(max_iter=1).fit(X, y)
+    small(max_iter=1, engine="torch").fit(X, y)
+    small(max_iter=1, solver="adam").fit(X, y)
+    small(max_iter=1, batch_size=1000).fit(X, y)
+
+    assert sizes[::2] == sizes[1::2] == [32, 1, 32, 32, 150]
+
+
+def test_sample_weight_repeats_rows(iris):
+    X, y = iris
+    rows = np.r_[0:4, 55:59, 110:114]
+    repeats = np.array([1, 2, 3, 0] * 3)
+    X, y = X[rows], y[rows]
+
+    weighted = small(max_iter=30).fit(X, y, sample_weight=repeats)
+    repeated = small(max_iter=30).fit(X.repeat(repeats, axis=0), y.repeat(repeats))
+
+    np.testing.assert_allclose(
+        weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        weighted.feature_importances_, repeated.feature_importances_, rtol=1e-9
+    )
+
+
+def test_class_weight_is_a_sample_weight(iris):
+    X, y = iris
+    by_class = small(class_weight={0: 1.0, 1: 5.0, 2: 0.1}).fit(X, y)
+    by_row = small().fit(X, y, sample_weight=np.array([1.0, 5.0, 0.1])[y])
+    balanced = small(class_weight="balanced").fit(X, y)
+
+    assert_same_fit(by_class, by_row)
+    assert_same_fit(balanced, small().fit(X, y))
+    assert np.sum(by_class.predict(X) == 1) > np.sum(by_class.predict(X) == 2)
+
+
+def test_weights_of_any_scale(iris):
+    ones = small().fit(*iris, sample_weight=np.ones(150))
+    assert_same_fit(ones, small().fit(*iris))
+    assert_same_fit(ones, small().fit(*iris, sample_weight=np.full(150, 4.0)))
+
+
+def test_given_initial_weights(iris):
+    rng = np.random.RandomState(0)
+    coefs = [rng.normal(size=(4, 3)), rng.normal(size=(3, 3))]
+    intercepts = [rng.normal(size=3), rng.normal(size=3)]
+
+    model = small(weight_init=(coefs, intercepts)).fit(*iris)
+
+    np.testing.assert_array_equal(flat(model.initial_coefs_), flat(coefs))
+    np.testing.assert_array_equal(flat(model.initial_intercepts_), flat(intercepts))
+
+
+def test_normal_initial_weights_are_standard_normal(cancer):
+    model = small(hidden_layer_sizes=(40,), weight_init="normal", max_iter=1)
+    weights = flat(model.fit(*cancer).initial_coefs_)
+
+    assert abs(weights.mean()) < 0.1
+    assert abs(weights.std() - 1.0) < 0.1
+
+
+def test_validation_rows_are_held_out(cancer):
+    X, y = cancer
+    model = small(
+        prune_criterion="chaos_causality", validation_fraction=0.25, max_iter=10
+    ).fit(X, y)
+
+    n_held_out = 143
+    counts = model.target_series_ * n_held_out
+    np.testing.assert_allclose(counts, np.round(counts), atol=1e-9)
+    assert all("valid_loss" in row for row in model.history_)
+    assert "valid_loss" not in small(max_iter=1).fit(X, y).history_[0]
+
+
+def test_target_score_stops_both_trainings(iris):
+    model = small(hidden_layer_sizes=(8,), target_score=0.96, max_iter=200).fit(*iris)
+    assert 1 < model.n_iter_dense_ < 200
+    assert 1 < model.n_iter_ < 200
+
+    recorded = small(
+        target_score=0.9, max_iter=60, prune_criterion=ChaosCausality()
+    ).fit(*iris)
+    assert recorded.n_iter_dense_ == 60  # the record is complete at the end
+    fixed = ChaosCausality(record_every=1, window_size=10, max_lag=1)
+    papers = small(
+        target_score=0.9, max_iter=60, learning_rate_init=0.01, prune_criterion=fixed
+    ).fit(*iris)
+    assert papers.n_iter_dense_ < 60
+
+
+def test_significance_rule_keeps_what_is_significant(cancer):
+    model = ChaosCausalPrunedMLP(
+        (8,), prune_ratio=None, max_iter=30, keep_connected=False, random_state=0
+    ).fit(*cancer)
+
+    significant = model.p_values_ < 0.05
+    assert 0 < significant.sum() < model.n_weights_
+    np.testing.assert_array_equal(flat(model.masks_), significant)
+    repaired = clone(model).set_params(keep_connected=True).fit(*cancer)
+    assert repaired.effective_sparsity_ == repaired.sparsity_
+
+
+def test_causal_pruning_reverses_the_ranking(cancer):
+    options = {"max_iter": 20, "keep_connected": False, "random_state": 0}
+    noncausal = ChaosCausalPrunedMLP((8,), **options).fit(*cancer)
+    causal = clone(noncausal).set_params(prune_criterion=ChaosCausality(prune="causal"))
+    causal.fit(*cancer)
+
+    np.testing.assert_allclose(causal.weight_scores_, -noncausal.weight_scores_)
+    kept_by_both = flat(causal.masks_) & flat(noncausal.masks_)
+    assert kept_by_both.mean() < 0.1
+
+
+def test_untested_weights_rank_below_tested_ones(iris):
+    X, y = iris
+    X = np.column_stack([X, np.zeros(len(X))])  # its weights never move
+
+    model = small(
+        prune_criterion="chaos_causality", keep_connected=False, max_iter=30
+    ).fit(X, y)
+
+    untested = np.isnan(model.p_values_)
+    assert untested[12:15].all()
+    assert np.isneginf(model.weight_scores_[untested]).all()
+    assert np.all(model.best_lags_[untested] == 0)
+    assert np.isfinite(model.weight_scores_[~untested]).all()
+    assert not flat(model.masks_)[12:15].any()
+    assert model.feature_importances_[4] == 0.0
+
+
+@pytest.mark.parametrize("correction", ["holm", "fdr_bh"])
+def test_correction_over_weights(cancer, correction):
+    from statsmodels.stats.multitest import multipletests
+
+    plain = ChaosCausalPrunedMLP((4,), max_iter=20, random_state=0).fit(*cancer)
+    corrected = clone(plain).set_params(
+        prune_criterion=ChaosCausality(correction=correction)
+    )
+    corrected.fit(*cancer)
+
+    tested = ~np.isnan(plain.p_values_)
+    expected = multipletests(plain.p_values_[tested], method=correction)[1]
+    np.testing.assert_allclose(corrected.p_values_[tested], expected)
+    np.testing.assert_array_equal(flat(plain.masks_), flat(corrected.masks_))
+
+
+def test_p_values_come_from_the_public_kernels(fitted):
+    from skchaosprune import granger_causality
+
+    # the attribute is float32, which moves p-values a little
+    result = granger_causality(fitted.target_series_, fitted.lyapunov_exponents_)
+    smallest = np.nanmin(result.p_value, axis=0)
+
+    np.testing.assert_allclose(
+        fitted.p_values_, np.minimum(1.0, 5 * smallest), rtol=1e-3, atol=1e-6
+    )
+    np.testing.assert_array_equal(
+        fitted.best_lags_, np.nanargmin(result.p_value, axis=0) + 1
+    )
+    by_score = np.exp(-fitted.weight_scores_)
+    np.testing.assert_allclose(np.minimum(1.0, by_score), fitted.p_values_)
+
+
+def test_exponents_come_from_the_public_kernel(iris):
+    from skchaosprune import largest_lyapunov_exponent
+
+    seen = []
+
+    class Watch(ChaosCausality):
+        def reduce_window(self, window, out, n_jobs=None):
+            seen.append(window.copy())
+            super().reduce_window(window, out, n_jobs)
+
+    model = small(prune_criterion=Watch(), max_iter=8).fit(*iris)
+
+    expected = [
+        largest_lyapunov_exponent(window, static_tolerance=1e-5) for window in seen
+    ]
+    np.testing.assert_allclose(model.lyapunov_exponents_, expected, rtol=1e-6)
+
+
+def test_weight_table(fitted):
+    table = fitted.weight_table()
+
+    assert isinstance(table, pd.DataFrame)
+    assert len(table) == fitted.n_weights_
+    assert list(table.columns) == [
+        "layer",
+        "from",
+        "to",
+        "initial",
+        "dense",
+        "final",
+        "mean_lyapunov_exponent",
+        "p_value",
+        "best_lag",
+        "score",
+        "kept",
+    ]
+    row = table.iloc[2 * 6 + 4]
+    assert (row["layer"], row["from"], row["to"]) == (1, "x2", "h1_4")
+    assert row["final"] == fitted.coefs_[0][2, 4]
+    assert row["dense"] == fitted.dense_coefs_[0][2, 4]
+    assert row["initial"] == fitted.initial_coefs_[0][2, 4]
+    assert row["kept"] == fitted.masks_[0][2, 4]
+    row = table.iloc[24 + 5 * 3 + 1]
+    assert (row["layer"], row["from"], row["to"]) == (2, "h1_5", "1")
+    assert row["score"] == fitted.weight_scores_[24 + 16]
+    assert (table["final"] == 0.0).equals(~table["kept"])
+
+
+def test_weight_table_without_pandas(fitted, monkeypatch):
+    expected = fitted.weight_table()
+    monkeypatch.setitem(sys.modules, "pandas", None)
+
+    table = fitted.weight_table()
+
+    assert table.dtype.names == tuple(expected.columns)
+    for name in table.dtype.names:
+        np.testing.assert_array_equal(table[name], expected[name].to_numpy())
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "random"])
+def test_what_is_not_computed_is_none(iris, criterion):
+    model = small(prune_criterion=criterion).fit(*iris)
+
+    for name in ("p_values_", "best_lags_", "lyapunov_exponents_", "target_series_"):
+        assert getattr(model, name) is None
+    table = model.weight_table()
+    assert table["p_value"].isna().all()
+    assert (table["best_lag"] == 0).all()
+
+
+def test_large_exponents_are_not_kept(iris, monkeypatch):
+    monkeypatch.setattr(estimators_module, "_KEEP_EXPONENTS_BYTES", 1000)
+    model = small(prune_criterion="chaos_causality", max_iter=30).fit(*iris)
+
+    assert model.lyapunov_exponents_ is None
+    assert model.mean_lyapunov_exponents_.shape == (model.n_weights_,)
+
+
+def test_own_function_and_object_as_criterion(iris):
+    def last_first(record):
+        assert record.weights.shape == record.initial_weights.shape
+        return np.arange(record.n_weights)
+
+    model = small(prune_criterion=last_first, keep_connected=False).fit(*iris)
+    np.testing.assert_array_equal(flat(model.masks_), np.arange(21) >= 10)
+
+    class Movement:
+        needs = ()
+        has_significance_rule = False
+
+        def score(self, record):
+            return np.abs(record.weights - record.initial_weights)
+
+    model = small(prune_criterion=Movement(), keep_connected=False).fit(*iris)
+    moved = np.abs(flat(model.dense_coefs_) - flat(model.initial_coefs_))
+    mask = flat(model.masks_)
+    assert moved[mask].min() >= moved[~mask].max()
+
+
+def test_random_criterion_has_its_own_seed(iris):
+    from skchaosprune.criteria import Random
+
+    fits = [
+        small(prune_criterion=Random(random_state=3), random_state=seed).fit(*iris)
+        for seed in (0, 1)
+    ]
+    np.testing.assert_array_equal(fits[0].weight_scores_, fits[1].weight_scores_)
+    from_estimator = [
+        small(prune_criterion="random", random_state=seed).fit(*iris) for seed in (0, 1)
+    ]
+    assert np.any(from_estimator[0].weight_scores_ != from_estimator[1].weight_scores_)
+
+
+def test_nested_parameters_of_a_criterion(iris):
+    model = small(prune_criterion=ChaosCausality(), max_iter=20)
+    search = GridSearchCV(model, {"prune_criterion__max_lag": [1, 3]}, cv=2)
+
+    search.fit(*iris)
+
+    assert search.best_estimator_.prune_criterion.max_lag in (1, 3)
+    with pytest.raises(ValueError, match="prune_criterion__max_lag.*criterion object"):
+        small().set_params(prune_criterion__max_lag=2)
+    fresh = small().set_params(
+        prune_criterion=ChaosCausality(), prune_criterion__max_lag=2
+    )
+    assert fresh.prune_criterion.max_lag == 2
+
+
+def test_pipeline_and_grid_search(iris):
+    X, y = iris
+    pipeline = make_pipeline(
+        StandardScaler(), small(hidden_layer_sizes=(8,), max_iter=30)
+    )
+    grid = {"chaoscausalprunedmlp__prune_ratio": [0.3, 0.5, 0.9]}
+
+    serial = GridSearchCV(pipeline, grid, cv=3, error_score="raise").fit(X, y)
+    parallel = GridSearchCV(pipeline, grid, cv=3, n_jobs=2, error_score="raise")
+    parallel.fit(X, y)
+
+    np.testing.assert_array_equal(
+        serial.cv_results_["mean_test_score"], parallel.cv_results_["mean_test_score"]
+    )
+    assert serial.best_score_ > 0.9
+    ratio = serial.best_params_["chaoscausalprunedmlp__prune_ratio"]
+    assert serial.best_estimator_[-1].sparsity_ == round(ratio * 56) / 56
+
+
+def test_frame_with_strings_and_missing_values():
+    rng = np.random.RandomState(0)
+    n = 200
+    frame = pd.DataFrame(
+        {
+            "age": np.where(rng.uniform(size=n) < 0.2, np.nan, rng.normal(40, 10, n)),
+            "fare": rng.exponential(30, n),
+            "port": rng.choice(["S", "C", None], n),
+        }
+    )
+    y = np.where((frame["fare"] > 20) ^ (frame["port"] == "S"), "lived", "died")
+    prepare = make_column_transformer(
+        (
+            make_pipeline(SimpleImputer(), StandardScaler()),
+            make_column_selector(dtype_include=np.number),
+        ),
+        (
+            make_pipeline(
+                SimpleImputer(strategy="constant", fill_value="?"),
+                OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+            ),
+            make_column_selector(dtype_exclude=np.number),
+        ),
+        verbose_feature_names_out=False,
+    ).set_output(transform="pandas")
+    model = make_pipeline(prepare, small(hidden_layer_sizes=(8,), max_iter=60))
+
+    model.fit(frame, y)
+
+    assert model.score(frame, y) > 0.8
+    names = ["age", "fare", "port_?", "port_C", "port_S"]
+    assert list(model[-1].feature_names_in_) == names
+    assert list(model[-1].weight_table()["from"].unique()[:5]) == names
+    importances = dict(zip(names, model[-1].feature_importances_, strict=True))
+    assert importances["fare"] > importances["age"]
+
+
+def test_feature_names_are_checked(iris):
+    X, y = iris
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    model = small().fit(frame, y)
+
+    np.testing.assert_array_equal(model.feature_names_in_, list("abcd"))
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(frame[list("abdc")])
+    model.fit(X, y)
+    assert not hasattr(model, "feature_names_in_")
+
+
+@pytest.mark.parametrize("remake", ["pickle", "deepcopy", "joblib"])
+def test_copies_of_a_fit_predict_the_same(fitted, iris, remake, tmp_path):
+    if remake == "pickle":
+        other = pickle.loads(pickle.dumps(fitted))
+    elif remake == "deepcopy":
+        other = copy.deepcopy(fitted)
+    else:
+        joblib.dump(fitted, tmp_path / "model")
+        other = joblib.load(tmp_path / "model")
+
+    np.testing.assert_array_equal(
+        other.predict_proba(iris[0]), fitted.predict_proba(iris[0])
+    )
+    assert len(pickle.dumps(fitted)) < 200_000
+    with pytest.raises(NotFittedError):
+        clone(fitted).predict(iris[0])
+
+
+def run_python(code, *args):
+    result = subprocess.run(
+        [sys.executable, "-c", code, *args], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_prediction_needs_no_torch(fitted, iris, tmp_path):
+    joblib.dump((fitted, iris[0]), tmp_path / "model")
+    code = """
+import sys, joblib
+model, X = joblib.load(sys.argv[1])
+model.predict_proba(X); model.weight_table(); repr(model); model._repr_html_()
+heavy = {"torch", "skorch", "numba", "statsmodels", "matplotlib"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    assert run_python(code, str(tmp_path / "model")).strip() == "[]"
+
+
+def test_import_loads_nothing_heavy():
+    code = """
+import sys, skchaosprune
+heavy = {"torch", "skorch", "numba", "statsmodels", "matplotlib", "pandas"}
+print(sorted(heavy & set(sys.modules)), skchaosprune.__version__)
+"""
+    assert run_python(code).split()[0] == "[]"
+
+
+def test_lazy_names_of_the_package():
+    import skchaosprune
+
+    for name in skchaosprune.__all__:
+        assert name in dir(skchaosprune)
+        assert callable(getattr(skchaosprune, name))
+    assert skchaosprune.criteria.CRITERIA
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        skchaosprune.nonsense  # noqa: B018
+
+
+def test_memory_trains_the_dense_network_once(iris, tmp_path, monkeypatch):
+    X, y = iris
+    phases = []
+    train = _network.train
+
+    def spy(plan, data, params, **kwargs):
+        phases.append("sparse" if not kwargs["mask"].all() else "dense")
+        return train(plan, data, params, **kwargs)
+
+    monkeypatch.setattr(_network, "train", spy)
+    options = {"prune_criterion": "chaos_causality", "max_iter": 10}
+    for ratio in (0.3, 0.5, 0.7):
+        model = small(prune_ratio=ratio, memory=str(tmp_path), **options).fit(X, y)
+        assert_same_fit(model, small(prune_ratio=ratio, **options).fit(X, y))
+    assert phases.count("sparse") == 6
+    assert phases.count("dense") == 1 + 3  # the other three had no memory
+
+    phases.clear()
+    for changes in (
+        {"random_state": 1},
+        {"max_iter": 11},
+        {"learning_rate_init": 0.02},
+        {"prune_criterion": ChaosCausality(max_lag=2)},
+        {"dense_fraction": 0.9},
+    ):
+        small(memory=str(tmp_path), **options | changes).fit(X, y)
+    assert phases.count("dense") == 5
+    phases.clear()
+    for _ in range(2):
+        small(memory=str(tmp_path), **options | {"random_state": None}).fit(X, y)
+    assert phases.count("dense") == 2
+
+
+def test_progress_is_printed(iris, capsys):
+    small(prune_criterion="chaos_causality", verbose=0).fit(*iris)
+    assert capsys.readouterr() == ("", "")
+
+    small(prune_criterion="chaos_causality", verbose=1).fit(*iris)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("[ChaosCausalPrunedMLP] ") for line in lines)
+    phases = ["dense training: epoch 12/12", "scoring: weight 21/21"]
+    phases.append("sparse training: epoch 12/12")
+    positions = [
+        next(i for i, line in enumerate(lines) if phase in line) for phase in phases
+    ]
+    assert positions == sorted(positions)
+    assert 10 <= sum("dense training" in line for line in lines) <= 12
+    assert "loss" in lines[0]
+
+
+@pytest.mark.parametrize("moment", ["dense", "window", "scoring", "sparse"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_interrupted_fit_leaves_nothing(iris, monkeypatch, moment, error):
+    def interrupt(*args, **kwargs):
+        raise error
+
+    if moment == "window":
+        monkeypatch.setattr(ChaosCausality, "reduce_window", interrupt)
+    elif moment == "scoring":
+        monkeypatch.setattr(ChaosCausality, "score", interrupt)
+    else:
+        train = _network.train
+
+        def train_or_interrupt(*args, **kwargs):
+            is_dense = kwargs["mask"].all()
+            if is_dense == (moment == "dense"):
+                kwargs["on_epoch"] = interrupt
+            return train(*args, **kwargs)
+
+        monkeypatch.setattr(_network, "train", train_or_interrupt)
+    model = small(prune_criterion="chaos_causality")
+    parameters = model.get_params()
+
+    with pytest.raises(error):
+        model.fit(*iris)
+
+    assert vars(model) == parameters
+    with pytest.raises(NotFittedError):
+        model.predict(iris[0])
+
+
+def test_a_failing_refit_keeps_the_earlier_fit(iris):
+    X, y = iris
+    model = small().fit(X, y)
+    before = model.predict_proba(X)
+
+    with pytest.raises(ValueError, match="only one class"):
+        model.fit(X, np.zeros(150))
+
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    model.set_params(activation="tanh")
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+def test_a_refit_forgets_the_earlier_fit(iris, diabetes):
+    model = small(prune_criterion="chaos_causality").fit(*iris)
+    model.set_params(prune_criterion="magnitude").fit(iris[0][:, :2], iris[1])
+
+    assert model.p_values_ is None
+    assert model.n_features_in_ == 2
+
+
+def test_few_windows_rank_by_magnitude_with_one_warning(iris):
+    model = small(prune_criterion="chaos_causality", max_iter=2)
+
+    with pytest.warns(UserWarning) as caught:
+        model.fit(*iris)
+
+    assert len(caught) == 1
+    text = str(caught[0].message)
+    assert "6 windows" in text
+    assert "max_lag=1 would fit" in text
+    assert "would give 17 windows" in text
+    np.testing.assert_array_equal(
+        model.weight_scores_, np.abs(flat(model.dense_coefs_))
+    )
+    magnitude = small(max_iter=2).fit(*iris)
+    np.testing.assert_array_equal(flat(model.masks_), flat(magnitude.masks_))
+    with warnings.catch_warnings():  # and the promise holds
+        warnings.simplefilter("error")
+        model.set_params(max_iter=6).fit(*iris)
+        model.set_params(max_iter=2, prune_criterion=ChaosCausality(max_lag=1)).fit(
+            *iris
+        )
+
+
+def test_a_target_that_never_moves(iris):
+    X, y = iris
+    still = ChaosCausality(target=lambda targets, outputs: 0.25)
+
+    with pytest.warns(UserWarning, match="never moves .it is 0.25 .*target='loss'"):
+        model = small(prune_criterion=still).fit(X, y)
+
+    assert np.isnan(model.p_values_).all()
+    np.testing.assert_array_equal(
+        model.weight_scores_, np.abs(flat(model.dense_coefs_))
+    )
+    with pytest.raises(ValueError, match="prune_ratio=None cannot decide.*never moves"):
+        small(prune_criterion=still, prune_ratio=None).fit(X, y)
+
+
+def test_nothing_moves_so_nothing_can_be_tested(cancer):
+    model = small(prune_criterion=ChaosCausality(static_tolerance=1e6), max_iter=10)
+    with pytest.warns(UserWarning, match="none of the .* weights could be tested"):
+        model.fit(*cancer)
+
+
+def test_no_path_left_means_uniform_importances(iris):
+    def only_the_first_layer(record):
+        return -np.arange(record.n_weights)
+
+    model = small(
+        prune_criterion=only_the_first_layer, prune_ratio=0.5, keep_connected=False
+    )
+    with pytest.warns(UserWarning, match="do not depend on any input"):
+        model.fit(*iris)
+
+    np.testing.assert_array_equal(model.feature_importances_, 0.25)
+    assert model.effective_sparsity_ == 1.0
+
+
+def test_regressor_in_a_pipeline(diabetes):
+    model = make_pipeline(
+        StandardScaler(),
+        ChaosCausalPrunedMLPRegressor((8,), max_iter=20, random_state=0),
+    )
+    assert model.fit(*diabetes).score(*diabetes) > 0.4
+    assert list(model[-1].weight_table()["to"])[-1] == "y"

@@ -1,0 +1,358 @@
+"""The skorch nets: callbacks, engines, one flat buffer, global state."""
+
+import copy
+import os
+import pickle
+import signal
+import threading
+
+import numpy as np
+import pytest
+import skorch.callbacks
+import torch
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    EarlyStopping,
+    EpochScoring,
+    Freezer,
+    GradientNormClipping,
+    LRScheduler,
+    ProgressBar,
+)
+from threadpoolctl import threadpool_info
+
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune._network import MLPModule, one_thread_per_fit, train
+from tests.test_kernels import initial, make_data, make_plan
+
+ACCURACY = ("accuracy", EpochScoring("accuracy", lower_is_better=False, on_train=True))
+
+
+def train_plan(plan, callbacks=None, n_epochs=6, **options):
+    mask = np.ones(plan.n_weights, dtype=bool)
+    return train(
+        plan,
+        make_data(plan),
+        initial(plan),
+        n_epochs=n_epochs,
+        mask=mask,
+        seed=0,
+        callbacks=callbacks,
+        **options,
+    )
+
+
+class Spy(Callback):
+    """Record a number per epoch, and count the epochs it has seen."""
+
+    n_seen_ = 0
+
+    def on_epoch_end(self, net, **kwargs):
+        self.n_seen_ += 1
+        net.history.record("spied", self.n_seen_ * 10)
+
+
+def test_history_holds_what_callbacks_record():
+    run = train_plan(make_plan(), [ACCURACY, Spy()])
+
+    assert run.engine == "numba"
+    assert [row["spied"] for row in run.history] == [10, 20, 30, 40, 50, 60]
+    assert all(0.0 <= row["accuracy"] <= 1.0 for row in run.history)
+    assert all(type(row["accuracy"]) is float for row in run.history)
+    assert "batches" not in run.history[0]
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+def test_epoch_scoring_scores_the_epochs_weights(engine):
+    plan = make_plan(engine=engine)
+    data = make_data(plan)
+
+    run = train_plan(plan, [ACCURACY])
+
+    accuracy = 1 - data.mean_error(run.params, plan)
+    weighted = data.sample_weight
+    right = np.argmax(data.logits(run.params, plan), axis=1) == data.y
+    np.testing.assert_allclose(run.history[-1]["accuracy"], right.mean())
+    np.testing.assert_allclose(accuracy, np.average(right, weights=weighted))
+
+
+def test_learning_rate_schedule_is_read_before_every_epoch():
+    schedule = LRScheduler(policy="StepLR", step_size=2, gamma=0.1)
+    runs = [
+        train_plan(make_plan(engine=engine), [schedule]) for engine in ("auto", "torch")
+    ]
+
+    assert [run.engine for run in runs] == ["numba", "torch"]
+    np.testing.assert_allclose(runs[0].params, runs[1].params, atol=1e-10)
+    assert np.abs(runs[0].params - train_plan(make_plan()).params).max() > 1e-3
+
+
+def test_early_stopping_ends_in_good_order():
+    stop = EarlyStopping(monitor="spied", patience=2)
+
+    run = train_plan(make_plan(), [Spy(), stop], n_epochs=50)
+
+    assert len(run.history) == 3
+
+
+def test_callbacks_are_cloned_for_each_training(iris):
+    spy = Spy()
+    model = ChaosCausalPrunedMLP(
+        (3,), max_iter=3, prune_criterion="magnitude", callbacks=[spy, ("b", Spy())]
+    ).fit(*iris)
+
+    assert spy.n_seen_ == 0
+    assert [row["spied"] for row in model.history_] == [10, 20, 30]
+    assert [row["spied"] for row in model.dense_history_] == [10, 20, 30]
+
+
+class TorchOnly(Callback):
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        net.history.record("gradients", len(list(named_parameters)))
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        GradientNormClipping(0.01),
+        TorchOnly(),
+        ("named", TorchOnly()),
+        TorchOnly,
+        BatchScoring("accuracy", on_train=True),
+        LRScheduler("StepLR", step_size=10, step_every="batch"),
+    ],
+    ids=lambda callback: str(callback)[:30],
+)
+def test_callbacks_inside_a_batch_need_torch(callback):
+    assert train_plan(make_plan(engine="auto"), [callback]).engine == "torch"
+    with pytest.raises(ValueError, match="engine='numba' cannot be honoured.*inside"):
+        train_plan(make_plan(engine="numba"), [callback])
+
+
+@pytest.mark.parametrize(
+    "callback", [ProgressBar(), ACCURACY], ids=["ProgressBar", "EpochScoring"]
+)
+def test_callbacks_that_run_with_the_kernel(callback):
+    run = train_plan(make_plan(engine="numba"), [callback])
+    plain = train_plan(make_plan(engine="numba"))
+
+    assert run.engine == "numba"
+    np.testing.assert_array_equal(run.params, plain.params)
+
+
+def test_gradient_clipping_acts():
+    plan = make_plan(engine="auto", shuffle=False)
+    clipped = train_plan(plan, [GradientNormClipping(1e-6)], n_epochs=1).params
+
+    limit = 1e-6 * plan.learning_rate * len(make_data(plan).X)
+    assert 0 < np.abs(clipped - initial(plan)).max() < limit * 1.01
+
+
+def test_frozen_parameters_stay():
+    plan = make_plan(engine="auto")
+
+    run = train_plan(plan, [Freezer("coefs.0")])
+
+    first = plan.layer_sizes[0] * plan.layer_sizes[1]
+    assert run.engine == "torch"
+    np.testing.assert_array_equal(run.params[:first], initial(plan)[:first])
+    assert np.abs(run.params - initial(plan))[first:].max() > 1e-3
+
+
+class SwitchWeightDecay(Callback):
+    """Hand the optimiser something that only torch can do, for two epochs."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        in_torch = len(net.history) in (3, 4)
+        net.optimizer_.param_groups[0]["weight_decay"] = 1e-30 if in_torch else 0.0
+
+
+def test_momentum_survives_a_change_of_engine():
+    plan = make_plan(engine="auto", momentum=0.9, learning_rate=0.01)
+
+    mixed = train_plan(plan, [SwitchWeightDecay()])
+
+    np.testing.assert_allclose(mixed.params, train_plan(plan).params, atol=1e-10)
+
+
+CALLBACKS_THAT_NEED_FILES_OR_SERVICES = {
+    "Checkpoint",
+    "TrainEndCheckpoint",
+    "LoadInitState",
+    "NeptuneLogger",
+    "WandbLogger",
+    "TensorBoard",
+    "MlflowLogger",
+    "SacredLogger",
+}
+NEEDS_ARGUMENTS = {
+    "BatchScoring": {"scoring": "accuracy", "on_train": True},
+    "EpochScoring": {"scoring": "accuracy", "on_train": True},
+    "PassthroughScoring": {"name": "train_loss", "on_train": True},
+    "EarlyStopping": {"monitor": "train_loss"},
+    "Freezer": {"patterns": "coefs.0"},
+    "Unfreezer": {"patterns": "coefs.0"},
+    "Initializer": {"patterns": "coefs.0", "fn": torch.nn.init.zeros_},
+    "ParamMapper": {"patterns": "coefs.0", "fn": torch.nn.init.zeros_},
+    "GradientNormClipping": {"gradient_clip_value": 1.0},
+    "LRScheduler": {"policy": "StepLR", "step_size": 2},
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        name
+        for name in skorch.callbacks.__all__
+        if name not in CALLBACKS_THAT_NEED_FILES_OR_SERVICES
+        and name != "InputShapeSetter"  # sets a parameter that our module lacks
+        and name != "WarmRestartLR"  # a schedule, for use inside LRScheduler
+    ),
+)
+def test_every_skorch_callback_trains(name, capsys):
+    callback = getattr(skorch.callbacks, name)(**NEEDS_ARGUMENTS.get(name, {}))
+
+    run = train_plan(make_plan(engine="auto"), [callback], n_epochs=3)
+
+    assert len(run.history) == 3
+    assert np.isfinite(run.params).all()
+
+
+@pytest.mark.parametrize("name", ["Checkpoint", "TrainEndCheckpoint"])
+def test_checkpoints_hold_the_network(name, tmp_path):
+    callback = getattr(skorch.callbacks, name)(
+        dirname=str(tmp_path), **({"monitor": None} if name == "Checkpoint" else {})
+    )
+    plan = make_plan()
+
+    run = train_plan(plan, [callback], n_epochs=3)
+
+    (file,) = tmp_path.glob("*params.pt")
+    module = MLPModule(plan.layer_sizes, plan.activation)
+    module.load_state_dict(torch.load(file, weights_only=True))
+    np.testing.assert_array_equal(module.flat.numpy(), run.params)
+
+
+def test_validation_rows_give_a_valid_loss():
+    plan = make_plan()
+    held_out = make_data(plan, seed=7)
+
+    run = train_plan(plan, [EpochScoring("accuracy")], validation=held_out)
+
+    expected = held_out.mean_loss(run.params, plan)
+    np.testing.assert_allclose(run.history[-1]["valid_loss"], expected)
+    assert 0 <= run.history[-1]["accuracy"] <= 1
+
+
+@pytest.mark.parametrize("output", ["multiclass", "regression"])
+def test_target_score_ends_a_training(output):
+    plan = make_plan((20,), output, learning_rate=0.02)
+    data = make_data(plan)
+
+    def score(params):
+        if plan.is_classifier:
+            return 1 - data.mean_error(params, plan)
+        mean = np.average(data.targets, weights=data.sample_weight[:, np.newaxis])
+        total = np.average((data.targets[:, 0] - mean) ** 2, weights=data.sample_weight)
+        return 1 - data.mean_error(params, plan) / total
+
+    target = 0.6
+    run = train_plan(plan, n_epochs=500, target_score=target)
+    earlier = train_plan(plan, n_epochs=len(run.history) - 1)
+
+    assert 1 < len(run.history) < 500
+    assert score(run.params) >= target > score(earlier.params)
+
+
+@pytest.mark.parametrize(
+    "remake", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_module_copies_keep_one_buffer(remake):
+    module = remake(MLPModule((3, 4, 2), "relu"))
+
+    module.flat.fill_(2.0)
+    with torch.no_grad():
+        module.intercepts[1][0] = 5.0
+
+    assert all(torch.all(W == 2.0) for W in module.coefs)
+    assert module.flat[-2] == 5.0
+    assert module.double().flat.data_ptr() == module.coefs[0].data_ptr()
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if "blas" in str(pool)}
+
+
+def test_threads_are_limited_and_restored():
+    before, before_blas = torch.get_num_threads(), blas_threads()
+    entered, leave = threading.Event(), threading.Event()
+
+    def other_fit():
+        with one_thread_per_fit():
+            entered.set()
+            leave.wait(10)
+
+    torch.set_num_threads(2)
+    try:
+        thread = threading.Thread(target=other_fit)
+        with one_thread_per_fit():
+            thread.start()
+            assert entered.wait(10)
+            assert torch.get_num_threads() == 1
+            assert blas_threads() == {1}
+        assert torch.get_num_threads() == 2
+        assert blas_threads() == {1}  # the other fit is still running
+        leave.set()
+        thread.join()
+        assert blas_threads() == before_blas
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("random_state", [0, None])
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_global_random_state_is_untouched(iris, random_state, solver):
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()
+
+    ChaosCausalPrunedMLP(
+        (3,),
+        solver=solver,
+        max_iter=2,
+        prune_criterion="random",
+        validation_fraction=0.2,
+        callbacks=[EpochScoring("accuracy"), ACCURACY],
+        random_state=random_state,
+    ).fit(*iris)
+
+    np.testing.assert_array_equal(np.random.get_state()[1], before[0])
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+class PressCtrlC(Callback):
+    """Send this process a real SIGINT in the given epoch of the given training."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == self.epoch:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+@pytest.mark.parametrize(
+    "estimator", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor]
+)
+def test_ctrl_c_leaves_fit_at_once(iris, estimator, engine):
+    model = estimator(
+        (3,), max_iter=5, prune_criterion="magnitude", callbacks=[PressCtrlC(2)]
+    ).set_params(engine=engine, batch_size=50)
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*iris)
+
+    assert [name for name in vars(model) if name.endswith("_")] == []
+    with pytest.raises(KeyboardInterrupt):  # and not swallowed while users listen
+        model.set_params(callbacks=[EarlyStopping("train_loss"), PressCtrlC(2)])
+        model.fit(*iris)
