@@ -30,7 +30,8 @@ def gradient_importances(X, sample_weight, coefs, intercepts, activation):
         Not normalised.
     """
     layer_sizes = [W.shape[0] for W in coefs] + [coefs[-1].shape[1]]
-    mean = np.average(X, axis=0, weights=sample_weight)
+    # not np.average, which makes a weighted copy of X
+    mean = sample_weight @ X / sample_weight.sum()
     importances = np.zeros(X.shape[1])
     for rows in _mlp.row_blocks(X.shape[0], layer_sizes):
         layers = _mlp.hidden_outputs(X[rows], coefs, intercepts, activation)

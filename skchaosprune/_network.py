@@ -136,9 +136,13 @@ class MLPModule(torch.nn.Module):
 
     def forward(self, X):
         """Return the logits of the rows of ``X``, ``(n_rows, n_outputs)``."""
-        for W, b in zip(self.coefs[:-1], self.intercepts[:-1], strict=True):
+        # slices of a ParameterList are new modules, too slow to make in every step
+        *hidden, (W_out, b_out) = zip(
+            list(self.coefs), list(self.intercepts), strict=True
+        )
+        for W, b in hidden:
             X = _TORCH_ACTIVATIONS[self.activation](torch.addmm(b, X, W))
-        return torch.addmm(self.intercepts[-1], X, self.coefs[-1])
+        return torch.addmm(b_out, X, W_out)
 
 
 _TORCH_ACTIVATIONS = {

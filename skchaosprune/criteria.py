@@ -235,9 +235,9 @@ class ChaosCausality(BaseEstimator):
                 problem = (
                     f"none of the {record.n_weights} weights could be tested, as their "
                     "exponents never move or the target's own past explains it "
-                    f"completely: {self._facts(*self._sizes(record))}. Use a larger "
-                    "learning_rate_init, lower static_tolerance="
-                    f"{self.static_tolerance}, or use target='loss'."
+                    f"completely: {self._facts(*self._sizes(record))}. Use "
+                    "ChaosCausality(target='loss'), or lower static_tolerance="
+                    f"{self.static_tolerance}."
                 )
         log_p += log(self.max_lag) if self.lag_rule == "bonferroni" else 0.0
         tested = ~np.isnan(log_p)

@@ -627,7 +627,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int, default=(32,)
+    hidden_layer_sizes : int or sequence of int, default=(64,)
         Units of each hidden layer.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden units.
@@ -797,7 +797,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
 
     def __init__(
         self,
-        hidden_layer_sizes=(32,),
+        hidden_layer_sizes=(64,),
         activation="relu",
         *,
         loss="log_loss",
@@ -942,13 +942,13 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int, default=(32,)
+    hidden_layer_sizes : int or sequence of int, default=(64,)
         Units of each hidden layer.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden units.
     solver : {"sgd", "adam"}, default="sgd"
         Optimiser. "sgd" on the CPU trains in one compiled kernel per epoch.
-    learning_rate_init : float, default=0.01
+    learning_rate_init : float, default=0.002
         Constant learning rate.
     momentum : float, default=0.0
         Momentum of "sgd", in [0, 1).
@@ -1085,11 +1085,11 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
 
     def __init__(
         self,
-        hidden_layer_sizes=(32,),
+        hidden_layer_sizes=(64,),
         activation="relu",
         *,
         solver="sgd",
-        learning_rate_init=0.01,
+        learning_rate_init=0.002,
         momentum=0.0,
         alpha=0.0,
         batch_size="auto",

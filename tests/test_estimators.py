@@ -110,11 +110,8 @@ def test_target_series_is_the_training_error(iris):
 
 def test_loss_as_target(iris):
     X, y = iris
-    model = small(
-        prune_criterion=ChaosCausality(
-            window_size=30, window_overlap=0.0, target="loss"
-        )
-    ).fit(X, y)
+    criterion = ChaosCausality(window_size=30, window_overlap=0.0, target="loss")
+    model = small(hidden_layer_sizes=(8,), prune_criterion=criterion).fit(X, y)
 
     dense = copy.copy(model)
     dense.coefs_, dense.intercepts_ = model.dense_coefs_, model.dense_intercepts_
@@ -564,8 +561,9 @@ def test_own_function_and_object_as_criterion(iris):
         assert record.weights.shape == record.initial_weights.shape
         return np.arange(record.n_weights)
 
-    model = small(prune_criterion=last_first, keep_connected=False).fit(*iris)
-    np.testing.assert_array_equal(flat(model.masks_), np.arange(21) >= 10)
+    options = {"hidden_layer_sizes": (8,), "keep_connected": False}
+    model = small(prune_criterion=last_first, **options).fit(*iris)
+    np.testing.assert_array_equal(flat(model.masks_), np.arange(56) >= 28)
 
     class Movement:
         needs = ()
@@ -574,7 +572,7 @@ def test_own_function_and_object_as_criterion(iris):
         def score(self, record):
             return np.abs(record.weights - record.initial_weights)
 
-    model = small(prune_criterion=Movement(), keep_connected=False).fit(*iris)
+    model = small(prune_criterion=Movement(), **options).fit(*iris)
     moved = np.abs(flat(model.dense_coefs_) - flat(model.initial_coefs_))
     mask = flat(model.masks_)
     assert moved[mask].min() >= moved[~mask].max()
@@ -595,7 +593,9 @@ def test_random_criterion_has_its_own_seed(iris):
 
 
 def test_nested_parameters_of_a_criterion(iris):
-    model = small(prune_criterion=ChaosCausality(), max_iter=20)
+    model = small(
+        hidden_layer_sizes=(8,), prune_criterion=ChaosCausality(), max_iter=20
+    )
     search = GridSearchCV(model, {"prune_criterion__max_lag": [1, 3]}, cv=2)
 
     search.fit(*iris)
@@ -745,7 +745,11 @@ def test_memory_trains_the_dense_network_once(iris, tmp_path, monkeypatch):
         return train(plan, data, params, **kwargs)
 
     monkeypatch.setattr(_network, "train", spy)
-    options = {"prune_criterion": "chaos_causality", "max_iter": 10}
+    options = {
+        "hidden_layer_sizes": (8,),
+        "prune_criterion": "chaos_causality",
+        "max_iter": 10,
+    }
     for ratio in (0.3, 0.5, 0.7):
         model = small(prune_ratio=ratio, memory=str(tmp_path), **options).fit(X, y)
         assert_same_fit(model, small(prune_ratio=ratio, **options).fit(X, y))

@@ -1,0 +1,209 @@
+"""Time one epoch of our net, recording, against a bare torch loop without recording.
+
+Run ``python benchmarks/bench_epoch.py``; the Markdown tables are printed.
+
+The problem is scikit-learn's breast cancer data, scaled: 569 rows, 30 inputs, two
+classes, hence one output; one hidden layer of ReLU units, SGD, float64, one thread.
+
+- *bare torch*: ``nn.Sequential``, ``BCEWithLogitsLoss`` and ``torch.optim.SGD``, with
+  batches sliced in the order of ``torch.randperm``; no data loader, no recording.
+- *ours, recording*: the numba engine with a record of all weights at every iteration,
+  windows of 50 records with overlap 0.1, and the misclassification rate over all rows
+  at every window's end; the windows themselves are dropped.
+- *ours, recording and exponents*: the Lyapunov exponents of every window as well. Their
+  cost grows with weights times windows; the default ``record_every="auto"`` spreads
+  about 150 windows over the training, and recording every iteration is the worst case.
+- *torch engine, recording*: as *ours, recording*, with ``engine="torch"``.
+
+Our nets are driven through ``_network.train``, as ``fit`` does it for the dense phase,
+but without scoring, pruning and retraining around it. The time is that from the end of
+the first epoch to the end of the last one: setting the net up is not counted, what
+skorch does in every epoch is. Before timing, an epoch of each engine is compared with
+the bare loop from the same weights in the same order. All are then measured in turn;
+the tables show medians, and the ratios are medians of ratios within a turn.
+"""
+
+import argparse
+import os
+from importlib.metadata import version
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+from sklearn.datasets import load_breast_cancer
+from sklearn.preprocessing import scale
+
+from skchaosprune import ChaosCausalPrunedMLP, _mlp, _network, estimators
+from skchaosprune._recording import WindowRecorder
+from skchaosprune.criteria import ChaosCausality
+
+PACKAGES = ("skchaosprune", "numpy", "numba", "scikit-learn", "skorch", "torch")
+BATCH_SIZES = (1, 32, 128)
+HIDDEN_SIZES = (8, 64)
+OURS = {
+    "ours, recording": ("numba", False),
+    "ours, recording and exponents": ("numba", True),
+    "torch engine, recording": ("torch", False),
+}
+# Mean over all cells, with slack for a busy machine.
+LARGEST_MEAN_RATIO = {
+    "ours, recording": 0.3,
+    "torch engine, recording": 2.5,
+}
+
+
+def make_task(X, y, hidden, batch_size, engine):
+    """Return what a fit computes before its first epoch."""
+    model = ChaosCausalPrunedMLP(
+        (hidden,), loss="log_loss", batch_size=batch_size, engine=engine, random_state=0
+    )
+    return model._prepare(X, y, None)
+
+
+def make_recorder(task, n_epochs, exponents):
+    """Return a recorder of every iteration; without exponents it drops its windows."""
+    criterion = ChaosCausality()
+    reduce_window = criterion.reduce_window if exponents else lambda window, out: None
+    return WindowRecorder(
+        task.plan.n_weights,
+        n_epochs * task.plan.count_batches(len(task.data.X)),
+        window_size=criterion.window_size,
+        window_overlap=criterion.window_overlap,
+        record_every=1,
+        reduce_window=reduce_window,
+    )
+
+
+def train_ours(task, n_epochs, exponents):
+    """Train and record; return the seconds per epoch and the weights."""
+    ends = []
+    run = _network.train(
+        task.plan,
+        task.data,
+        task.params,
+        n_epochs=n_epochs,
+        mask=np.ones(task.plan.n_weights, dtype=bool),
+        seed=task.order_seed,
+        recorder=make_recorder(task, n_epochs, exponents),
+        target=estimators._make_target(ChaosCausality(), task.plan, task.data),
+        on_epoch=lambda epoch, loss: ends.append(perf_counter()),
+    )
+    return (ends[-1] - ends[0]) / max(1, n_epochs - 1), run.params
+
+
+def make_bare_net(task):
+    """Return a plain torch net with the task's initial weights."""
+    coefs, intercepts = _mlp.unflatten(task.params, task.plan.layer_sizes)
+    layers = []
+    for W, b in zip(coefs, intercepts, strict=True):
+        layer = torch.nn.Linear(*W.shape, dtype=torch.float64)
+        layer.weight.data = torch.tensor(W.T.copy())
+        layer.bias.data = torch.tensor(b)
+        layers += [layer, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def train_bare(task, n_epochs, draw_order=torch.randperm):
+    """Train without recording; return the seconds per epoch and the net."""
+    net = make_bare_net(task)
+    optimizer = torch.optim.SGD(net.parameters(), lr=task.plan.learning_rate)
+    loss_function = torch.nn.BCEWithLogitsLoss()
+    X, targets = torch.from_numpy(task.data.X), torch.from_numpy(task.data.targets)
+    ends = []
+    for _ in range(n_epochs):
+        for rows in torch.split(draw_order(len(X)), task.plan.batch_size):
+            optimizer.zero_grad()
+            loss = loss_function(net(X[rows]), targets[rows])
+            loss.backward()
+            optimizer.step()
+        ends.append(perf_counter())
+    return (ends[-1] - ends[0]) / max(1, n_epochs - 1), net
+
+
+def check_same_epoch(task):
+    """Compare the weights after one epoch in the same order."""
+    rng = np.random.RandomState(task.order_seed)
+    _, net = train_bare(task, 1, lambda n: torch.from_numpy(rng.permutation(n)))
+    layers = [layer for layer in net if isinstance(layer, torch.nn.Linear)]
+    expected = _mlp.flatten(
+        [layer.weight.detach().numpy().T for layer in layers],
+        [layer.bias.detach().numpy() for layer in layers],
+    )
+    _, params = train_ours(task, 1, exponents=False)
+    np.testing.assert_allclose(params, expected, rtol=1e-9, atol=1e-12)
+
+
+def measure(X, y, hidden, batch_size, n_steps, n_repeats):
+    """Return the microseconds per step of each contestant, one value per turn."""
+    tasks = {
+        engine: make_task(X, y, hidden, batch_size, engine)
+        for engine in ("numba", "torch")
+    }
+    for task in tasks.values():
+        check_same_epoch(task)
+    train_ours(tasks["numba"], 60, exponents=True)  # compiles what is left to compile
+    steps_per_epoch = tasks["numba"].plan.count_batches(len(X))
+    n_epochs = 1 + -(-n_steps // steps_per_epoch)
+    times = {name: [] for name in ("bare torch", *OURS)}
+    for _ in range(n_repeats):
+        times["bare torch"].append(train_bare(tasks["numba"], n_epochs)[0])
+        for name, (engine, exponents) in OURS.items():
+            times[name].append(train_ours(tasks[engine], n_epochs, exponents)[0])
+    return {
+        name: [1e6 * seconds / steps_per_epoch for seconds in values]
+        for name, values in times.items()
+    }
+
+
+def median_ratio(times, name):
+    """Median over the turns of a contestant's time over the bare loop's."""
+    pairs = zip(times[name], times["bare torch"], strict=True)
+    return median(ours / bare for ours, bare in pairs)
+
+
+def print_tables(cells):
+    """Print the times and the ratios, one row per net and batch size."""
+    head = "| batch size | hidden | bare torch | " + " | ".join(OURS) + " |"
+    print("Microseconds per optimiser step:\n")
+    print(head, "|" + " ---: |" * (3 + len(OURS)), sep="\n")
+    for (hidden, batch_size), times in cells.items():
+        values = [f"{median(times[name]):.1f}" for name in ("bare torch", *OURS)]
+        print(f"| {batch_size} | {hidden} |", " | ".join(values), "|")
+    print("\nRatios to bare torch (below 1: faster):\n")
+    print(head, "|" + " ---: |" * (3 + len(OURS)), sep="\n")
+    for (hidden, batch_size), times in cells.items():
+        values = [f"{median_ratio(times, name):.3f}" for name in OURS]
+        print(f"| {batch_size} | {hidden} | 1 |", " | ".join(values), "|")
+
+
+def print_environment():
+    """Print the versions of the packages and the number of CPUs."""
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    print(f"\n{versions}; {os.cpu_count()} CPUs, one thread used.")
+
+
+def main():
+    """Measure every cell and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=1500, help="per measurement")
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args()
+    X, y = load_breast_cancer(return_X_y=True)
+    with _network.one_thread_per_fit():
+        cells = {
+            (hidden, batch_size): measure(
+                scale(X), y, hidden, batch_size, options.steps, options.repeats
+            )
+            for hidden in HIDDEN_SIZES
+            for batch_size in BATCH_SIZES
+        }
+    print_tables(cells)
+    print_environment()
+    for name, largest in LARGEST_MEAN_RATIO.items():
+        mean = np.mean([median_ratio(times, name) for times in cells.values()])
+        assert mean <= largest, f"{name}: {mean:.2f} times bare torch on average"
+
+
+if __name__ == "__main__":
+    main()

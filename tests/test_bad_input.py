@@ -1,0 +1,285 @@
+"""Each bad input is one clear error: the parameter, its value, the way out."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune.criteria import CRITERIA, ChaosCausality, Random
+
+
+def classifier(**options):
+    defaults = {"hidden_layer_sizes": (3,), "max_iter": 3, "random_state": 0}
+    return ChaosCausalPrunedMLP(**defaults | options)
+
+
+def assert_refused(model, X, y, error, *words, **fit_params):
+    """The error says all the words, and nothing is left on the estimator."""
+    before = dict(vars(model))
+    with pytest.raises(error) as caught:
+        model.fit(X, y, **fit_params)
+    for word in words:
+        assert word in str(caught.value)
+    assert vars(model) == before
+
+
+PARAMETERS = [
+    ({"prune_ratio": 1.0}, ValueError, ["prune_ratio=1.0", "below 1", "None"]),
+    ({"prune_ratio": -0.1}, ValueError, ["prune_ratio=-0.1", "at least 0"]),
+    ({"prune_ratio": float("nan")}, ValueError, ["prune_ratio=nan"]),
+    ({"prune_ratio": "half"}, TypeError, ["prune_ratio='half'", "share"]),
+    ({"prune_ratio": True}, TypeError, ["prune_ratio=True"]),
+    (
+        {"prune_ratio": 0.95},
+        ValueError,
+        ["prune_ratio=0.95", "hidden_layer_sizes", "0.9"],
+    ),
+    ({"prune_scope": "unit"}, ValueError, ["'unit'", "'global'", "'layer'"]),
+    (
+        {"prune_criterion": "chaos"},
+        ValueError,
+        ["prune_criterion='chaos'", *map(repr, CRITERIA)],
+    ),
+    ({"prune_criterion": 3}, TypeError, ["prune_criterion=3", "'magnitude'"]),
+    (
+        {"prune_criterion": ChaosCausality},
+        TypeError,
+        ["prune_criterion", "ChaosCausality(max_lag=3)"],
+    ),
+    (
+        {"prune_criterion": "magnitude", "prune_ratio": None},
+        ValueError,
+        ["prune_ratio=None", "'magnitude'", "chaos_causality"],
+    ),
+    ({"hidden_layer_sizes": ()}, TypeError, ["hidden_layer_sizes=()", "(32,)"]),
+    ({"hidden_layer_sizes": (3, 0)}, ValueError, ["hidden_layer_sizes=(3, 0)"]),
+    ({"hidden_layer_sizes": (3.5,)}, TypeError, ["hidden_layer_sizes=(3.5,)"]),
+    ({"hidden_layer_sizes": "wide"}, TypeError, ["hidden_layer_sizes='wide'"]),
+    ({"activation": "gelu"}, ValueError, ["activation='gelu'", "'relu'", "'tanh'"]),
+    ({"loss": "hinge"}, ValueError, ["loss='hinge'", "'log_loss'"]),
+    ({"solver": "lbfgs"}, ValueError, ["solver='lbfgs'", "'sgd'", "'adam'"]),
+    ({"engine": "cuda"}, ValueError, ["engine='cuda'", "'auto'", "'numba'", "'torch'"]),
+    (
+        {"engine": "numba", "solver": "adam"},
+        ValueError,
+        ["engine='numba'", "solver='adam'", "engine='auto'"],
+    ),
+    ({"device": "gpu"}, ValueError, ["device='gpu'", "'cpu'"]),
+    ({"importance": "shap"}, ValueError, ["importance='shap'", "'gradient'"]),
+    ({"learning_rate_init": 0.0}, ValueError, ["learning_rate_init", "0.0"]),
+    ({"learning_rate_init": "0.1"}, TypeError, ["learning_rate_init"]),
+    ({"learning_rate_init": float("inf")}, ValueError, ["learning_rate_init=inf"]),
+    ({"momentum": 1.0}, ValueError, ["momentum", "1.0"]),
+    ({"alpha": -1}, ValueError, ["alpha", "-1"]),
+    ({"batch_size": 0}, ValueError, ["batch_size", "0"]),
+    ({"batch_size": 2.5}, TypeError, ["batch_size"]),
+    ({"max_iter": 0}, ValueError, ["max_iter", "0"]),
+    ({"max_iter": True}, TypeError, ["max_iter=True"]),
+    ({"dense_fraction": 0.0}, ValueError, ["dense_fraction"]),
+    ({"dense_fraction": 1.5}, ValueError, ["dense_fraction", "1.5"]),
+    ({"n_rounds": 5}, ValueError, ["n_rounds=5", "one round", "'auto'"]),
+    ({"validation_fraction": 1.0}, ValueError, ["validation_fraction"]),
+    ({"validation_fraction": 0.01}, ValueError, ["validation_fraction=0.01"]),
+    ({"target_score": "best"}, TypeError, ["target_score"]),
+    ({"callbacks": "early"}, TypeError, ["callbacks='early'", "skorch"]),
+    ({"shuffle": "yes"}, TypeError, ["shuffle='yes'", "True or False"]),
+    ({"keep_connected": 1}, TypeError, ["keep_connected=1"]),
+    ({"weight_init": "zeros"}, ValueError, ["weight_init='zeros'", "'normal'"]),
+    ({"weight_init": 3}, TypeError, ["weight_init", "(coefs, intercepts)", "got 3"]),
+    (
+        {"weight_init": ([np.ones((4, 2))], [np.ones(2)])},
+        ValueError,
+        ["weight_init", "(4, 3)", "(3, 3)", "(4, 2)"],
+    ),
+    (
+        {
+            "weight_init": (
+                [np.full((4, 3), np.nan), np.ones((3, 3))],
+                [np.ones(3), np.ones(3)],
+            )
+        },
+        ValueError,
+        ["weight_init", "NaN"],
+    ),
+    ({"random_state": "seed"}, ValueError, ["seed"]),
+    ({"class_weight": "even"}, ValueError, ["class_weight", "balanced"]),
+    ({"memory": 3}, ValueError, ["memory"]),
+    ({"verbose": -1}, ValueError, ["verbose"]),
+]
+
+
+@pytest.mark.parametrize("options, error, words", PARAMETERS, ids=str)
+def test_parameters(iris, options, error, words):
+    assert_refused(classifier(**options), *iris, error, *words)
+
+
+CRITERION = [
+    ({"window_size": 5}, ["window_size=5", "embedding_dimension=2", "at least 6"]),
+    ({"window_size": 20, "delay": 10, "n_steps": 9}, ["window_size=20", "at least 21"]),
+    ({"window_size": 0}, ["window_size"]),
+    ({"window_overlap": 1.0}, ["window_overlap"]),
+    ({"record_every": 0}, ["record_every"]),
+    ({"embedding_dimension": 0}, ["embedding_dimension"]),
+    ({"static_tolerance": -1.0}, ["static_tolerance"]),
+    ({"decimals": -2}, ["decimals"]),
+    ({"max_lag": 0}, ["max_lag"]),
+    ({"significance_level": 1.0}, ["significance_level"]),
+    ({"test": "wald"}, ["test='wald'", "'ssr_ftest'", "'ssr_chi2test'"]),
+    ({"target": "auc"}, ["target='auc'", "'auto'", "'loss'"]),
+    ({"lag_rule": "max"}, ["lag_rule='max'", "'bonferroni'", "'min'"]),
+    ({"correction": "bh"}, ["correction='bh'", "'holm'", "'fdr_bh'"]),
+    ({"prune": "all"}, ["prune='all'", "'noncausal'", "'causal'"]),
+]
+
+
+@pytest.mark.parametrize("options, words", CRITERION, ids=str)
+def test_criterion_parameters(iris, options, words):
+    model = classifier(prune_criterion=ChaosCausality(**options))
+    assert_refused(model, *iris, ValueError, *words)
+
+
+def test_the_shortest_window_that_fits_is_taken(iris):
+    criterion = ChaosCausality(window_size=6, max_lag=1)
+    model = classifier(prune_criterion=criterion).fit(*iris)
+    assert np.isfinite(model.lyapunov_exponents_).all()
+
+
+def test_random_state_of_the_random_criterion(iris):
+    model = classifier(prune_criterion=Random(random_state=-1))
+    assert_refused(model, *iris, ValueError, "random_state")
+
+
+def test_the_named_largest_ratio_works(iris):
+    model = classifier(prune_ratio=0.99, prune_criterion="magnitude")
+    with pytest.raises(ValueError) as caught:
+        model.fit(*iris)
+    largest = float(re.findall(r"0\.\d+", str(caught.value))[-1])
+
+    assert 0.8 < largest < 0.99
+    assert model.set_params(prune_ratio=largest).fit(*iris).flops_ == 2
+
+
+def test_data(iris):
+    X, y = iris
+    broken = X.copy()
+    broken[3, 1] = np.nan
+    assert_refused(classifier(), broken, y, ValueError, "NaN", "ChaosCausalPrunedMLP")
+    broken[3, 1] = np.inf
+    assert_refused(classifier(), broken, y, ValueError, "infinity")
+    assert_refused(classifier(), sparse.csr_array(X), y, TypeError, "toarray")
+    ones = np.ones(len(y))
+    assert_refused(classifier(), X, ones, ValueError, "only one class", "two classes")
+    continuous = y + np.random.RandomState(0).uniform(size=len(y))
+    assert_refused(classifier(), X, continuous, ValueError, "continuous")
+    assert_refused(classifier(), X, y[:-1], ValueError, "inconsistent")
+    assert_refused(classifier(), X, None, ValueError, "requires y")
+    assert_refused(classifier(), X, np.c_[y, y], ValueError, "1d")
+    frame = pd.DataFrame(X).assign(text="a")
+    frame.columns = frame.columns.astype(str)
+    assert_refused(classifier(), frame, y, ValueError, "'a'")
+
+
+def test_mismatched_feature_names(iris):
+    X, y = iris
+    model = classifier(prune_criterion="magnitude")
+    model.fit(pd.DataFrame(X, columns=list("abcd")), y)
+    with pytest.raises(ValueError, match="(?s)feature names should match.*e\n"):
+        model.predict(pd.DataFrame(X, columns=list("abce")))
+    model.fit(X, y)
+    with pytest.raises(ValueError, match="X has 3 features, but .* expecting 4"):
+        model.predict(X[:, :3])
+    with pytest.raises(ValueError, match="NaN"):
+        model.predict(np.full((2, 4), np.nan))
+
+
+@pytest.mark.parametrize(
+    "sample_weight, words",
+    [
+        (np.zeros(150), ["sample_weight", "zero", "positive"]),
+        (np.full(150, -1.0), ["sample_weight", "negative", "-1.0"]),
+        (np.ones(149), ["sample_weight", "(149,)", "(150,)"]),
+        (np.ones((150, 1)), ["sample_weight", "(150, 1)"]),
+        (np.full(150, np.nan), ["sample_weight", "NaN"]),
+    ],
+    ids=["zero", "negative", "short", "2-D", "nan"],
+)
+def test_sample_weight(iris, sample_weight, words):
+    assert_refused(classifier(), *iris, ValueError, *words, sample_weight=sample_weight)
+
+
+def test_weights_of_held_out_rows_must_not_vanish(iris):
+    X, y = iris
+    weights = np.zeros(150)
+    weights[0] = 1.0
+    assert_refused(
+        classifier(validation_fraction=0.3),
+        X,
+        y,
+        ValueError,
+        "validation_fraction=0.3",
+        sample_weight=weights,
+    )
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+@pytest.mark.parametrize("criterion", ["chaos_causality", "magnitude"])
+def test_divergence(diabetes, engine, criterion):
+    X, y = diabetes
+    model = ChaosCausalPrunedMLPRegressor(
+        (3,),
+        activation="identity",
+        learning_rate_init=50.0,
+        max_iter=20,
+        engine=engine,
+        prune_criterion=criterion,
+    )
+    assert_refused(
+        model, X, y, ValueError, "no longer finite", "learning_rate_init=50.0", "scale"
+    )
+
+
+def test_criterion_that_returns_nonsense(iris):
+    short = classifier(prune_criterion=lambda record: record.weights[:-1])
+    assert_refused(short, *iris, ValueError, "21 scores", "(20,)")
+    nan = classifier(prune_criterion=lambda record: record.weights * np.nan)
+    assert_refused(nan, *iris, ValueError, "21 scores", "21 NaN")
+
+
+def test_significance_rule_needs_windows(iris):
+    assert_refused(
+        classifier(prune_ratio=None, max_iter=2),
+        *iris,
+        ValueError,
+        "prune_ratio=None",
+        "the record has 6 windows",
+        "max_lag=1 would fit",
+        "max_iter=6 would give 17 windows",
+    )
+
+
+def test_significance_rule_needs_windows_after_an_early_stop(iris):
+    criterion = ChaosCausality(record_every=1)
+    model = classifier(
+        prune_ratio=None, max_iter=20, target_score=0.1, prune_criterion=criterion
+    )
+    assert_refused(model, *iris, ValueError, "the record has 3 windows")
+
+
+def test_nothing_significant(iris):
+    criterion = ChaosCausality(significance_level=1e-300)
+    model = classifier(prune_ratio=None, max_iter=30, prune_criterion=criterion)
+    assert_refused(
+        model, *iris, ValueError, "none of the 21 weights", "significance_level"
+    )
+
+
+def test_regressor_data(diabetes):
+    X, y = diabetes
+    model = ChaosCausalPrunedMLPRegressor()
+    broken = y.copy()
+    broken[5] = np.inf
+    assert_refused(model, X, broken, ValueError, "y contains infinity")
+    assert_refused(model, X, y.astype(str) + "x", ValueError, "could not convert")

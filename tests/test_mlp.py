@@ -1,0 +1,148 @@
+"""The numpy network against scikit-learn's, which is an independent one."""
+
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+from skchaosprune import _mlp
+from skchaosprune._importance import gradient_importances, normalise_importances
+
+ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
+
+
+def random_net(layer_sizes, seed=0):
+    rng = np.random.RandomState(seed)
+    params = rng.standard_normal(_mlp.count_parameters(layer_sizes))
+    return params, *_mlp.unflatten(params, layer_sizes)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_outputs_are_those_of_scikit_learn(activation, n_classes):
+    rng = np.random.RandomState(0)
+    X, y = rng.standard_normal((40, 4)), np.arange(40) % n_classes
+    other = MLPClassifier((6, 5), activation=activation, max_iter=1, random_state=0)
+    other.partial_fit(X, y, classes=np.arange(n_classes))
+
+    z = _mlp.logits(X, other.coefs_, other.intercepts_, activation)
+    outputs = _mlp.outputs_from_logits(z, other.out_activation_)
+
+    expected = other.predict_proba(X)
+    np.testing.assert_allclose(outputs, expected[:, -outputs.shape[1] :], rtol=1e-10)
+
+
+def test_blocks_of_rows_change_nothing(monkeypatch):
+    layer_sizes = (4, 6, 3)
+    params, coefs, intercepts = random_net(layer_sizes)
+    X = np.random.RandomState(1).standard_normal((57, 4))
+    weights = np.linspace(1, 2, 57)
+    whole = _mlp.logits(X, coefs, intercepts, "tanh")
+    importances = gradient_importances(X, weights, coefs, intercepts, "tanh")
+
+    monkeypatch.setattr(_mlp, "_BLOCK_ELEMENTS", 60)
+
+    assert len(_mlp.row_blocks(57, layer_sizes)) == 6
+    np.testing.assert_allclose(
+        _mlp.logits(X, coefs, intercepts, "tanh"), whole, rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        gradient_importances(X, weights, coefs, intercepts, "tanh"), importances
+    )
+
+
+def test_flat_layout_is_weights_then_biases():
+    params, coefs, intercepts = random_net((2, 3, 1))
+
+    np.testing.assert_array_equal(coefs[0], params[:6].reshape(2, 3))
+    np.testing.assert_array_equal(coefs[1], params[6:9].reshape(3, 1))
+    np.testing.assert_array_equal(intercepts[0], params[9:12])
+    np.testing.assert_array_equal(intercepts[1], params[12:])
+    np.testing.assert_array_equal(_mlp.flatten(coefs, intercepts), params)
+    coefs[0][0, 0] = 7.0
+    assert params[0] == 7.0  # views
+
+
+@pytest.mark.parametrize("activation", ["logistic", "relu"])
+def test_initial_weights_have_scikit_learns_range(activation):
+    layer_sizes = (30, 400, 1)
+    params = _mlp.initial_parameters(
+        layer_sizes, "glorot_uniform", activation, np.random.RandomState(0)
+    )
+    other = MLPRegressor(
+        hidden_layer_sizes=(400,), activation=activation, random_state=0
+    )
+    X = np.random.RandomState(0).standard_normal((5, 30))
+    other.set_params(learning_rate_init=1e-300).partial_fit(X, X[:, 0])
+
+    coefs, intercepts = _mlp.unflatten(params, layer_sizes)
+    for ours, theirs in zip(
+        [*coefs, intercepts[0]], [*other.coefs_, other.intercepts_[0]], strict=True
+    ):
+        assert np.abs(ours).max() == pytest.approx(np.abs(theirs).max(), rel=0.05)
+        assert ours.std() == pytest.approx(theirs.std(), rel=0.15)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden", [(5,), (4, 3)])
+def test_gradient_importances_are_finite_differences(activation, hidden):
+    layer_sizes = (3, *hidden, 2)
+    _, coefs, intercepts = random_net(layer_sizes)
+    rng = np.random.RandomState(3)
+    X, weights = rng.standard_normal((20, 3)), rng.uniform(size=20)
+    mean = weights @ X / weights.sum()
+
+    expected = np.zeros(3)
+    for j in range(3):
+        step = np.zeros(3)
+        step[j] = 1e-6
+        slope = (
+            _mlp.logits(X + step, coefs, intercepts, activation)
+            - _mlp.logits(X - step, coefs, intercepts, activation)
+        ) / 2e-6
+        moved = np.abs((X[:, j] - mean[j])[:, np.newaxis] * slope).sum(axis=1)
+        expected[j] = np.average(moved, weights=weights)
+
+    importances = gradient_importances(X, weights, coefs, intercepts, activation)
+    np.testing.assert_allclose(importances, expected, rtol=1e-6)
+
+
+def test_importances_without_a_hidden_path():
+    _, coefs, intercepts = random_net((3, 4, 2))
+    coefs[0][1] = 0.0
+    X = np.random.RandomState(0).standard_normal((10, 3))
+
+    importances = gradient_importances(X, np.ones(10), coefs, intercepts, "relu")
+
+    assert importances[1] == 0.0
+    normalised = normalise_importances(importances)
+    assert normalised.sum() == pytest.approx(1.0)
+    with pytest.warns(UserWarning, match="do not depend on any input"):
+        uniform = normalise_importances(np.zeros(4))
+    np.testing.assert_array_equal(uniform, 0.25)
+
+
+@pytest.mark.parametrize("out_activation", ["logistic", "softmax"])
+def test_losses_of_extreme_logits_are_finite(out_activation):
+    z = np.array([[1e4, -1e4], [-1e4, 1e4]])
+    targets = np.array([[1.0, 0.0], [1.0, 0.0]])
+
+    losses = _mlp.row_losses(z, targets, out_activation, "log_loss")
+
+    assert losses[0] == pytest.approx(0.0)
+    assert losses[1] == pytest.approx(2e4)
+
+
+def test_row_errors_count_wrong_rows():
+    z = np.array([[2.0, 1.0], [0.0, 1.0], [0.0, 3.0]])
+    targets = np.eye(2)[[0, 0, 1]]
+    np.testing.assert_array_equal(
+        _mlp.row_errors(z, targets, "softmax", True), [0.0, 1.0, 0.0]
+    )
+    one = np.array([[0.5], [-0.5], [0.0]])
+    np.testing.assert_array_equal(
+        _mlp.row_errors(one, np.array([[1.0], [1.0], [0.0]]), "logistic", True),
+        [0.0, 1.0, 0.0],
+    )
+    np.testing.assert_allclose(
+        _mlp.row_errors(one, np.zeros((3, 1)), "identity", False), [0.25, 0.25, 0.0]
+    )
