@@ -137,7 +137,7 @@ def granger_causality(effect, causes, *, max_lag=5, test="ssr_ftest"):
     Examples
     --------
     >>> import numpy as np
-    >>> from skchaosprune._granger import granger_causality
+    >>> from skchaosprune import granger_causality
     >>> rng = np.random.default_rng(0)
     >>> causes = rng.normal(size=(100, 2))
     >>> effect = 0.1 * rng.normal(size=100)

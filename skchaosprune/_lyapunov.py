@@ -111,7 +111,7 @@ def largest_lyapunov_exponent(
     The exponent of the logistic map at r = 4 is ln 2 = 0.693...:
 
     >>> import numpy as np
-    >>> from skchaosprune._lyapunov import largest_lyapunov_exponent
+    >>> from skchaosprune import largest_lyapunov_exponent
     >>> x = np.empty(5000)
     >>> x[0] = 0.3
     >>> for t in range(len(x) - 1):

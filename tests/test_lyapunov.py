@@ -1,6 +1,5 @@
 """The largest Lyapunov exponent against TISEAN, a slow oracle, and its own laws."""
 
-import doctest
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skchaosprune import _lyapunov
 from skchaosprune._lyapunov import (
     _exponents,
     largest_lyapunov_exponent,
@@ -157,12 +155,6 @@ def test_first_slope_of_the_henon_map_is_biased_as_documented():
 def test_white_noise_is_above_chaos_as_documented():
     noise = np.random.default_rng(0).standard_normal((50, 400))
     assert largest_lyapunov_exponent(noise).mean() == pytest.approx(1.25, abs=0.03)
-
-
-def test_examples_of_the_docstring():
-    results = doctest.testmod(_lyapunov)
-    assert results.attempted > 0
-    assert results.failed == 0
 
 
 # The oracle
