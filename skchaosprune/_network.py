@@ -10,7 +10,13 @@ import threadpoolctl
 import torch
 from sklearn.base import clone
 from skorch import NeuralNetClassifier, NeuralNetRegressor
-from skorch.callbacks import Callback, EpochScoring, LRScheduler, ProgressBar
+from skorch.callbacks import (
+    Callback,
+    EpochScoring,
+    LRScheduler,
+    PassthroughScoring,
+    ProgressBar,
+)
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
@@ -199,26 +205,24 @@ class _PrunableNet:
     without data loaders. After every step the weights are multiplied by the mask.
     """
 
-    def prepare(self, plan, data, validation, params, mask, seed):
-        """Set the net up: rows, initial parameters, mask and row order."""
+    def prepare(self, plan, data, validation, params, mask, seed, watch):
+        """Set the net up: rows, initial parameters, mask, row order, what to watch.
+
+        ``watch`` is the recorder, the target of its windows, and the target score.
+        """
         self._plan, self._data, self._validation = plan, data, validation
+        self._recorder, self._target, self._target_score = watch
         self._rng = np.random.RandomState(seed)
         self._iteration = 0
         self.initialize()
-        self._mask = torch.from_numpy(mask.astype(np.float64)).to(self.device)
-        self.module_.flat.copy_(torch.from_numpy(params))
+        self._mask = self._tensor(mask.astype(np.float64))
+        self.module_.flat.copy_(self._tensor(params))
         self._weights = self.module_.flat[: plan.n_weights]
         self._weights.mul_(self._mask)
         self._tensors = None
         self._velocity = torch.zeros_like(self.module_.flat)
         if plan.solver == "sgd":
             self._share_velocity()
-        self.watch(None, None, None)
-
-    def watch(self, recorder, target, target_score):
-        """Say what to record, and which training score ends the training."""
-        self._recorder, self._target = recorder, target
-        self._target_score = target_score
 
     def _share_velocity(self):
         """Let the optimiser keep its momentum where the kernel keeps it."""
@@ -230,8 +234,11 @@ class _PrunableNet:
             first = last
 
     def get_default_callbacks(self):
-        """No defaults: losses are recorded by the epoch itself."""
-        return []
+        """Losses per epoch, and whether they are the best so far, as skorch has it."""
+        return [
+            ("train_loss", PassthroughScoring("train_loss", on_train=True)),
+            ("valid_loss", PassthroughScoring("valid_loss")),
+        ]
 
     def notify(self, method_name, **cb_kwargs):
         """Tell the callbacks; one that raises KeyboardInterrupt asks for the end."""
@@ -266,42 +273,58 @@ class _PrunableNet:
         """Train for one epoch, or compute the validation loss."""
         if iterator is None:
             return
+        acting = self._callbacks_in_batches()
         if training:
-            loss = self._train_epoch()
+            loss = self._train_epoch(acting)
             self._check_finite()
+        elif acting:
+            self._validate_in_batches()
         else:
-            if self._callbacks_in_batches():
-                super().run_single_epoch(
-                    iterator, training, prefix, step_fn, **fit_params
-                )
             loss = self._validation.mean_loss(self.numpy_params(), self._plan)
-        if not self._callbacks_in_batches():
+        if not acting:
             # callbacks that look at batches find the epoch as one
             n_rows = len((self._data if training else self._validation).X)
             self.history.new_batch()
             self.history.record_batch(f"{prefix}_loss", loss)
             self.history.record_batch(f"{prefix}_batch_size", n_rows)
-        self.history.record(f"{prefix}_loss", loss)
 
-    def _train_epoch(self):
+    def _validate_in_batches(self):
+        tensors = self._as_tensors(self._validation)
+        with torch.no_grad():
+            for part in zip(
+                *(torch.split(tensor, self._plan.batch_size) for tensor in tensors),
+                strict=True,
+            ):
+                X, y, targets, sample_weight = part
+                self.notify("on_batch_begin", batch=(X, y), training=False)
+                z = self.module_(X)
+                loss = self.criterion_(z, targets, sample_weight)
+                self._end_batch("valid", (X, y), loss, z)
+
+    def _end_batch(self, prefix, batch, loss, z):
+        self.history.record_batch(f"{prefix}_loss", loss.item())
+        self.history.record_batch(f"{prefix}_batch_size", len(z))
+        training = prefix == "train"
+        self.notify(
+            "on_batch_end", batch=batch, training=training, loss=loss, y_pred=z.detach()
+        )
+
+    def _train_epoch(self, acting):
         n_rows = self._data.X.shape[0]
         order = self._rng.permutation(n_rows) if self._plan.shuffle else None
         order = np.arange(n_rows) if order is None else order
-        if self.obstacle_to_kernel() is None:
+        obstacle = self.obstacle_to_kernel()
+        if obstacle is None:
             self.engine_ = "numba"
             total = self._run_kernel(order)
             # without gradients a step changes nothing, but schedulers look for it
             self.optimizer_.zero_grad()
             self.optimizer_.step()
+        elif self._plan.engine == "numba":
+            raise ValueError(explain_obstacle(obstacle))
         else:
-            if self._plan.engine == "numba":
-                raise ValueError(
-                    "engine='numba' cannot be honoured: "
-                    f"{self.obstacle_to_kernel()}. Use engine='auto' or "
-                    "engine='torch'."
-                )
             self.engine_ = "torch"
-            total = self._run_torch(order)
+            total = self._run_torch(order, acting)
         return total / n_rows
 
     def obstacle_to_kernel(self):
@@ -364,12 +387,9 @@ class _PrunableNet:
             self._after_records(n_filled)
         return total
 
-    def _run_torch(self, order):
-        acting = self._callbacks_in_batches()
+    def _run_torch(self, order, acting):
         if self._tensors is None:
-            data = self._data
-            parts = (data.X, data.y, data.targets, data.sample_weight)
-            self._tensors = [self._tensor(part) for part in parts]
+            self._tensors = self._as_tensors(self._data)
         total = 0.0
         for rows in torch.split(self._tensor(order), self._plan.batch_size):
             X, y, targets, sample_weight = (part[rows] for part in self._tensors)
@@ -378,32 +398,26 @@ class _PrunableNet:
             self.optimizer_.zero_grad()
             z = self.module_(X)
             loss = self.criterion_(z, targets, sample_weight)
-            objective = loss + self._penalty(rows.numel())
+            objective = loss + self._penalty(len(rows))
             objective.backward()
             if acting:
-                named = list(self.module_.named_parameters())
                 self.notify(
                     "on_grad_computed",
-                    named_parameters=named,
+                    named_parameters=list(self.module_.named_parameters()),
                     batch=(X, y),
                     training=True,
                 )
             self.optimizer_.step()
             self._weights.mul_(self._mask)
-            value = loss.item()
-            total += value * rows.numel()
+            total += loss.item() * len(rows)
             if acting:
-                self.history.record_batch("train_loss", value)
-                self.history.record_batch("train_batch_size", rows.numel())
-                self.notify(
-                    "on_batch_end",
-                    batch=(X, y),
-                    training=True,
-                    loss=loss,
-                    y_pred=z.detach(),
-                )
+                self._end_batch("train", (X, y), loss, z)
             self._record_step()
         return total
+
+    def _as_tensors(self, data):
+        parts = data.X, data.y, data.targets, data.sample_weight
+        return [self._tensor(part) for part in parts]
 
     def _tensor(self, array):
         # torch warns about memory that it may not write
@@ -484,26 +498,42 @@ def first_obstacle_to_kernel(plan, callbacks):
     return None
 
 
+def explain_obstacle(obstacle):
+    """Word the error of ``engine="numba"`` where torch is needed."""
+    return (
+        f"engine='numba' cannot be honoured: {obstacle}. Use engine='auto' or "
+        "engine='torch'."
+    )
+
+
 def check_device(device):
     """Refuse a device that torch does not know or cannot use with float64."""
-    try:
-        torch.zeros(1, dtype=torch.float64, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"device={device!r} cannot be used: {reason}. Use 'cpu', or 'cuda' where "
-            "torch finds a GPU."
-        ) from error
+    reason = "it is not a name or a torch.device"
+    if isinstance(device, str | torch.device):
+        try:
+            torch.zeros(1, dtype=torch.float64, device=device).cpu()
+            return
+        except (RuntimeError, AssertionError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+    raise ValueError(
+        f"device={device!r} cannot be used: {reason}. Use 'cpu', or 'cuda' where torch "
+        "finds a GPU."
+    )
+
+
+# What these do in a batch may be left out: EpochScoring collects predictions, which our
+# nets tell it not to do (use_caching=False), and ProgressBar draws.
+_MAY_MISS_BATCHES = (Callback, EpochScoring, ProgressBar)
 
 
 def _acts_in_batches(callback):
     kind = callback if isinstance(callback, type) else type(callback)
-    if issubclass(kind, ProgressBar | EpochScoring):
-        return False  # with use_caching=False, as our nets have it
-    if issubclass(kind, LRScheduler):
-        return getattr(callback, "step_every", "epoch") != "epoch"
+    exempt = _MAY_MISS_BATCHES
+    if getattr(callback, "step_every", "batch") == "epoch":
+        exempt += (LRScheduler,)
     return any(
-        getattr(kind, event) is not getattr(Callback, event) for event in _BATCH_EVENTS
+        getattr(kind, event) not in [getattr(other, event) for other in exempt]
+        for event in _BATCH_EVENTS
     )
 
 
@@ -558,14 +588,16 @@ def _build_net(plan, n_epochs, callbacks, validation):
 
 
 def _plain_history(history):
-    """One plain dict per epoch: numbers and strings, no batches."""
-    epochs = []
-    for epoch in history:
-        row = {key: value for key, value in epoch.items() if key != "batches"}
-        epochs.append(
-            {k: v.item() if hasattr(v, "item") else v for k, v in row.items()}
-        )
-    return epochs
+    """One plain dict per epoch, without the batches."""
+    return [
+        {key: _plain(value) for key, value in epoch.items() if key != "batches"}
+        for epoch in history
+    ]
+
+
+def _plain(value):
+    """Turn numbers and arrays of numpy or torch into those of Python."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def train(
@@ -623,17 +655,26 @@ def train(
     net = _build_net(plan, n_epochs, callbacks, validation)
     if on_epoch is not None:
         net.callbacks = [*net.callbacks, ("on_epoch", _Report(on_epoch))]
-    net.prepare(plan, data, validation, params, mask, seed)
-    net.watch(recorder, target, target_score)
-    net.notify("on_train_begin", X=data.X, y=data.y)
-    try:
-        # not skorch's fit or partial_fit, which swallow Ctrl-C
-        net.fit_loop(data.X, data.y)
-    except _StopTraining:
-        pass
-    net.notify("on_train_end", X=data.X, y=data.y)
-    params = net.numpy_params().copy()
-    return TrainingRun(params, _plain_history(net.history), net.engine_)
+    watch = recorder, target, target_score
+    net.prepare(plan, data, validation, params, mask, seed, watch)
+    with torch.enable_grad():
+        try:
+            net.notify("on_train_begin", X=data.X, y=data.y)
+            # not skorch's fit or partial_fit, which swallow Ctrl-C
+            net.fit_loop(data.X, data.y)
+        except _StopTraining:
+            pass
+        try:
+            net.notify("on_train_end", X=data.X, y=data.y)
+        except _StopTraining:
+            pass
+    history = [row for row in _plain_history(net.history) if "train_loss" in row]
+    if not history:
+        raise ValueError(
+            "A callback ended the training before its first epoch was over; let it "
+            "train for one epoch at least."
+        )
+    return TrainingRun(net.numpy_params().copy(), history, net.engine_)
 
 
 class _Report(Callback):
@@ -644,37 +685,54 @@ class _Report(Callback):
         self.function(len(net.history), net.history[-1, "train_loss"])
 
 
-_blas_lock = threading.Lock()
-_blas_users = 0
-_blas_limits = None
+_fits_lock = threading.Lock()
+_fits_running = set()
+_threads_before = None
 
 
 @contextmanager
 def one_thread_per_fit():
-    """Limit BLAS and torch to one thread while a fit is running.
+    """Limit BLAS and torch to one thread while any fit of this process is running.
 
     The nets are too small for more, and results must not depend on the number of
-    threads. The limit of BLAS belongs to the process: the first fit in sets it and the
-    last one out lifts it, as overlapping ``threadpool_limits`` would leave the process
-    at one thread for ever. That of torch belongs to the calling thread.
+    threads. The first fit in notes the limits and the last one out restores them, as
+    overlapping ``threadpool_limits`` would leave the process at one thread for ever.
+    torch keeps a number for each thread beside the one that new threads get, so every
+    fit also sets and restores its own.
     """
-    global _blas_users, _blas_limits
-    n_torch = torch.get_num_threads()
-    with _blas_lock:
-        _blas_users += 1
-        if _blas_users == 1:
-            _blas_limits = threadpoolctl.threadpool_limits(limits=1, user_api="blas")
-            _let_any_thread_set_blas()
-    torch.set_num_threads(1)
+    fit = object()
     try:
+        _enter(fit)
         yield
     finally:
+        _leave(fit)
+
+
+def _enter(fit):
+    global _threads_before
+    with _fits_lock:
+        if not _fits_running:
+            pools = threadpoolctl.ThreadpoolController().select(user_api="blas")
+            pools = [(pool, pool.num_threads) for pool in pools.lib_controllers]
+            _threads_before = pools, torch.get_num_threads()
+        _fits_running.add(fit)
+        for pool, _ in _threads_before[0]:
+            pool.set_num_threads(1)
+        _let_any_thread_set_blas()
+    torch.set_num_threads(1)
+
+
+def _leave(fit):
+    with _fits_lock:
+        if fit not in _fits_running:
+            return  # interrupted before anything was changed
+        pools, n_torch = _threads_before
         torch.set_num_threads(n_torch)
-        with _blas_lock:
-            _blas_users -= 1
-            if _blas_users == 0:
-                _blas_limits.restore_original_limits()
-                _let_any_thread_set_blas()
+        if _fits_running == {fit}:
+            for pool, n_threads in pools:
+                pool.set_num_threads(n_threads)
+            _let_any_thread_set_blas()
+        _fits_running.discard(fit)
 
 
 def _let_any_thread_set_blas():

@@ -47,10 +47,18 @@ def epochs_for_windows(
     iterations_per_epoch,
     dense_fraction,
 ):
-    """Smallest ``max_iter`` whose dense training fills ``n_windows`` windows."""
+    """Smallest ``max_iter`` whose dense training fills ``n_windows`` windows.
+
+    None where no training does: "auto" thins the records of a longer one.
+    """
     step = 1 if record_every == "auto" else record_every
     n_iterations = step * count_records(n_windows, window_size, window_overlap)
-    return ceil(ceil(n_iterations / iterations_per_epoch) / dense_fraction)
+    n_epochs = ceil(n_iterations / iterations_per_epoch)
+    planned = n_epochs * iterations_per_epoch
+    every = resolve_record_every(record_every, planned, window_size, window_overlap)
+    if count_windows(planned // every, window_size, window_overlap) < n_windows:
+        return None
+    return ceil(n_epochs / dense_fraction)
 
 
 class WindowRecorder:
@@ -60,8 +68,8 @@ class WindowRecorder:
 
     Parameters
     ----------
-    n_weights, n_iterations : int
-        Weights of the net; iterations of the planned training.
+    n_windows, n_weights : int
+        Windows of the planned training; weights of the net.
     window_size, record_every : int
         Records per window; iterations from one record to the next.
     window_overlap : float
@@ -73,8 +81,8 @@ class WindowRecorder:
 
     def __init__(
         self,
+        n_windows,
         n_weights,
-        n_iterations,
         *,
         window_size,
         window_overlap,
@@ -87,10 +95,8 @@ class WindowRecorder:
         self.n_windows = 0
         self._stride = window_stride(window_size, window_overlap)
         self._reduce_window = reduce_window
-        n_records = n_iterations // record_every
-        self.n_planned = count_windows(n_records, window_size, window_overlap)
-        self._reduced = np.empty((self.n_planned, n_weights))
-        self._target_series = np.empty(self.n_planned)
+        self._reduced = np.empty((n_windows, n_weights))
+        self._target_series = np.empty(n_windows)
 
     def close_window(self, target):
         """Reduce the full window, note the target's value, and slide on."""
@@ -127,6 +133,8 @@ class TrainingRecord:
         The target at the end of each window.
     record_every : int or None
         Iterations from one record to the next.
+    n_windows_planned : int
+        Windows of a dense training that nothing ends early.
     iterations_per_epoch : int
         Optimiser steps per epoch.
     dense_fraction : float
@@ -145,6 +153,7 @@ class TrainingRecord:
     lyapunov_exponents: np.ndarray | None = None
     target_series: np.ndarray | None = None
     record_every: int | None = None
+    n_windows_planned: int = 0
     iterations_per_epoch: int = 1
     dense_fraction: float = 1.0
     seed: int = 0

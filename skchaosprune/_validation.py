@@ -3,8 +3,8 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import check_array, check_scalar
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils import check_array, check_random_state, check_scalar
+from sklearn.utils.class_weight import compute_class_weight
 
 
 def check_choice(value, name, choices):
@@ -59,9 +59,9 @@ def check_hidden_layer_sizes(hidden_layer_sizes):
         sizes = (sizes,)
     text = (
         f"hidden_layer_sizes={hidden_layer_sizes!r} must be a positive int or a "
-        "sequence of positive ints, one per hidden layer, like (32,) or (50, 30)."
+        "sequence of positive ints, one per hidden layer, like (64,) or (50, 30)."
     )
-    if isinstance(sizes, str) or not hasattr(sizes, "__len__") or len(sizes) == 0:
+    if isinstance(sizes, str) or not hasattr(sizes, "__len__"):
         raise TypeError(text)
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, Integral):
@@ -120,26 +120,92 @@ def check_sample_weight(sample_weight, n_samples):
     return weights
 
 
-def combine_weights(sample_weight, class_weight, y):
-    """Multiply sample and class weights and scale their mean to 1."""
-    weights = sample_weight
-    if class_weight is not None:
-        weights = weights * compute_sample_weight(class_weight, y)
-    total = weights.sum()
-    if total <= 0.0:
+def normalise_weights(weights):
+    """Scale weights to mean 1; refuse those that all vanish."""
+    largest = weights.max(initial=0.0)
+    if largest == 0.0:
         raise ValueError(
-            f"sample_weight (times class_weight) sums to {total}, so every weight is "
-            "zero; at least one sample needs a positive weight."
+            "sample_weight (times class_weight) is zero for all of the "
+            f"{weights.size} training or validation rows; at least one sample of each "
+            "part needs a positive weight."
         )
-    return weights * (weights.size / total)
+    weights = weights / largest  # a sum of huge weights would be infinite
+    return weights * (weights.size / weights.sum())
+
+
+def check_class_weight(class_weight, classes, y):
+    """Return the weight of each class; "balanced" looks at the training rows ``y``."""
+    if class_weight is None:
+        return np.ones(len(classes))
+    if isinstance(class_weight, str) or not hasattr(class_weight, "items"):
+        if not isinstance(class_weight, str) or class_weight != "balanced":
+            raise ValueError(
+                f"class_weight={class_weight!r} must be None, 'balanced', or a dict "
+                "from class labels to weights."
+            )
+    elif not all(np.isfinite(w) and w >= 0.0 for w in class_weight.values()):
+        raise ValueError(
+            f"class_weight={class_weight!r} must give every class a finite weight of "
+            "at least 0."
+        )
+    return compute_class_weight(class_weight, classes=classes, y=y)
+
+
+def check_spread(y, sample_weight):
+    """Return weighted mean and standard deviation of a target (1.0 for a constant)."""
+    weights = normalise_weights(sample_weight)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.mean(y * weights)
+        distance = y - mean
+        largest = np.abs(distance).max()
+        scale = 1.0
+        if largest > 0.0:
+            # relative to the largest, as squares of huge or tiny numbers are lost
+            scale = largest * np.sqrt(np.mean(weights * (distance / largest) ** 2))
+    if not np.isfinite(scale):
+        raise ValueError(
+            f"y ranges from {y.min()} to {y.max()}, too far for float64 arithmetic; "
+            "scale it."
+        )
+    return float(mean), float(scale)
+
+
+def check_rng(random_state):
+    """Return a generator; None gives a fresh one, never numpy's global one."""
+    if random_state is None:
+        return np.random.RandomState()
+    try:
+        return check_random_state(random_state)
+    except ValueError as error:
+        raise ValueError(
+            f"random_state={random_state!r} must be None, an int from 0 to 2**32 - 1, "
+            "or a numpy RandomState."
+        ) from error
+
+
+def check_n_jobs(n_jobs):
+    """Refuse anything but None and a non-zero int."""
+    if n_jobs is None:
+        return
+    check_number(n_jobs, "n_jobs", "int")
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0 is not valid; use None or 1 for one thread, or -1.")
 
 
 def check_callbacks(callbacks):
     """Refuse anything but None or a list of skorch callbacks."""
     if callbacks is None:
         return
+    text = (
+        f"callbacks={callbacks!r} must be None or a list of skorch callbacks, each an "
+        "instance, a class or a pair (name, callback)."
+    )
     if not isinstance(callbacks, list | tuple):
-        raise TypeError(
-            f"callbacks={callbacks!r} must be None or a list of skorch callbacks, "
-            "each an instance, a class or a pair (name, callback)."
-        )
+        raise TypeError(text)
+    for callback in callbacks:
+        if isinstance(callback, tuple | list):
+            if len(callback) != 2 or not isinstance(callback[0], str):
+                raise TypeError(text)
+            callback = callback[1]
+        if not hasattr(callback, "on_epoch_end"):
+            raise TypeError(text)

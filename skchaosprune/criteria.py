@@ -6,7 +6,7 @@ what it needs recorded in ``needs`` and whether it can decide by itself how many
 go in ``has_significance_rule``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 import numpy as np
@@ -251,29 +251,36 @@ class ChaosCausality(BaseEstimator):
             scores = np.abs(record.weights)
         return WeightScores(scores, p_values, lags, keep, problem)
 
-    def too_few_windows(self, n_windows, iterations_per_epoch, dense_fraction):
+    def too_few_windows(
+        self, n_windows, n_windows_planned, iterations_per_epoch, dense_fraction
+    ):
         """Say that ``n_windows`` are too few for the lags, with the way out, or None.
 
         Parameters
         ----------
-        n_windows : int
-            Whole windows recorded, or planned.
+        n_windows, n_windows_planned : int
+            Whole windows recorded; those of a training that nothing ends early.
         iterations_per_epoch : int
             Optimiser steps per epoch.
         dense_fraction : float
             Share of ``max_iter`` that the dense network trains.
         """
-        needed = 3 * self.max_lag + 2
-        if n_windows >= needed:
+        if n_windows >= self._needed():
             return None
-        facts = self._facts(n_windows, iterations_per_epoch, dense_fraction)
+        sizes = n_windows, n_windows_planned, iterations_per_epoch, dense_fraction
         return (
-            f"too few windows to test causality: {facts}. Train longer, lower max_lag "
-            "or window_size, or record more often."
+            f"too few windows to test causality: {self._facts(*sizes)}. Train longer, "
+            "lower max_lag or window_size, or record more often."
         )
 
-    def _facts(self, n_windows, iterations_per_epoch, dense_fraction):
-        needed = 3 * self.max_lag + 2
+    def _needed(self):
+        """Windows that the regressions over ``max_lag`` lags need."""
+        return 3 * self.max_lag + 2
+
+    def _facts(
+        self, n_windows, n_windows_planned, iterations_per_epoch, dense_fraction
+    ):
+        needed = self._needed()
         n_iter = epochs_for_windows(
             needed,
             self.window_size,
@@ -284,30 +291,44 @@ class ChaosCausality(BaseEstimator):
         )
         fits = (n_windows - 2) // 3
         lag = f"max_lag={fits} would fit" if fits > 0 else "no max_lag would fit"
-        iterations = f"max_iter={n_iter} would give {needed} windows"
-        if n_windows >= needed:
-            iterations = f"max_iter={n_iter} would already do"
+        if n_iter is None:
+            way = (
+                "no max_iter gives so many with record_every='auto', record_every=1 may"
+            )
+        elif n_windows >= needed:
+            way = f"max_iter={n_iter} would already do"
+        elif n_windows_planned >= needed:
+            way = (
+                f"max_iter={n_iter} is enough, but target_score or a callback ended "
+                "the training early"
+            )
+        else:
+            way = f"max_iter={n_iter} would give {needed} windows"
         return (
             f"the record has {n_windows} windows of {self.window_size} records; "
-            f"max_lag={self.max_lag} needs {needed} ({lag}); {iterations}"
+            f"max_lag={self.max_lag} needs {needed} ({lag}); {way}"
         )
 
     def _obstacle(self, record):
         """Say why nothing can be tested, with the facts and the way out, or None."""
-        series = record.target_series
-        if len(series) > 0 and np.ptp(series) == 0.0:
-            facts = self._facts(*self._sizes(record))
-            return (
+        series, sizes = record.target_series, self._sizes(record)
+        problem = self.too_few_windows(*sizes)
+        if problem is None and np.ptp(series) == 0.0:
+            problem = (
                 f"the target series never moves (it is {series[0]:.6g} in every "
-                f"window), so nothing can cause it: {facts}, "
-                "but the target has to move as well. Use "
-                "ChaosCausality(target='loss') or a smaller learning_rate_init."
+                f"window), so nothing can cause it: {self._facts(*sizes)}, but the "
+                "target has to move as well. Use ChaosCausality(target='loss') or a "
+                "smaller learning_rate_init."
             )
-        return self.too_few_windows(*self._sizes(record))
+        return problem
 
     def _sizes(self, record):
-        n_windows = len(record.target_series)
-        return n_windows, record.iterations_per_epoch, record.dense_fraction
+        return (
+            len(record.target_series),
+            record.n_windows_planned,
+            record.iterations_per_epoch,
+            record.dense_fraction,
+        )
 
     def _test(self, record):
         """Log p-value of the best lag, and that lag, for every weight."""
@@ -448,8 +469,7 @@ def get_criterion(prune_criterion):
         check_choice(prune_criterion, "prune_criterion", CRITERIA)
         return CRITERIA[prune_criterion]()
     if not isinstance(prune_criterion, type):
-        parts = ("score", "needs", "has_significance_rule")
-        if all(hasattr(prune_criterion, part) for part in parts):
+        if _is_criterion(prune_criterion):
             return prune_criterion
         if callable(prune_criterion):
             return FunctionCriterion(prune_criterion)
@@ -457,8 +477,21 @@ def get_criterion(prune_criterion):
     raise TypeError(
         f"prune_criterion={prune_criterion!r} must be one of {valid}, a criterion "
         "object like ChaosCausality(max_lag=3), or a function from a training record "
-        "to one score per weight."
+        "to one score per weight. An object of your own has score, needs (() or "
+        "('trajectories',)) and has_significance_rule; with trajectories it is easiest "
+        "to inherit from ChaosCausality."
     )
+
+
+def _is_criterion(candidate):
+    parts = ["score", "needs", "has_significance_rule"]
+    if not all(hasattr(candidate, part) for part in parts):
+        return False
+    if tuple(candidate.needs) == ("trajectories",):
+        parts = ["window_size", "window_overlap", "record_every", "reduce_window"]
+        parts += ["target", "too_few_windows"]
+        return all(hasattr(candidate, part) for part in parts)
+    return tuple(candidate.needs) == ()
 
 
 def score_weights(criterion, record):
@@ -471,12 +504,19 @@ def score_weights(criterion, record):
     """
     result = criterion.score(record)
     if not isinstance(result, WeightScores):
-        result = WeightScores(np.asarray(result, dtype=np.float64))
+        result = WeightScores(result)
+    result = replace(result, scores=np.asarray(result.scores, dtype=np.float64))
     scores = result.scores
     if scores.shape != (record.n_weights,) or np.isnan(scores).any():
         raise ValueError(
             f"prune_criterion={criterion!r} must return {record.n_weights} scores "
             "without NaN, one per weight; it returned an array of shape "
             f"{scores.shape} with {np.isnan(scores).sum()} NaN."
+        )
+    if criterion.has_significance_rule and np.shape(result.keep) != scores.shape:
+        raise ValueError(
+            f"prune_criterion={criterion!r} declares a significance rule, so its "
+            f"WeightScores need keep with {record.n_weights} bools; got "
+            f"{result.keep!r}."
         )
     return result

@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from joblib import Memory
+from scipy.special import log_expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
+from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_memory, validate_data
 
-from skchaosprune import _mlp, _pruning, _validation
+from skchaosprune import __version__, _mlp, _pruning, _validation
 from skchaosprune._importance import IMPORTANCES, normalise_importances
 from skchaosprune._recording import (
     TrainingRecord,
     WindowRecorder,
+    count_windows,
     resolve_record_every,
 )
 
@@ -27,8 +29,8 @@ _SMALL_SET = 32  # "auto" trains on the whole set at once up to so many rows
 
 
 @dataclass(frozen=True)
-class _Task:
-    """Everything one fit works with, computed before the first epoch."""
+class _DenseTask:
+    """All that the dense training and its scores depend on: the key of ``memory``."""
 
     plan: object
     data: object
@@ -36,10 +38,22 @@ class _Task:
     criterion: object
     params: np.ndarray
     n_epochs: int
-    n_epochs_dense: int
+    dense_fraction: float
+    target_score: float | None
     order_seed: int
     score_seed: int
-    learned: dict
+    version: str = __version__
+
+    @property
+    def iterations_per_epoch(self):
+        return self.plan.count_batches(len(self.data.X))
+
+    def resolve_record_every(self):
+        """Iterations from one record to the next, and the windows that are planned."""
+        window = self.criterion.window_size, self.criterion.window_overlap
+        n_iterations = self.n_epochs * self.iterations_per_epoch
+        every = resolve_record_every(self.criterion.record_every, n_iterations, *window)
+        return every, count_windows(n_iterations // every, *window)
 
 
 @dataclass(frozen=True)
@@ -58,63 +72,60 @@ class _Progress:
         self.verbose = verbose
         self.owner = owner
 
+    def say(self, text):
+        """Print one line."""
+        if self.verbose:
+            print(f"[{self.owner}] {text}", flush=True)
+
     def phase(self, name, total, unit):
         """Return a function ``(done, loss=None)`` that prints the progress."""
-        if not self.verbose:
-            return None
         marks = {round(total * part / 10) for part in range(1, 11)} | {1, total}
-        shown = set()
 
         def show(done, loss=None):
             # scoring advances in blocks, which may step over a mark
-            passed = {mark for mark in marks if mark <= done} - shown
+            passed = {mark for mark in marks if mark <= done}
             if passed:
-                shown.update(passed)
+                marks.difference_update(passed)
                 tail = "" if loss is None else f", loss {loss:.4f}"
-                print(f"[{self.owner}] {name}: {unit} {done}/{total}{tail}", flush=True)
+                self.say(f"{name}: {unit} {done}/{total}{tail}")
 
         return show
 
 
-def _run_dense_phase(
-    plan,
-    data,
-    validation,
-    criterion,
-    params,
-    n_epochs,
-    dense_fraction,
-    target_score,
-    order_seed,
-    score_seed,
-    callbacks,
-    n_jobs,
-    on_epoch,
-    on_score,
-):
+def _run_dense_phase(task, callbacks, n_jobs, on_epoch, on_score):
     """Train the dense network, record it, and score its weights.
 
-    Depends on its arguments alone (the last four change no number), so that it can be
-    cached.
+    Without callbacks, no number depends on anything but ``task``, so that the phase can
+    be cached.
     """
     from skchaosprune import _network
     from skchaosprune.criteria import score_weights
 
-    recorder = target = None
+    plan, criterion = task.plan, task.criterion
+    recorder, target, target_score, n_planned = None, None, task.target_score, 0
     if "trajectories" in criterion.needs:
-        iterations = n_epochs * plan.count_batches(len(data.X))
-        recorder = _make_recorder(criterion, plan.n_weights, iterations, n_jobs)
-        target = _make_target(criterion, plan, validation or data)
+        every, n_planned = task.resolve_record_every()
+        recorder = WindowRecorder(
+            n_planned,
+            plan.n_weights,
+            window_size=criterion.window_size,
+            window_overlap=criterion.window_overlap,
+            record_every=every,
+            reduce_window=lambda window, out: criterion.reduce_window(
+                window, out, n_jobs
+            ),
+        )
+        target = _make_target(criterion, plan, task.validation or task.data)
         if criterion.record_every == "auto":
             target_score = None  # the record is complete at the end
     run = _network.train(
         plan,
-        data,
-        params,
-        n_epochs=n_epochs,
+        task.data,
+        task.params,
+        n_epochs=task.n_epochs,
         mask=np.ones(plan.n_weights, dtype=bool),
-        seed=order_seed,
-        validation=validation,
+        seed=task.order_seed,
+        validation=task.validation,
         recorder=recorder,
         target=target,
         target_score=target_score,
@@ -123,33 +134,21 @@ def _run_dense_phase(
     )
     record = TrainingRecord(
         layer_sizes=plan.layer_sizes,
-        initial_weights=params[: plan.n_weights],
+        initial_weights=task.params[: plan.n_weights],
         weights=run.params[: plan.n_weights],
         lyapunov_exponents=None if recorder is None else recorder.reduced,
         target_series=None if recorder is None else recorder.target_series,
         record_every=None if recorder is None else recorder.record_every,
-        iterations_per_epoch=plan.count_batches(len(data.X)),
-        dense_fraction=dense_fraction,
-        seed=score_seed,
+        n_windows_planned=n_planned,
+        iterations_per_epoch=task.iterations_per_epoch,
+        dense_fraction=task.dense_fraction,
+        seed=task.score_seed,
         n_jobs=n_jobs,
         on_progress=on_score,
     )
     scores = score_weights(criterion, record)
+    on_score(plan.n_weights)
     return _DensePhase(run, replace(record, n_jobs=None, on_progress=None), scores)
-
-
-def _make_recorder(criterion, n_weights, n_iterations, n_jobs=None):
-    window = criterion.window_size, criterion.window_overlap
-    return WindowRecorder(
-        n_weights,
-        n_iterations,
-        window_size=criterion.window_size,
-        window_overlap=criterion.window_overlap,
-        record_every=resolve_record_every(
-            criterion.record_every, n_iterations, *window
-        ),
-        reduce_window=lambda window, out: criterion.reduce_window(window, out, n_jobs),
-    )
 
 
 def _make_target(criterion, plan, rows):
@@ -162,7 +161,13 @@ def _make_target(criterion, plan, rows):
     def call(params):
         z = rows.logits(params, plan)
         outputs = _mlp.outputs_from_logits(z, plan.out_activation)
-        return float(criterion.target(rows.targets, outputs))
+        value = criterion.target(rows.targets, outputs)
+        if np.ndim(value) != 0 or not np.isfinite(value):
+            raise ValueError(
+                f"target={criterion.target!r} returned {value!r}; it must return one "
+                "finite number from the targets and the outputs of the network."
+            )
+        return float(value)
 
     return call
 
@@ -193,16 +198,23 @@ class _PrunedMLP(BaseEstimator):
             If a parameter or the data are not valid, if ``prune_ratio`` leaves fewer
             weights than layers, if the training diverges, or, with
             ``prune_ratio=None``, if nothing could be tested or nothing is significant.
-            The estimator is then as it was before.
+
+        Notes
+        -----
+        All results are kept in one last step. After an error or Ctrl-C the estimator
+        is as it was before: unfitted, or as an earlier fit left it.
         """
         from skchaosprune._network import one_thread_per_fit
 
-        task = self._prepare(X, y, sample_weight)
+        task, learned = self._prepare(X, y, sample_weight)
         with one_thread_per_fit():
             dense = self._train_and_score(task)
             masks = self._choose_masks(task, dense)
             sparse = self._retrain(task, dense, masks)
-            learned = self._collect(task, dense, masks, sparse)
+            learned |= self._collect_networks(task, dense, sparse)
+            learned |= self._collect_evidence(dense)
+            learned |= self._collect_sizes(task, masks)
+            learned["feature_importances_"] = self._compute_importances(task, sparse)
         self._keep(learned)
         return self
 
@@ -265,7 +277,9 @@ class _PrunedMLP(BaseEstimator):
         """
         nested = [name for name in params if name.startswith("prune_criterion__")]
         criterion = params.get("prune_criterion", self.prune_criterion)
-        if nested and not hasattr(criterion, "set_params"):
+        if nested and (
+            isinstance(criterion, type) or not hasattr(criterion, "set_params")
+        ):
             raise ValueError(
                 f"{nested[0]} needs a criterion object, but prune_criterion="
                 f"{criterion!r}. Set prune_criterion=ChaosCausality() (from "
@@ -274,50 +288,62 @@ class _PrunedMLP(BaseEstimator):
         return super().set_params(**params)
 
     def _prepare(self, X, y, sample_weight):
-        """Check everything and draw all random numbers, before the first epoch."""
+        """Check everything and draw all random numbers, before the first epoch.
+
+        Returns the task of the dense training, and what is already learned.
+        """
+        from skchaosprune._network import TrainingData
         from skchaosprune.criteria import get_criterion
 
         self._check_parameters()
         criterion = get_criterion(self.prune_criterion)
         if hasattr(criterion, "check_parameters"):
             criterion.check_parameters()
+        rng = _validation.check_rng(self.random_state)
+        init_seed, order_seed, score_seed, split_seed = map(
+            int, rng.randint(np.iinfo(np.int32).max, size=4)
+        )
         # a copy takes n_features_in_, so that a failure leaves nothing on self
         shadow = copy.copy(self)
         X, y = self._validate_rows(shadow, X, y)
         weights = _validation.check_sample_weight(sample_weight, len(X))
-        y, targets, weights, learned = self._encode(y, weights)
+        train, held_out = self._split(y, split_seed)
+        y, targets, weights, learned = self._encode(y, weights, train)
         learned["n_features_in_"] = shadow.n_features_in_
         if hasattr(shadow, "feature_names_in_"):
             learned["feature_names_in_"] = shadow.feature_names_in_
 
-        plan = self._make_plan(X, targets)
-        # None must not draw from numpy's global generator
-        state = self.random_state
-        rng = check_random_state(np.random.RandomState() if state is None else state)
-        seeds = rng.randint(np.iinfo(np.int32).max, size=4)
+        parts = [
+            None
+            if rows is None
+            else TrainingData(
+                X[rows],
+                y[rows],
+                targets[rows],
+                _validation.normalise_weights(weights[rows]),
+            )
+            for rows in (train, held_out)
+        ]
+        plan = self._make_plan((X.shape[1], targets.shape[1]), len(parts[0].X))
         weight_init = _validation.check_weight_init(self.weight_init, plan.layer_sizes)
-        params = _mlp.initial_parameters(
-            plan.layer_sizes,
-            weight_init,
-            self.activation,
-            np.random.RandomState(seeds[0]),
-        )
-        data, validation = self._split(X, y, targets, weights, int(seeds[3]))
-        plan = replace(plan, batch_size=self._resolve_batch_size(plan, len(data.X)))
-        task = _Task(
-            plan=plan,
-            data=data,
-            validation=validation,
+        task = _DenseTask(
+            plan,
+            *parts,
             criterion=criterion,
-            params=params,
-            n_epochs=self.max_iter,
-            n_epochs_dense=max(1, round(self.dense_fraction * self.max_iter)),
-            order_seed=int(seeds[1]),
-            score_seed=int(seeds[2]),
-            learned=learned,
+            params=_mlp.initial_parameters(
+                plan.layer_sizes,
+                weight_init,
+                self.activation,
+                np.random.RandomState(init_seed),
+            ),
+            n_epochs=max(1, round(self.dense_fraction * self.max_iter)),
+            dense_fraction=self.dense_fraction,
+            target_score=self.target_score,
+            order_seed=order_seed,
+            score_seed=score_seed,
         )
         self._check_feasible(task)
-        return task
+        return task, learned
 
     def _check_parameters(self):
         """Raise an error that names the first parameter that is not valid."""
@@ -325,22 +351,17 @@ class _PrunedMLP(BaseEstimator):
         _validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
         choice(self.activation, "activation", ("identity", "logistic", "tanh", "relu"))
         choice(self.solver, "solver", ("sgd", "adam"))
-        number(
-            self.learning_rate_init,
-            "learning_rate_init",
-            "float",
-            0,
-            closed="neither",
-        )
+        rate = self.learning_rate_init
+        number(rate, "learning_rate_init", "float", 0, closed="neither")
         number(self.momentum, "momentum", "float", 0, 1, "left")
         number(self.alpha, "alpha", "float", 0)
-        if self.batch_size != "auto":
+        if not _is_auto(self.batch_size):
             number(self.batch_size, "batch_size", "int", 1)
         number(self.max_iter, "max_iter", "int", 1)
         _validation.check_prune_ratio(self.prune_ratio)
         choice(self.prune_scope, "prune_scope", ("global", "layer"))
         number(self.dense_fraction, "dense_fraction", "float", 0, 1, "right")
-        if self.n_rounds not in ("auto", 1):
+        if not _is_auto(self.n_rounds) and self.n_rounds != 1:
             raise ValueError(
                 f"n_rounds={self.n_rounds!r} is not supported: this version prunes in "
                 "one round. Use n_rounds='auto' or 1."
@@ -353,26 +374,21 @@ class _PrunedMLP(BaseEstimator):
             number(fraction, "validation_fraction", "float", 0, 1, "neither")
         _validation.check_callbacks(self.callbacks)
         choice(self.engine, "engine", ("auto", "numba", "torch"))
+        _validation.check_n_jobs(self.n_jobs)
         for name in ("shuffle", "keep_connected", "rewind"):
             _validation.check_bool(getattr(self, name), name)
         if not isinstance(self.verbose, bool):
             number(self.verbose, "verbose", "int", 0)
 
-    def _make_plan(self, X, targets):
-        from skchaosprune._network import NetworkPlan, check_device
+    def _make_plan(self, ends, n_rows):
+        """Describe the network between its ``ends`` (inputs, outputs)."""
+        from skchaosprune import _network
 
-        check_device(self.device)
+        _network.check_device(self.device)
         hidden = _validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
-        layer_sizes = (X.shape[1], *hidden, targets.shape[1])
-        loss, out_activation = self._output_layer(targets.shape[1])
-        if self.engine == "numba" and (self.solver != "sgd" or self.device != "cpu"):
-            raise ValueError(
-                f"engine='numba' cannot be honoured with solver={self.solver!r} and "
-                f"device={self.device!r}: the kernel is SGD on the CPU. Use "
-                "engine='auto', or solver='sgd' and device='cpu'."
-            )
-        return NetworkPlan(
-            layer_sizes=layer_sizes,
+        loss, out_activation = self._output_layer(ends[1])
+        plan = _network.NetworkPlan(
+            layer_sizes=(ends[0], *hidden, ends[1]),
             activation=self.activation,
             out_activation=out_activation,
             loss=loss,
@@ -381,31 +397,27 @@ class _PrunedMLP(BaseEstimator):
             learning_rate=float(self.learning_rate_init),
             momentum=float(self.momentum),
             alpha=float(self.alpha),
-            batch_size=1,
+            batch_size=n_rows,
             shuffle=bool(self.shuffle),
             engine=self.engine,
-            device=self.device,
+            device=str(self.device),
         )
-
-    def _resolve_batch_size(self, plan, n_rows):
-        if self.batch_size != "auto":
-            return min(int(self.batch_size), n_rows)
+        obstacle = _network.first_obstacle_to_kernel(plan, self.callbacks)
+        if obstacle is not None and self.engine == "numba":
+            raise ValueError(_network.explain_obstacle(obstacle))
+        if not _is_auto(self.batch_size):
+            return replace(plan, batch_size=min(int(self.batch_size), n_rows))
         if n_rows <= _SMALL_SET:
-            return n_rows
-        from skchaosprune._network import first_obstacle_to_kernel
+            return plan
+        return replace(plan, batch_size=1 if obstacle is None else 32)
 
-        return 1 if first_obstacle_to_kernel(plan, self.callbacks) is None else 32
-
-    def _split(self, X, y, targets, weights, seed):
-        """Hold out validation rows where asked for; weights have mean 1 in each."""
-        from skchaosprune._network import TrainingData
-
-        parts = X, y, targets, weights
+    def _split(self, y, seed):
+        """Rows to train on and rows to hold out (None without validation)."""
         if self.validation_fraction is None:
-            return TrainingData(*parts), None
+            return slice(None), None
         try:
-            split = train_test_split(
-                *parts,
+            return train_test_split(
+                np.arange(len(y)),
                 test_size=self.validation_fraction,
                 random_state=seed,
                 stratify=y if self._is_classifier else None,
@@ -413,17 +425,8 @@ class _PrunedMLP(BaseEstimator):
         except ValueError as error:
             raise ValueError(
                 f"validation_fraction={self.validation_fraction} cannot split the "
-                f"{len(X)} rows: {error} Use another fraction, or None."
+                f"{len(y)} rows: {error} Use another fraction, or None."
             ) from error
-        if min(split[6].sum(), split[7].sum()) <= 0.0:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction} leaves a part whose "
-                "sample_weight sums to zero. Use another fraction, or None."
-            )
-        return (
-            TrainingData(*split[0:6:2], split[6] / split[6].mean()),
-            TrainingData(*split[1:6:2], split[7] / split[7].mean()),
-        )
 
     def _check_feasible(self, task):
         """Refuse, before any training, what cannot succeed after it."""
@@ -439,40 +442,27 @@ class _PrunedMLP(BaseEstimator):
                 f"prune_criterion={self.prune_criterion!r} has none. Give a "
                 "prune_ratio in [0, 1), or use prune_criterion='chaos_causality'."
             )
-        if "trajectories" not in criterion.needs:
-            return
-        per_epoch = task.plan.count_batches(len(task.data.X))
-        recorder = _make_recorder(criterion, 0, task.n_epochs_dense * per_epoch)
-        problem = criterion.too_few_windows(
-            recorder.n_planned, per_epoch, self.dense_fraction
-        )
-        if problem is not None:
-            raise ValueError(f"prune_ratio=None cannot decide: {problem}")
+        if "trajectories" in criterion.needs:
+            _, n_planned = task.resolve_record_every()
+            problem = criterion.too_few_windows(
+                n_planned, n_planned, task.iterations_per_epoch, task.dense_fraction
+            )
+            if problem is not None:
+                raise ValueError(f"prune_ratio=None cannot decide: {problem}")
 
     def _train_and_score(self, task):
+        progress = _Progress(self.verbose, type(self).__name__)
+        on_epoch = progress.phase("dense training", task.n_epochs, "epoch")
+        on_score = progress.phase("scoring", task.plan.n_weights, "weight")
+        arguments = task, self.callbacks, self.n_jobs, on_epoch, on_score
         run_phase = _run_dense_phase
         memory = check_memory(self.memory)
-        cached = self.random_state is not None and self.callbacks is None
-        if cached and isinstance(memory, Memory) and memory.location is not None:
+        if self._can_use(memory, task.criterion):
             ignored = ["callbacks", "n_jobs", "on_epoch", "on_score"]
             run_phase = memory.cache(_run_dense_phase, ignore=ignored)
-        progress = _Progress(self.verbose, type(self).__name__)
-        dense = run_phase(
-            task.plan,
-            task.data,
-            task.validation,
-            task.criterion,
-            task.params,
-            task.n_epochs_dense,
-            self.dense_fraction,
-            self.target_score,
-            task.order_seed,
-            task.score_seed,
-            self.callbacks,
-            self.n_jobs,
-            progress.phase("dense training", task.n_epochs_dense, "epoch"),
-            progress.phase("scoring", task.plan.n_weights, "weight"),
-        )
+            if run_phase.check_call_in_cache(*arguments):
+                progress.say("dense training and scoring: taken from memory")
+        dense = run_phase(*arguments)
         problem = dense.scores.problem
         if problem is not None:
             if self.prune_ratio is None:
@@ -481,6 +471,21 @@ class _PrunedMLP(BaseEstimator):
                 f"The weights are ranked by magnitude instead: {problem}", stacklevel=3
             )
         return dense
+
+    def _can_use(self, memory, criterion):
+        """Whether a cached phase is the same: no code of the user's takes part."""
+        from skchaosprune.criteria import CRITERIA
+
+        own_code = type(criterion) not in CRITERIA.values() or callable(
+            getattr(criterion, "target", None)
+        )
+        return (
+            isinstance(memory, Memory)
+            and memory.location is not None
+            and self.random_state is not None
+            and self.callbacks is None
+            and not own_code
+        )
 
     def _choose_masks(self, task, dense):
         scores, magnitudes = dense.scores.scores, np.abs(dense.record.weights)
@@ -517,73 +522,91 @@ class _PrunedMLP(BaseEstimator):
             task.plan,
             task.data,
             task.params if self.rewind else dense.run.params,
-            n_epochs=task.n_epochs,
+            n_epochs=self.max_iter,
             mask=_ravel(masks),
             seed=task.order_seed,
             validation=task.validation,
             target_score=self.target_score,
             callbacks=self.callbacks,
-            on_epoch=progress.phase("sparse training", task.n_epochs, "epoch"),
+            on_epoch=progress.phase("sparse training", self.max_iter, "epoch"),
         )
 
-    def _collect(self, task, dense, masks, sparse):
-        """Compute everything that ``fit`` learns, as a dict of attributes."""
-        plan, record, scores = task.plan, dense.record, dense.scores
-        learned = dict(task.learned)
+    def _collect_networks(self, task, dense, sparse):
+        """Weights and history of the initial, the dense and the sparse network."""
+        learned = {}
         for prefix, params in (
             ("", sparse.params),
             ("initial_", task.params),
             ("dense_", dense.run.params),
         ):
-            coefs, intercepts = _mlp.unflatten(params, plan.layer_sizes)
-            learned[f"{prefix}coefs_"] = [W.copy() for W in coefs]
-            learned[f"{prefix}intercepts_"] = [b.copy() for b in intercepts]
+            # a sum is a copy, plain memory even from a memory map, without -0.0
+            coefs, intercepts = _mlp.unflatten(params + 0.0, task.plan.layer_sizes)
+            learned[f"{prefix}coefs_"] = [np.array(W) for W in coefs]
+            learned[f"{prefix}intercepts_"] = [np.array(b) for b in intercepts]
         for prefix, run in (("", sparse), ("dense_", dense.run)):
             learned[f"{prefix}history_"] = run.history
             learned[f"{prefix}loss_curve_"] = [row["train_loss"] for row in run.history]
-
-        exponents = record.lyapunov_exponents
-        if exponents is not None and len(exponents) == 0:
-            exponents = None
-        mean = None if exponents is None else exponents.mean(axis=0)
-        if exponents is not None:
-            small = 4 * exponents.size <= _KEEP_EXPONENTS_BYTES
-            exponents = exponents.astype(np.float32) if small else None
-        importances = IMPORTANCES[self.importance](
-            task.data.X,
-            task.data.sample_weight,
-            learned["coefs_"],
-            learned["intercepts_"],
-            plan.activation,
-        )
-        n_kept = int(sum(mask.sum() for mask in masks))
-        n_biases = sum(plan.layer_sizes[1:])
         return learned | {
-            "masks_": masks,
-            "weight_scores_": scores.scores,
-            "p_values_": scores.p_values,
-            "best_lags_": scores.best_lags,
-            "mean_lyapunov_exponents_": mean,
-            "lyapunov_exponents_": exponents,
-            "target_series_": record.target_series,
-            "record_every_": record.record_every,
             "n_iter_": len(sparse.history),
             "n_iter_dense_": len(dense.run.history),
             "engine_": sparse.engine,
+            "activation_": task.plan.activation,
+            "out_activation_": task.plan.out_activation,
+        }
+
+    def _collect_evidence(self, dense):
+        """What the criterion recorded and computed."""
+        record, scores = dense.record, dense.scores
+        exponents = record.lyapunov_exponents
+        mean = None
+        if exponents is not None and len(exponents) == 0:
+            exponents = None
+        if exponents is not None:
+            mean = np.array(exponents.mean(axis=0))
+            small = 4 * exponents.size <= _KEEP_EXPONENTS_BYTES
+            exponents = np.array(exponents, dtype=np.float32) if small else None
+        copies = {
+            "weight_scores_": scores.scores,
+            "p_values_": scores.p_values,
+            "best_lags_": scores.best_lags,
+            "target_series_": record.target_series,
+        }
+        return {
+            "mean_lyapunov_exponents_": mean,
+            "lyapunov_exponents_": exponents,
+            "record_every_": record.record_every,
+        } | {
+            name: None if value is None else np.array(value)
+            for name, value in copies.items()
+        }
+
+    def _collect_sizes(self, task, masks):
+        """Masks, and how small the network has become."""
+        sizes = task.plan.layer_sizes
+        n_weights, n_biases = task.plan.n_weights, sum(sizes[1:])
+        n_kept = int(sum(mask.sum() for mask in masks))
+        return {
+            "masks_": [np.array(mask) for mask in masks],
             "sparsity_": _pruning.sparsity(masks),
             "effective_sparsity_": _pruning.effective_sparsity(masks),
             "layer_sparsity_": _pruning.layer_sparsity(masks),
-            "n_weights_": plan.n_weights,
-            "n_parameters_": plan.n_weights + n_biases,
+            "n_weights_": n_weights,
+            "n_parameters_": n_weights + n_biases,
             "n_active_parameters_": n_kept + n_biases,
             "flops_": n_kept,
-            "dense_flops_": plan.n_weights,
-            "feature_importances_": normalise_importances(importances),
-            "n_layers_": len(plan.layer_sizes),
-            "n_outputs_": plan.layer_sizes[-1],
-            "activation_": plan.activation,
-            "out_activation_": plan.out_activation,
+            "dense_flops_": n_weights,
+            "n_layers_": len(sizes),
+            "n_outputs_": sizes[-1],
         }
+
+    def _compute_importances(self, task, sparse):
+        importances = IMPORTANCES[self.importance](
+            task.data.X,
+            task.data.sample_weight,
+            *_mlp.unflatten(sparse.params, task.plan.layer_sizes),
+            task.plan.activation,
+        )
+        return normalise_importances(importances)
 
     def _keep(self, learned):
         """Replace what an earlier fit learned, in one step that cannot be cut."""
@@ -615,6 +638,10 @@ def _ravel(parts):
     return np.concatenate([part.ravel() for part in parts])
 
 
+def _is_auto(value):
+    return isinstance(value, str) and value == "auto"
+
+
 class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
     """Multi-layer perceptron classifier, pruned by chaos and causality.
 
@@ -628,7 +655,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(64,)
-        Units of each hidden layer.
+        Units of each hidden layer; an empty sequence is a linear model.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden units.
     loss : {"log_loss", "squared_error"}, default="log_loss"
@@ -698,7 +725,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
     memory : str, joblib.Memory or None, default=None
         Caches the dense training and its scores, which do not depend on
         ``prune_ratio``, ``prune_scope`` or ``keep_connected``. Needs a
-        ``random_state``; not used together with ``callbacks``.
+        ``random_state``; not used where code of yours takes part: ``callbacks``, own
+        criteria, a callable ``target``.
     random_state : int, RandomState or None, default=None
         Seed of initial weights, row orders, splits and random scores. None draws a
         fresh one; the global generators of numpy and torch are never touched.
@@ -871,10 +899,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         labels : ndarray of shape (n_samples,)
             Labels out of ``classes_``.
         """
-        z = self._logits(X)
-        if z.shape[1] == 1:
-            return self.classes_[(z[:, 0] > 0.0).astype(int)]
-        return self.classes_[np.argmax(z, axis=1)]
+        codes = np.argmax(self.predict_proba(X), axis=1)
+        return self.classes_[codes]
 
     def predict_proba(self, X):
         """Estimate the probability of each class.
@@ -890,14 +916,14 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
             In the order of ``classes_``. With ``loss="squared_error"`` the outputs of
             more than two classes are scaled to a sum of 1.
         """
-        outputs = _mlp.outputs_from_logits(self._logits(X), self.out_activation_)
-        if outputs.shape[1] == 1:
+        z = self._logits(X)
+        outputs = _mlp.outputs_from_logits(z, self.out_activation_)
+        if z.shape[1] == 1:
             return np.hstack([1.0 - outputs, outputs])
         if self.out_activation_ == "softmax":
             return outputs
-        # the smallest normal number keeps rows whose outputs all vanish out of 0 / 0
-        outputs = outputs + np.finfo(np.float64).tiny
-        return outputs / outputs.sum(axis=1, keepdims=True)
+        # in logarithms, as all outputs of a row may vanish
+        return softmax(log_expit(z), axis=1)
 
     _is_classifier = True
 
@@ -910,19 +936,22 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         check_classification_targets(y)
         return X, y
 
-    def _encode(self, y, sample_weight):
-        classes, codes = np.unique(y, return_inverse=True)
+    def _encode(self, y, sample_weight, train):
+        encoder = LabelEncoder()
+        codes = encoder.fit_transform(y)
+        classes = encoder.classes_
         if len(classes) < 2:
             raise ValueError(
                 f"y has only one class, {classes[0]!r}; a classifier needs samples of "
                 "at least two classes."
             )
-        weights = _validation.combine_weights(sample_weight, self.class_weight, y)
+        of_class = _validation.check_class_weight(self.class_weight, classes, y[train])
         if len(classes) == 2:
             targets = codes[:, np.newaxis].astype(np.float64)
         else:
             targets = np.zeros((len(codes), len(classes)))
             targets[np.arange(len(codes)), codes] = 1.0
+        weights = sample_weight * of_class[codes]
         return codes.astype(np.int64), targets, weights, {"classes_": classes}
 
     def _output_layer(self, n_outputs):
@@ -943,7 +972,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(64,)
-        Units of each hidden layer.
+        Units of each hidden layer; an empty sequence is a linear model.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden units.
     solver : {"sgd", "adam"}, default="sgd"
@@ -1007,7 +1036,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
     memory : str, joblib.Memory or None, default=None
         Caches the dense training and its scores, which do not depend on
         ``prune_ratio``, ``prune_scope`` or ``keep_connected``. Needs a
-        ``random_state``; not used together with ``callbacks``.
+        ``random_state``; not used where code of yours takes part: ``callbacks``, own
+        criteria, a callable ``target``.
     random_state : int, RandomState or None, default=None
         Seed of initial weights, row orders, splits and random scores. None draws a
         fresh one; the global generators of numpy and torch are never touched.
@@ -1160,16 +1190,14 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
     _is_classifier = False
 
     def _validate_rows(self, shadow, X, y):
-        return validate_data(shadow, X, y, dtype=np.float64, order="C", y_numeric=True)
+        X, y = validate_data(shadow, X, y, dtype=np.float64, order="C", y_numeric=True)
+        return X, y.astype(np.float64)
 
-    def _encode(self, y, sample_weight):
-        weights = _validation.combine_weights(sample_weight, None, y)
-        y = np.asarray(y, dtype=np.float64)
-        mean = np.average(y, weights=weights)
-        scale = np.sqrt(np.average((y - mean) ** 2, weights=weights)) or 1.0
+    def _encode(self, y, sample_weight, train):
+        mean, scale = _validation.check_spread(y[train], sample_weight[train])
         y = ((y - mean) / scale)[:, np.newaxis]
-        learned = {"target_mean_": float(mean), "target_scale_": float(scale)}
-        return y, y, weights, learned
+        learned = {"target_mean_": mean, "target_scale_": scale}
+        return y, y, sample_weight, learned
 
     def _output_layer(self, n_outputs):
         return "squared_error", "identity"

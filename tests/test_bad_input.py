@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from skorch.callbacks import GradientNormClipping
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune.criteria import CRITERIA, ChaosCausality, Random
@@ -54,7 +55,7 @@ PARAMETERS = [
         ValueError,
         ["prune_ratio=None", "'magnitude'", "chaos_causality"],
     ),
-    ({"hidden_layer_sizes": ()}, TypeError, ["hidden_layer_sizes=()", "(32,)"]),
+    ({"hidden_layer_sizes": None}, TypeError, ["hidden_layer_sizes=None", "(64,)"]),
     ({"hidden_layer_sizes": (3, 0)}, ValueError, ["hidden_layer_sizes=(3, 0)"]),
     ({"hidden_layer_sizes": (3.5,)}, TypeError, ["hidden_layer_sizes=(3.5,)"]),
     ({"hidden_layer_sizes": "wide"}, TypeError, ["hidden_layer_sizes='wide'"]),
@@ -65,26 +66,39 @@ PARAMETERS = [
     (
         {"engine": "numba", "solver": "adam"},
         ValueError,
-        ["engine='numba'", "solver='adam'", "engine='auto'"],
+        ["engine='numba'", "solver is 'adam'", "engine='auto'"],
+    ),
+    (
+        {"engine": "numba", "callbacks": [GradientNormClipping(1.0)]},
+        ValueError,
+        ["engine='numba'", "GradientNormClipping acts inside a batch"],
     ),
     ({"device": "gpu"}, ValueError, ["device='gpu'", "'cpu'"]),
+    ({"device": "meta"}, ValueError, ["device='meta'", "'cpu'"]),
+    ({"device": None}, ValueError, ["device=None", "'cpu'"]),
     ({"importance": "shap"}, ValueError, ["importance='shap'", "'gradient'"]),
-    ({"learning_rate_init": 0.0}, ValueError, ["learning_rate_init", "0.0"]),
+    ({"learning_rate_init": 0.0}, ValueError, ["learning_rate_init == 0.0", "> 0"]),
     ({"learning_rate_init": "0.1"}, TypeError, ["learning_rate_init"]),
     ({"learning_rate_init": float("inf")}, ValueError, ["learning_rate_init=inf"]),
-    ({"momentum": 1.0}, ValueError, ["momentum", "1.0"]),
-    ({"alpha": -1}, ValueError, ["alpha", "-1"]),
-    ({"batch_size": 0}, ValueError, ["batch_size", "0"]),
-    ({"batch_size": 2.5}, TypeError, ["batch_size"]),
-    ({"max_iter": 0}, ValueError, ["max_iter", "0"]),
+    ({"momentum": 1.0}, ValueError, ["momentum == 1.0", "< 1"]),
+    ({"alpha": -1}, ValueError, ["alpha == -1", ">= 0"]),
+    ({"batch_size": 0}, ValueError, ["batch_size == 0", ">= 1"]),
+    ({"batch_size": 2.5}, TypeError, ["batch_size", "float"]),
+    ({"batch_size": np.array([3, 4])}, TypeError, ["batch_size", "ndarray"]),
+    ({"max_iter": 0}, ValueError, ["max_iter == 0", ">= 1"]),
     ({"max_iter": True}, TypeError, ["max_iter=True"]),
-    ({"dense_fraction": 0.0}, ValueError, ["dense_fraction"]),
-    ({"dense_fraction": 1.5}, ValueError, ["dense_fraction", "1.5"]),
+    ({"dense_fraction": 0.0}, ValueError, ["dense_fraction == 0.0", "> 0"]),
+    ({"dense_fraction": 1.5}, ValueError, ["dense_fraction == 1.5", "<= 1"]),
     ({"n_rounds": 5}, ValueError, ["n_rounds=5", "one round", "'auto'"]),
-    ({"validation_fraction": 1.0}, ValueError, ["validation_fraction"]),
+    ({"validation_fraction": 1.0}, ValueError, ["validation_fraction == 1.0", "< 1"]),
     ({"validation_fraction": 0.01}, ValueError, ["validation_fraction=0.01"]),
     ({"target_score": "best"}, TypeError, ["target_score"]),
     ({"callbacks": "early"}, TypeError, ["callbacks='early'", "skorch"]),
+    ({"callbacks": [3]}, TypeError, ["callbacks=[3]", "skorch"]),
+    ({"callbacks": [("name",)]}, TypeError, ["callbacks=[('name',)]", "pair"]),
+    ({"callbacks": [("name", None)]}, TypeError, ["callbacks=[('name', None)]"]),
+    ({"n_jobs": 0}, ValueError, ["n_jobs=0", "1", "-1"]),
+    ({"n_jobs": "two"}, TypeError, ["n_jobs"]),
     ({"shuffle": "yes"}, TypeError, ["shuffle='yes'", "True or False"]),
     ({"keep_connected": 1}, TypeError, ["keep_connected=1"]),
     ({"weight_init": "zeros"}, ValueError, ["weight_init='zeros'", "'normal'"]),
@@ -104,10 +118,18 @@ PARAMETERS = [
         ValueError,
         ["weight_init", "NaN"],
     ),
-    ({"random_state": "seed"}, ValueError, ["seed"]),
-    ({"class_weight": "even"}, ValueError, ["class_weight", "balanced"]),
+    ({"random_state": "x"}, ValueError, ["random_state='x'", "int"]),
+    ({"class_weight": "even"}, ValueError, ["class_weight='even'", "'balanced'"]),
+    ({"class_weight": {0: -1.0}}, ValueError, ["class_weight={0: -1.0}", "at least 0"]),
+    ({"class_weight": {0: np.nan}}, ValueError, ["class_weight={0: nan}", "finite"]),
+    ({"class_weight": {7: 1.0}}, ValueError, ["[0, 1, 2]", "class_weight"]),
+    (
+        {"class_weight": dict.fromkeys(range(3), 0)},
+        ValueError,
+        ["class_weight", "zero"],
+    ),
     ({"memory": 3}, ValueError, ["memory"]),
-    ({"verbose": -1}, ValueError, ["verbose"]),
+    ({"verbose": -1}, ValueError, ["verbose == -1", ">= 0"]),
 ]
 
 
@@ -119,14 +141,14 @@ def test_parameters(iris, options, error, words):
 CRITERION = [
     ({"window_size": 5}, ["window_size=5", "embedding_dimension=2", "at least 6"]),
     ({"window_size": 20, "delay": 10, "n_steps": 9}, ["window_size=20", "at least 21"]),
-    ({"window_size": 0}, ["window_size"]),
-    ({"window_overlap": 1.0}, ["window_overlap"]),
-    ({"record_every": 0}, ["record_every"]),
-    ({"embedding_dimension": 0}, ["embedding_dimension"]),
-    ({"static_tolerance": -1.0}, ["static_tolerance"]),
-    ({"decimals": -2}, ["decimals"]),
-    ({"max_lag": 0}, ["max_lag"]),
-    ({"significance_level": 1.0}, ["significance_level"]),
+    ({"window_size": 0}, ["window_size == 0", ">= 1"]),
+    ({"window_overlap": 1.0}, ["window_overlap == 1.0", "< 1"]),
+    ({"record_every": 0}, ["record_every == 0", ">= 1"]),
+    ({"embedding_dimension": 0}, ["embedding_dimension == 0", ">= 1"]),
+    ({"static_tolerance": -1.0}, ["static_tolerance == -1.0", ">= 0"]),
+    ({"decimals": -2}, ["decimals == -2", ">= 0"]),
+    ({"max_lag": 0}, ["max_lag == 0", ">= 1"]),
+    ({"significance_level": 1.0}, ["significance_level == 1.0", "< 1"]),
     ({"test": "wald"}, ["test='wald'", "'ssr_ftest'", "'ssr_chi2test'"]),
     ({"target": "auc"}, ["target='auc'", "'auto'", "'loss'"]),
     ({"lag_rule": "max"}, ["lag_rule='max'", "'bonferroni'", "'min'"]),
@@ -177,6 +199,8 @@ def test_data(iris):
     assert_refused(classifier(), X, y[:-1], ValueError, "inconsistent")
     assert_refused(classifier(), X, None, ValueError, "requires y")
     assert_refused(classifier(), X, np.c_[y, y], ValueError, "1d")
+    labels = np.where(y == 0, None, "a")
+    assert_refused(classifier(), X, labels, ValueError, "label type")
     frame = pd.DataFrame(X).assign(text="a")
     frame.columns = frame.columns.astype(str)
     assert_refused(classifier(), frame, y, ValueError, "'a'")
@@ -214,16 +238,14 @@ def test_weights_of_held_out_rows_must_not_vanish(iris):
     X, y = iris
     weights = np.zeros(150)
     weights[0] = 1.0
-    assert_refused(
-        classifier(validation_fraction=0.3),
-        X,
-        y,
-        ValueError,
-        "validation_fraction=0.3",
-        sample_weight=weights,
-    )
+    model = classifier(validation_fraction=0.3)
+    words = "sample_weight", "zero", "validation rows"
+    assert_refused(model, X, y, ValueError, *words, sample_weight=weights)
 
 
+# numpy warns where the kernels run as plain Python
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize("engine", ["numba", "torch"])
 @pytest.mark.parametrize("criterion", ["chaos_causality", "magnitude"])
 def test_divergence(diabetes, engine, criterion):
@@ -248,6 +270,46 @@ def test_criterion_that_returns_nonsense(iris):
     assert_refused(nan, *iris, ValueError, "21 scores", "21 NaN")
 
 
+def test_criterion_without_its_parts(iris):
+    class NoWindows:
+        needs = ("trajectories",)
+        has_significance_rule = False
+
+        def score(self, record):
+            return record.weights
+
+    class NoDecision(NoWindows):
+        needs = ()
+        has_significance_rule = True
+
+    model = classifier(prune_criterion=NoWindows())
+    assert_refused(model, *iris, TypeError, "prune_criterion", "ChaosCausality")
+    model = classifier(prune_criterion=NoDecision(), prune_ratio=None)
+    assert_refused(model, *iris, ValueError, "significance rule", "keep", "None")
+    NoWindows.needs = ("gradients",)
+    assert_refused(
+        classifier(prune_criterion=NoWindows()), *iris, TypeError, "'trajectories'"
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, np.zeros(2), None])
+def test_target_that_is_no_number(iris, value):
+    def target(targets, outputs):
+        return value
+
+    model = classifier(prune_criterion=ChaosCausality(target=target))
+    error = TypeError if value is None else ValueError
+    assert_refused(model, *iris, error, "target" if value is not None else "")
+
+
+def test_more_lags_than_auto_can_serve(iris):
+    model = classifier(
+        max_iter=30, prune_criterion=ChaosCausality(max_lag=80), prune_ratio=None
+    )
+    words = "max_lag=80 needs 242", "record_every=1 may"
+    assert_refused(model, *iris, ValueError, *words)
+
+
 def test_significance_rule_needs_windows(iris):
     assert_refused(
         classifier(prune_ratio=None, max_iter=2),
@@ -265,7 +327,8 @@ def test_significance_rule_needs_windows_after_an_early_stop(iris):
     model = classifier(
         prune_ratio=None, max_iter=20, target_score=0.1, prune_criterion=criterion
     )
-    assert_refused(model, *iris, ValueError, "the record has 3 windows")
+    words = "the record has 3 windows", "target_score or a callback ended"
+    assert_refused(model, *iris, ValueError, *words)
 
 
 def test_nothing_significant(iris):
@@ -283,3 +346,4 @@ def test_regressor_data(diabetes):
     broken[5] = np.inf
     assert_refused(model, X, broken, ValueError, "y contains infinity")
     assert_refused(model, X, y.astype(str) + "x", ValueError, "could not convert")
+    assert_refused(model, X, y * 1e305, ValueError, "y ranges from", "scale it")

@@ -342,19 +342,56 @@ def test_sample_weight_repeats_rows(iris):
 
 def test_class_weight_is_a_sample_weight(iris):
     X, y = iris
+    X, y = X[:110], y[:110]  # 50, 50 and 10 rows
     by_class = small(class_weight={0: 1.0, 1: 5.0, 2: 0.1}).fit(X, y)
     by_row = small().fit(X, y, sample_weight=np.array([1.0, 5.0, 0.1])[y])
     balanced = small(class_weight="balanced").fit(X, y)
+    inverse = small().fit(X, y, sample_weight=np.array([1.0, 1.0, 5.0])[y])
 
     assert_same_fit(by_class, by_row)
-    assert_same_fit(balanced, small().fit(X, y))
-    assert np.sum(by_class.predict(X) == 1) > np.sum(by_class.predict(X) == 2)
+    np.testing.assert_allclose(flat(balanced.coefs_), flat(inverse.coefs_), rtol=1e-6)
+    assert np.any(flat(balanced.coefs_) != flat(small().fit(X, y).coefs_))
 
 
 def test_weights_of_any_scale(iris):
     ones = small().fit(*iris, sample_weight=np.ones(150))
     assert_same_fit(ones, small().fit(*iris))
-    assert_same_fit(ones, small().fit(*iris, sample_weight=np.full(150, 4.0)))
+    for scale in (4.0, 2.0**-1040, 2.0**1020):
+        weights = np.full(150, scale)
+        assert_same_fit(ones, small().fit(*iris, sample_weight=weights))
+
+
+@pytest.mark.parametrize("estimator", [small, ChaosCausalPrunedMLPRegressor])
+def test_no_hidden_layer_is_a_linear_model(iris, estimator):
+    X, y = iris
+    model = estimator().set_params(
+        hidden_layer_sizes=(), max_iter=30, random_state=0, prune_ratio=0.25
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The weights are ranked by magnitude")
+        model.fit(X, y)
+
+    assert model.n_layers_ == 2
+    assert model.score(X, y) > 0.85
+    kept = model.masks_[0].any(axis=1)
+    np.testing.assert_array_equal(model.feature_importances_ > 0, kept)
+
+
+def test_saturated_outputs_predict_what_is_most_probable():
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(90, 2)), np.arange(90) % 3
+    model = small(loss="squared_error", max_iter=2, hidden_layer_sizes=(8,)).fit(X, y)
+
+    far = 1e6 * rng.normal(size=(500, 2))
+
+    probabilities = model.predict_proba(far)
+    np.testing.assert_array_equal(model.predict(far), probabilities.argmax(axis=1))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+
+
+def test_pruned_weights_are_not_negative_zeros(iris):
+    weights = flat(small().fit(*iris).coefs_)
+    assert not np.signbit(weights[weights == 0.0]).any()
 
 
 def test_given_initial_weights(iris):
@@ -387,6 +424,25 @@ def test_validation_rows_are_held_out(cancer):
     np.testing.assert_allclose(counts, np.round(counts), atol=1e-9)
     assert all("valid_loss" in row for row in model.history_)
     assert "valid_loss" not in small(max_iter=1).fit(X, y).history_[0]
+
+
+def test_standardisation_sees_the_training_rows_alone(diabetes):
+    X, y = diabetes
+    model = ChaosCausalPrunedMLPRegressor(
+        (3,), max_iter=1, validation_fraction=0.5, prune_criterion="random"
+    ).fit(X, y)
+
+    assert model.target_mean_ != pytest.approx(y.mean(), rel=1e-6)
+    assert model.target_mean_ == pytest.approx(y.mean(), rel=0.2)
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_regressor_learns_targets_of_any_size(diabetes, fitted_regressor, factor):
+    X, y = diabetes
+    model = clone(fitted_regressor).fit(X, factor * y)
+    np.testing.assert_allclose(
+        model.predict(X) / factor, fitted_regressor.predict(X), rtol=1e-3
+    )
 
 
 def test_target_score_stops_both_trainings(iris):
@@ -767,12 +823,30 @@ def test_memory_trains_the_dense_network_once(iris, tmp_path, monkeypatch):
         small(memory=str(tmp_path), **options | changes).fit(X, y)
     assert phases.count("dense") == 5
     phases.clear()
+    for scale in (1.0, 1000.0):  # the code of a function is no part of the key
+        own = ChaosCausality(target=lambda t, z, scale=scale: scale * np.sum(z * t))
+        changes = {"prune_criterion": own}
+        small(memory=str(tmp_path), **options | changes).fit(X, y)
+    assert phases.count("dense") == 2
+    phases.clear()
     for _ in range(2):
         small(memory=str(tmp_path), **options | {"random_state": None}).fit(X, y)
     assert phases.count("dense") == 2
 
 
-def test_progress_is_printed(iris, capsys):
+def test_memory_maps_do_not_leak_into_a_fit(iris, tmp_path):
+    memory = joblib.Memory(tmp_path, mmap_mode="r", verbose=0)
+    options = {"prune_criterion": "chaos_causality", "rewind": False, "memory": memory}
+    options["batch_size"] = 1
+    for engine in ("numba", "torch"):
+        for _ in range(2):
+            model = small(hidden_layer_sizes=(8,), engine=engine, **options).fit(*iris)
+    for value in vars(model).values():
+        parts = value if isinstance(value, list) else [value]
+        assert not any(isinstance(part, np.memmap) for part in parts)
+
+
+def test_progress_is_printed(iris, capsys, tmp_path):
     small(prune_criterion="chaos_causality", verbose=0).fit(*iris)
     assert capsys.readouterr() == ("", "")
 
@@ -787,6 +861,10 @@ def test_progress_is_printed(iris, capsys):
     assert positions == sorted(positions)
     assert 10 <= sum("dense training" in line for line in lines) <= 12
     assert "loss" in lines[0]
+
+    for expected in ("scoring: weight 21/21", "taken from memory"):
+        small(verbose=1, memory=str(tmp_path)).fit(*iris)
+        assert expected in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("moment", ["dense", "window", "scoring", "sparse"])
@@ -825,8 +903,13 @@ def test_a_failing_refit_keeps_the_earlier_fit(iris):
     model = small().fit(X, y)
     before = model.predict_proba(X)
 
+    def stop(record):
+        raise KeyboardInterrupt
+
     with pytest.raises(ValueError, match="only one class"):
         model.fit(X, np.zeros(150))
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(prune_criterion=stop).fit(X, y)
 
     np.testing.assert_array_equal(model.predict_proba(X), before)
     model.set_params(activation="tanh")

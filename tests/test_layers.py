@@ -41,7 +41,9 @@ MAY_IMPORT = {
     "estimators": {
         "joblib",
         "numpy",
+        "scipy",
         "sklearn",
+        "__version__",
         "_importance",
         "_mlp",
         "_pruning",

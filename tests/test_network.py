@@ -22,7 +22,7 @@ from skorch.callbacks import (
 )
 from threadpoolctl import threadpool_info
 
-from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, _network
 from skchaosprune._network import MLPModule, one_thread_per_fit, train
 from tests.test_kernels import initial, make_data, make_plan
 
@@ -130,6 +130,26 @@ def test_callbacks_inside_a_batch_need_torch(callback):
         train_plan(make_plan(engine="numba"), [callback])
 
 
+class ScoringThatCounts(EpochScoring):
+    """A user's own class, which does want to see the batches."""
+
+    n_batches_ = 0
+
+    def on_batch_end(self, net, **kwargs):
+        self.n_batches_ += 1
+        net.history.record("n_batches", self.n_batches_)
+
+
+def test_own_kinds_of_known_callbacks_see_their_batches():
+    plan = make_plan(engine="auto", batch_size=10)
+    callback = ScoringThatCounts("accuracy", on_train=True)
+
+    run = train_plan(plan, [callback], n_epochs=2, validation=make_data(plan))
+
+    assert run.engine == "torch"
+    assert run.history[-1]["n_batches"] == 2 * 2 * 5  # training and validation
+
+
 @pytest.mark.parametrize(
     "callback", [ProgressBar(), ACCURACY], ids=["ProgressBar", "EpochScoring"]
 )
@@ -221,12 +241,12 @@ def test_every_skorch_callback_trains(name, capsys):
 
 @pytest.mark.parametrize("name", ["Checkpoint", "TrainEndCheckpoint"])
 def test_checkpoints_hold_the_network(name, tmp_path):
-    callback = getattr(skorch.callbacks, name)(
-        dirname=str(tmp_path), **({"monitor": None} if name == "Checkpoint" else {})
-    )
+    callback = getattr(skorch.callbacks, name)(dirname=str(tmp_path))
     plan = make_plan()
 
-    run = train_plan(plan, [callback], n_epochs=3)
+    # validated on its own training rows, every epoch is the best so far
+    run = train_plan(plan, [callback], n_epochs=3, validation=make_data(plan))
+    assert all(row["valid_loss_best"] for row in run.history)
 
     (file,) = tmp_path.glob("*params.pt")
     module = MLPModule(plan.layer_sizes, plan.activation)
@@ -234,15 +254,78 @@ def test_checkpoints_hold_the_network(name, tmp_path):
     np.testing.assert_array_equal(module.flat.numpy(), run.params)
 
 
-def test_validation_rows_give_a_valid_loss():
-    plan = make_plan()
+@pytest.mark.parametrize("callback", [EpochScoring("accuracy"), TorchOnly()])
+def test_validation_rows_give_a_weighted_valid_loss(callback):
+    plan = make_plan(batch_size=10, engine="auto")
     held_out = make_data(plan, seed=7)
 
-    run = train_plan(plan, [EpochScoring("accuracy")], validation=held_out)
+    run = train_plan(plan, [callback], validation=held_out)
 
     expected = held_out.mean_loss(run.params, plan)
     np.testing.assert_allclose(run.history[-1]["valid_loss"], expected)
-    assert 0 <= run.history[-1]["accuracy"] <= 1
+
+
+class Recorder(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        net.history.record("array", np.arange(3.0))
+        net.history.record("tensor", torch.ones(2))
+        net.history.record("number", np.float32(0.5))
+
+
+def test_history_is_plain_whatever_is_recorded():
+    row = train_plan(make_plan(), [Recorder()]).history[-1]
+
+    assert row["array"] == [0.0, 1.0, 2.0]
+    assert row["tensor"] == [1.0, 1.0]
+    assert type(row["number"]) is float
+
+
+class StopAt(Callback):
+    """Ask for the end as EarlyStopping does, at any event."""
+
+    def __init__(self, event, epoch=1):
+        self.event = event
+        self.epoch = epoch
+
+    def stop(self, event, net):
+        if event == self.event and len(net.history) >= self.epoch:
+            raise KeyboardInterrupt
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        self.stop("on_train_begin", net)
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.stop("on_epoch_begin", net)
+
+    def on_epoch_end(self, net, **kwargs):
+        self.stop("on_epoch_end", net)
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        self.stop("on_train_end", net)
+
+
+@pytest.mark.parametrize(
+    "event, epoch, n_epochs",
+    [("on_epoch_begin", 3, 2), ("on_epoch_end", 3, 3), ("on_train_end", 3, 6)],
+)
+def test_callbacks_may_ask_for_the_end_anywhere(event, epoch, n_epochs):
+    run = train_plan(make_plan(), [StopAt(event, epoch)])
+    assert len(run.history) == n_epochs
+
+
+@pytest.mark.parametrize(
+    "callback", [StopAt("on_train_begin", 0), StopAt("on_epoch_begin", 1)]
+)
+def test_an_end_before_the_first_epoch_is_an_error(callback):
+    with pytest.raises(ValueError, match="before its first epoch was over"):
+        train_plan(make_plan(), [callback])
+
+
+def test_training_does_not_mind_no_grad():
+    plan = make_plan(engine="torch")
+    with torch.no_grad():
+        quiet = train_plan(plan)
+    np.testing.assert_array_equal(quiet.params, train_plan(plan).params)
 
 
 @pytest.mark.parametrize("output", ["multiclass", "regression"])
@@ -284,14 +367,25 @@ def blas_threads():
     return {pool["num_threads"] for pool in threadpool_info() if "blas" in str(pool)}
 
 
-def test_threads_are_limited_and_restored():
+def threads_of_a_new_thread():
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return seen[0]
+
+
+@pytest.mark.parametrize("first_out", ["main", "other"])
+def test_threads_are_limited_and_restored(first_out):
     before, before_blas = torch.get_num_threads(), blas_threads()
     entered, leave = threading.Event(), threading.Event()
+    seen = []
 
     def other_fit():
         with one_thread_per_fit():
             entered.set()
             leave.wait(10)
+        seen.append(torch.get_num_threads())
 
     torch.set_num_threads(2)
     try:
@@ -301,13 +395,47 @@ def test_threads_are_limited_and_restored():
             assert entered.wait(10)
             assert torch.get_num_threads() == 1
             assert blas_threads() == {1}
+            if first_out == "other":
+                leave.set()
+                thread.join()
+                assert blas_threads() == {1}  # this fit is still running
+                assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
-        assert blas_threads() == {1}  # the other fit is still running
-        leave.set()
-        thread.join()
+        if first_out == "main":
+            assert blas_threads() == {1}  # the other fit is still running
+            leave.set()
+            thread.join()
         assert blas_threads() == before_blas
+        assert seen == [2]
+        assert threads_of_a_new_thread() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "moment", ["torch.set_num_threads", "_let_any_thread_set_blas"]
+)
+def test_ctrl_c_while_threads_are_limited(monkeypatch, moment):
+    before, before_blas = torch.get_num_threads(), blas_threads()
+    owner, name = (torch, "set_num_threads") if "." in moment else (_network, moment)
+    function, calls = getattr(owner, name), []
+
+    def interrupt_once(*args):
+        calls.append(args)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        function(*args)
+
+    monkeypatch.setattr(owner, name, interrupt_once)
+    with pytest.raises(KeyboardInterrupt):
+        with one_thread_per_fit():
+            pass  # pragma: no cover
+
+    assert blas_threads() == before_blas
+    assert torch.get_num_threads() == before
+    with one_thread_per_fit():
+        assert blas_threads() == {1}
+    assert blas_threads() == before_blas
 
 
 @pytest.mark.parametrize("random_state", [0, None])

@@ -61,6 +61,13 @@ def test_promised_max_iter_gives_the_windows(record_every, per_epoch, dense_frac
     assert shorter < 1 or windows(shorter) < 17
 
 
+def test_auto_cannot_give_any_number_of_windows():
+    plan = 50, 0.1, "auto", 150, 1.0
+    assert recording.epochs_for_windows(200, *plan) is not None
+    assert recording.epochs_for_windows(242, *plan) is None
+    assert recording.epochs_for_windows(242, 50, 0.1, 1, 150, 1.0) is not None
+
+
 def record_all(plan, data, params, n_epochs, record_every, **window):
     """Return the windows as the recorder reduces them, copied, and the target."""
     seen = []
@@ -69,10 +76,10 @@ def record_all(plan, data, params, n_epochs, record_every, **window):
         seen.append(buffer.copy())
         out[:] = buffer.std(axis=0)
 
-    n_iterations = n_epochs * plan.count_batches(len(data.X))
+    n_records = n_epochs * plan.count_batches(len(data.X)) // record_every
     recorder = recording.WindowRecorder(
+        recording.count_windows(n_records, **window),
         plan.n_weights,
-        n_iterations,
         record_every=record_every,
         reduce_window=reduce_window,
         **window,
@@ -113,7 +120,7 @@ def test_windows_are_slices_of_the_trajectory(
 
     stride = recording.window_stride(size, overlap)
     n_windows = recording.count_windows(len(trajectory), size, overlap)
-    assert recorder.n_windows == recorder.n_planned == len(seen) == n_windows > 1
+    assert recorder.n_windows == len(seen) == n_windows > 1
     for i, window in enumerate(seen):
         expected = trajectory[i * stride : i * stride + size]
         np.testing.assert_array_equal(window, expected)
