@@ -4,8 +4,10 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
-INSTALL := $(PIP) install --quiet --constraint constraints.txt --editable
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet \
+	--constraint constraints.txt
+# Another PYTHON or TORCH makes the environment anew.
+CHOICE := $(shell echo '$(PYTHON) $(TORCH)' | cksum | cut -d ' ' -f 1)
 
 export SCIPY_ARRAY_API = 1
 
@@ -23,21 +25,26 @@ lint: .venv/.lint  ## check style and formatting
 
 dev: .venv/.plots .venv/.tests .venv/.lint  ## everything that a contributor needs
 
-coverage: .venv/.tests  ## tests with the kernels as plain Python, so that they count
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest --cov=skchaosprune \
-		--ignore=tests/test_estimator_checks.py --cov-report=term-missing
+KERNEL_TESTS := $(addprefix tests/test_,granger.py kernels.py lyapunov.py recording.py)
+
+coverage: .venv/.tests  ## kernels are tested as plain Python here, so that they count
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNEL_TESTS) --cov=skchaosprune \
+		--cov-report=
+	$(BIN)/python -m pytest --ignore=tests/test_estimator_checks.py \
+		--cov=skchaosprune --cov-append --cov-report=term-missing
 
 bench: .venv/.plots .venv/.tests  ## ratios against naive code, torch and scikit-learn
-	for script in epoch kernels memory; do $(BIN)/python benchmarks/bench_$$script.py; done
+	for script in epoch kernels memory; do $(BIN)/python benchmarks/bench_$$script.py || exit 1; done
 
 clean:
 	rm -rf .venv build *.egg-info
 
-.venv/.torch:
+.venv/.torch-$(CHOICE): constraints.txt
+	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(PIP) install --quiet $(TORCH)
-	touch $@
+	$(INSTALL) $(TORCH)
+	@touch $@
 
-.venv/.%: .venv/.torch constraints.txt pyproject.toml
-	$(INSTALL) ".[$*]"
-	touch $@
+.venv/.%: .venv/.torch-$(CHOICE) pyproject.toml
+	$(INSTALL) --editable ".[$*]"
+	@touch $@

@@ -35,7 +35,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import scale
 
 from skchaosprune import ChaosCausalPrunedMLP, _mlp, _network, estimators
-from skchaosprune._recording import WindowRecorder
+from skchaosprune._recording import WindowRecorder, count_windows
 from skchaosprune.criteria import ChaosCausality
 
 PACKAGES = ("skchaosprune", "numpy", "numba", "scikit-learn", "skorch", "torch")
@@ -58,16 +58,17 @@ def make_task(X, y, hidden, batch_size, engine):
     model = ChaosCausalPrunedMLP(
         (hidden,), loss="log_loss", batch_size=batch_size, engine=engine, random_state=0
     )
-    return model._prepare(X, y, None)
+    return model._prepare(X, y, None)[0]
 
 
 def make_recorder(task, n_epochs, exponents):
     """Return a recorder of every iteration; without exponents it drops its windows."""
     criterion = ChaosCausality()
     reduce_window = criterion.reduce_window if exponents else lambda window, out: None
+    window = criterion.window_size, criterion.window_overlap
     return WindowRecorder(
+        count_windows(n_epochs * task.iterations_per_epoch, *window),
         task.plan.n_weights,
-        n_epochs * task.plan.count_batches(len(task.data.X)),
         window_size=criterion.window_size,
         window_overlap=criterion.window_overlap,
         record_every=1,

@@ -17,11 +17,20 @@ LOSSES = {"log_loss": 0, "squared_error": 1}
 
 
 @jit
+def _logistic(z):
+    """Logistic function, without overflow."""
+    if z >= 0.0:
+        return 1.0 / (1.0 + math.exp(-z))
+    growth = math.exp(z)
+    return growth / (1.0 + growth)
+
+
+@jit
 def _activate(values, activation):
     """Apply the hidden activation in place to a 1-D array."""
     if activation == 1:
         for j in range(values.size):
-            values[j] = 1.0 / (1.0 + math.exp(-values[j]))
+            values[j] = _logistic(values[j])
     elif activation == 2:
         for j in range(values.size):
             values[j] = math.tanh(values[j])
@@ -67,7 +76,7 @@ def _output_delta(z, target, delta, scale, output_activation, loss):
         return value
     for j in range(n_outputs):
         if output_activation == 1:
-            output = 1.0 / (1.0 + math.exp(-z[j]))
+            output = _logistic(z[j])
         else:
             output = z[j]
         error = output - target[j]
