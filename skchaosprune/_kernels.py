@@ -302,6 +302,39 @@ def train_rows(
 
 
 @jit
+def _block(flat, first, n_rows, width):
+    """View a part of a flat array as a matrix."""
+    return flat[first : first + n_rows * width].reshape(n_rows, width)
+
+
+@jit
+def _forward_batch(params, offsets, sizes, outputs, batch_size, n_rows, activation):
+    """Write what enters every layer's activation, and its result but for the last."""
+    weights, biases, units = offsets
+    for layer in range(sizes.size - 1):
+        fan_in, fan_out = sizes[layer], sizes[layer + 1]
+        inputs = _block(outputs, batch_size * units[layer], n_rows, fan_in)
+        first = batch_size * units[layer + 1]
+        z = _block(outputs, first, n_rows, fan_out)
+        np.dot(inputs, _block(params, weights[layer], fan_in, fan_out), z)
+        bias = params[biases[layer] : biases[layer + 1]]
+        for r in range(n_rows):
+            for j in range(fan_out):
+                z[r, j] += bias[j]
+        if layer < sizes.size - 2:
+            _activate(outputs[first : first + n_rows * fan_out], activation)
+
+
+@jit
+def _sum_rows(matrix, sums):
+    """Write the column sums, row by row."""
+    sums[:] = 0.0
+    for r in range(matrix.shape[0]):
+        for j in range(matrix.shape[1]):
+            sums[j] += matrix[r, j]
+
+
+@jit
 def train_batches(
     params,
     velocity,
@@ -330,7 +363,8 @@ def train_batches(
     """
     activation, output_activation, loss_code = codes
     n_layers = sizes.size - 1
-    weights, biases, units = _offsets(sizes)
+    offsets = _offsets(sizes)
+    weights, biases, units = offsets
     outputs = np.empty(batch_size * units[n_layers + 1])
     deltas = np.empty(batch_size * units[n_layers + 1])
     largest = 0
@@ -346,22 +380,7 @@ def train_batches(
         for r in range(n_rows):
             outputs[r * sizes[0] : (r + 1) * sizes[0]] = X[rows[r]]
 
-        for layer in range(n_layers):
-            fan_in, fan_out = sizes[layer], sizes[layer + 1]
-            first = batch_size * units[layer]
-            inputs = outputs[first : first + n_rows * fan_in].reshape(n_rows, fan_in)
-            first = batch_size * units[layer + 1]
-            flat = outputs[first : first + n_rows * fan_out]
-            z = flat.reshape(n_rows, fan_out)
-            W = params[weights[layer] : weights[layer + 1]].reshape(fan_in, fan_out)
-            np.dot(inputs, W, z)
-            bias = params[biases[layer] : biases[layer + 1]]
-            for r in range(n_rows):
-                for j in range(fan_out):
-                    z[r, j] += bias[j]
-            if layer < n_layers - 1:
-                _activate(flat, activation)
-
+        _forward_batch(params, offsets, sizes, outputs, batch_size, n_rows, activation)
         n_outputs = sizes[n_layers]
         for r in range(n_rows):
             first = batch_size * units[n_layers] + r * n_outputs
@@ -379,22 +398,19 @@ def train_batches(
             fan_in, fan_out = sizes[layer], sizes[layer + 1]
             first = batch_size * units[layer]
             flat = outputs[first : first + n_rows * fan_in]
-            inputs = flat.reshape(n_rows, fan_in)
-            first_out = batch_size * units[layer + 1]
-            delta = deltas[first_out : first_out + n_rows * fan_out]
-            delta = delta.reshape(n_rows, fan_out)
-            W = params[weights[layer] : weights[layer + 1]].reshape(fan_in, fan_out)
-            slope = gradient[: fan_in * fan_out].reshape(fan_in, fan_out)
-            np.dot(inputs.T, delta, slope)
+            delta = _block(deltas, batch_size * units[layer + 1], n_rows, fan_out)
+            np.dot(
+                _block(outputs, first, n_rows, fan_in).T,
+                delta,
+                _block(gradient, 0, fan_in, fan_out),
+            )
             if layer > 0:
+                W = _block(params, weights[layer], fan_in, fan_out)
+                np.dot(delta, W.T, _block(deltas, first, n_rows, fan_in))
                 back = deltas[first : first + n_rows * fan_in]
-                np.dot(delta, W.T, back.reshape(n_rows, fan_in))
                 _multiply_by_derivative(back, flat, activation)
             sums = bias_gradient[:fan_out]
-            sums[:] = 0.0
-            for r in range(n_rows):
-                for j in range(fan_out):
-                    sums[j] += delta[r, j]
+            _sum_rows(delta, sums)
             first, last = weights[layer], weights[layer + 1]
             _step(
                 params[first:last],

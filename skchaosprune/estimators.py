@@ -104,17 +104,7 @@ def _run_dense_phase(task, callbacks, n_jobs, on_epoch, on_score):
     plan, criterion = task.plan, task.criterion
     recorder, target, target_score, n_planned = None, None, task.target_score, 0
     if "trajectories" in criterion.needs:
-        every, n_planned = task.resolve_record_every()
-        recorder = WindowRecorder(
-            n_planned,
-            plan.n_weights,
-            window_size=criterion.window_size,
-            window_overlap=criterion.window_overlap,
-            record_every=every,
-            reduce_window=lambda window, out: criterion.reduce_window(
-                window, out, n_jobs
-            ),
-        )
+        recorder, n_planned = _make_recorder(task, n_jobs)
         target = _make_target(criterion, plan, task.validation or task.data)
         if criterion.record_every == "auto":
             target_score = None  # the record is complete at the end
@@ -149,6 +139,21 @@ def _run_dense_phase(task, callbacks, n_jobs, on_epoch, on_score):
     scores = score_weights(criterion, record)
     on_score(plan.n_weights)
     return _DensePhase(run, replace(record, n_jobs=None, on_progress=None), scores)
+
+
+def _make_recorder(task, n_jobs):
+    """Return the recorder of the dense training, and how many windows are planned."""
+    criterion = task.criterion
+    record_every, n_planned = task.resolve_record_every()
+    recorder = WindowRecorder(
+        n_planned,
+        task.plan.n_weights,
+        window_size=criterion.window_size,
+        window_overlap=criterion.window_overlap,
+        record_every=record_every,
+        reduce_window=lambda window, out: criterion.reduce_window(window, out, n_jobs),
+    )
+    return recorder, n_planned
 
 
 def _make_target(criterion, plan, rows):
