@@ -60,7 +60,8 @@ class NetworkPlan:
 class TrainingData:
     """Rows of one data set: inputs, labels for skorch, targets and weights for us.
 
-    ``y`` is what callbacks see: class codes, or the standardised target as a column.
+    ``y`` is what callbacks see: class codes, or the standardised target (weighted mean
+    0, variance 1) as a column.
     ``targets`` is ``(n_rows, n_outputs)`` float64, ``sample_weight`` has mean 1.
     """
 
@@ -254,15 +255,8 @@ class _PrunableNet:
     def _has_reached_target_score(self):
         if self._target_score is None:
             return False
-        params = self.numpy_params()
-        score = 1.0 - self._data.mean_error(params, self._plan)
-        if not self._plan.is_classifier:
-            mean = np.average(
-                self._data.targets, axis=0, weights=self._data.sample_weight
-            )
-            spread = (self._data.targets - mean) ** 2
-            total = np.average(spread.mean(axis=1), weights=self._data.sample_weight)
-            score = 1.0 - self._data.mean_error(params, self._plan) / total
+        # the regressor's target has variance 1, so that this is its R2, too
+        score = 1.0 - self._data.mean_error(self.numpy_params(), self._plan)
         return score >= self._target_score
 
     def numpy_params(self):
@@ -311,8 +305,9 @@ class _PrunableNet:
 
     def _train_epoch(self, acting):
         n_rows = self._data.X.shape[0]
-        order = self._rng.permutation(n_rows) if self._plan.shuffle else None
-        order = np.arange(n_rows) if order is None else order
+        order = np.arange(n_rows)
+        if self._plan.shuffle:
+            order = self._rng.permutation(n_rows)
         obstacle = self.obstacle_to_kernel()
         if obstacle is None:
             self.engine_ = "numba"

@@ -756,7 +756,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
     masks_ : list of ndarray of bool
         Shaped like ``coefs_``; True = kept.
     weight_scores_ : ndarray of shape (n_weights_,)
-        Larger = keep; flat, layer by layer, ``coefs_`` raveled.
+        Larger = keep; flat, layer by layer, ``coefs_`` raveled. Absolute values of the
+        weights where a warning said that nothing could be tested.
     p_values_, best_lags_ : ndarray of shape (n_weights_,) or None
         Of "does not Granger-cause the target", after corrections, and the lag that
         gave it. NaN and 0 for weights that could not be tested.
@@ -1068,7 +1069,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
     masks_ : list of ndarray of bool
         Shaped like ``coefs_``; True = kept.
     weight_scores_ : ndarray of shape (n_weights_,)
-        Larger = keep; flat, layer by layer, ``coefs_`` raveled.
+        Larger = keep; flat, layer by layer, ``coefs_`` raveled. Absolute values of the
+        weights where a warning said that nothing could be tested.
     p_values_, best_lags_ : ndarray of shape (n_weights_,) or None
         Of "does not Granger-cause the target", after corrections, and the lag that
         gave it. NaN and 0 for weights that could not be tested.

@@ -46,17 +46,20 @@ def make_plan(hidden=(5,), output="multiclass", **changes):
 def make_data(plan, seed=0):
     rng = np.random.RandomState(seed)
     X = rng.standard_normal((N_ROWS, plan.layer_sizes[0]))
+    weights = rng.uniform(size=N_ROWS)
+    weights /= weights.mean()
     n_outputs = plan.layer_sizes[-1]
     if not plan.is_classifier:
-        y = targets = rng.standard_normal((N_ROWS, 1))
+        y = rng.standard_normal((N_ROWS, 1))
+        y -= np.average(y[:, 0], weights=weights)
+        y = targets = y / np.sqrt(np.average(y[:, 0] ** 2, weights=weights))
     elif n_outputs == 1:
         y = rng.randint(2, size=N_ROWS)
         targets = y[:, np.newaxis].astype(float)
     else:
         y = rng.randint(n_outputs, size=N_ROWS)
         targets = np.eye(n_outputs)[y]
-    weights = rng.uniform(size=N_ROWS)
-    return TrainingData(X, y, targets, weights / weights.mean())
+    return TrainingData(X, y, targets, weights)
 
 
 def initial(plan, seed=1):
