@@ -8,7 +8,9 @@ On four tables that come with scikit-learn, scaled, in stratified folds, the est
 with its defaults is fitted with each criterion and ratio. "placebo" is chaos-causality
 with every weight's exponents shuffled in time, which destroys whatever the exponents
 say about the error: a criterion that is no better than its placebo ranks by something
-else than what its name says. The dense network ("0") is the same for all criteria.
+else than what its name says. "no repair" is chaos-causality with
+``keep_connected=False``. The second table is ``prune_ratio=None``: the criterion's own
+rule keeps the weights with p < .05.
 """
 
 import argparse
@@ -47,11 +49,16 @@ class Placebo(ChaosCausality):
         return super().score(replace(record, lyapunov_exponents=shuffled))
 
 
-CRITERIA = {
-    "magnitude": "magnitude",
-    "chaos_causality": "chaos_causality",
-    "placebo": Placebo(),
-    "random": "random",
+# What is set beside the ratio.
+ROWS = {
+    "magnitude": {"prune_criterion": "magnitude"},
+    "chaos_causality": {"prune_criterion": "chaos_causality"},
+    "placebo": {"prune_criterion": Placebo()},
+    "random": {"prune_criterion": "random"},
+    "chaos_causality, no repair": {
+        "prune_criterion": "chaos_causality",
+        "keep_connected": False,
+    },
 }
 
 
@@ -64,27 +71,35 @@ def split_tables(seeds, n_folds):
             yield name, seed, (X[train], y[train]), (X[test], y[test])
 
 
-def score(criterion, ratio, seed, train, test, memory):
-    """Accuracy in percent of one fit."""
-    model = ChaosCausalPrunedMLP(
-        prune_criterion=criterion, prune_ratio=ratio, memory=memory, random_state=seed
-    )
+def fit(options, train):
+    """Fit one pipeline."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The weights are ranked by magnitude")
-        return 100 * make_pipeline(StandardScaler(), model).fit(*train).score(*test)
+        model = make_pipeline(StandardScaler(), ChaosCausalPrunedMLP(**options))
+        return model.fit(*train)
 
 
 def measure(seeds, n_folds):
-    """Return accuracies: criterion, ratio -> table -> list over folds and seeds."""
+    """Return accuracies: row, ratio -> table -> list over folds and seeds."""
     results = {}
+
+    def note(key, name, value):
+        results.setdefault(key, {}).setdefault(name, []).append(100 * value)
+
     for name, seed, train, test in split_tables(seeds, n_folds):
         with tempfile.TemporaryDirectory() as memory:
-            for criterion, ratio in product(CRITERIA, RATIOS):
-                value = score(CRITERIA[criterion], ratio, seed, train, test, memory)
-                tables = results.setdefault((criterion, ratio), {})
-                tables.setdefault(name, []).append(value)
-            value = score("magnitude", 0.0, seed, train, test, memory)
-            results.setdefault("dense", {}).setdefault(name, []).append(value)
+            shared = {"memory": memory, "random_state": seed}
+            for (row, options), ratio in product(ROWS.items(), RATIOS):
+                model = fit(shared | options | {"prune_ratio": ratio}, train)
+                note((row, ratio), name, model.score(*test))
+            model = fit(shared | {"prune_ratio": 0.0}, train)
+            note("dense", name, model.score(*test))
+            try:
+                model = fit(shared | {"prune_ratio": None}, train)
+            except ValueError:  # nothing is significant
+                continue
+            note("rule", name, model.score(*test))
+            note("kept", name, 1 - model[-1].sparsity_)
     return results
 
 
@@ -114,18 +129,35 @@ def report(results, seeds, n_folds):
         "| share pruned | " + " | ".join(map(str, RATIOS)) + " |",
         "|---|" + "---:|" * len(RATIOS),
     ]
-    for criterion in CRITERIA:
-        cells = [f"{mean(results[criterion, ratio]):.1f}" for ratio in RATIOS]
-        lines.append(f"| {criterion} | " + " | ".join(cells) + " |")
+    for row in ROWS:
+        cells = [f"{mean(results[row, ratio]):.1f}" for ratio in RATIOS]
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
     for other in ("placebo", "magnitude"):
         cells = []
         for ratio in RATIOS:
             value, error = paired_difference(results, ratio, "chaos_causality", other)
             cells.append(f"{value:+.1f} ± {error:.1f}")
         lines.append(f"| chaos_causality - {other} | " + " | ".join(cells) + " |")
-    packages = ("skchaosprune", "scikit-learn", "numpy", "numba", "torch")
     lines += ["", "The differences are paired over fits, ± their standard error.", ""]
-    lines.append(", ".join(f"{name} {version(name)}" for name in packages) + ".")
+    lines += ["| prune_ratio=None | " + " | ".join(TABLES) + " |"]
+    lines += ["|---|" + "---:|" * len(TABLES)]
+    for key, title in (
+        ("dense", "dense accuracy"),
+        ("rule", "accuracy"),
+        ("kept", "share kept, mean"),
+        ("kept range", "share kept, range"),
+    ):
+        cells = []
+        for name in TABLES:
+            values = results.get(key.split()[0], {}).get(name, [np.nan])
+            text = f"{np.mean(values):.1f}"
+            if key == "kept range":
+                text = f"{min(values):.0f} to {max(values):.0f}"
+            cells.append(text)
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    packages = ("skchaosprune", "scikit-learn", "numpy", "numba", "torch")
+    lines += ["", "In percent; fits in which nothing is significant are left out."]
+    lines += ["", ", ".join(f"{name} {version(name)}" for name in packages) + "."]
     return "\n".join(lines) + "\n"
 
 

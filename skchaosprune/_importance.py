@@ -50,15 +50,28 @@ def gradient_importances(X, sample_weight, coefs, intercepts, activation):
 IMPORTANCES = {"gradient": gradient_importances}
 
 
-def normalise_importances(importances):
-    """Scale to a sum of 1; uniform, with a warning, where all are zero."""
+def normalise_importances(importances, has_path):
+    """Scale to a sum of 1; uniform, with a warning, where all are zero.
+
+    ``has_path`` says whether kept weights lead from an input to an output.
+    """
     total = importances.sum()
     if total > 0.0:
         return importances / total
+    if has_path:
+        reason = (
+            "its hidden units are dead or saturated in all training rows. Scale X, or "
+            "use more hidden units, another random_state, activation='tanh' or a "
+            "smaller learning_rate_init."
+        )
+    else:
+        reason = (
+            "no path of kept weights is left. Lower prune_ratio or use "
+            "keep_connected=True."
+        )
     warnings.warn(
-        "The outputs of the pruned network do not depend on any input, so all features "
-        "are reported as equally important. Scale X, for example with StandardScaler; "
-        "lower prune_ratio; or use keep_connected=True.",
+        "The outputs of the pruned network do not depend on any input, and all "
+        f"features are reported as equally important: {reason}",
         stacklevel=2,
     )
     return np.full(importances.size, 1.0 / importances.size)

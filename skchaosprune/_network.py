@@ -449,7 +449,8 @@ class _PrunableNet:
             f"The weights are no longer finite in epoch {len(self.history)}: the "
             f"training diverges with learning_rate_init={rate} and momentum="
             f"{self._plan.momentum}. Use a smaller learning_rate_init (try "
-            f"{rate / 10:.3g}), and scale X, for example with StandardScaler."
+            f"{min(rate / 10, 0.01):.3g}), and scale X, for example with "
+            "StandardScaler."
         )
 
 
@@ -659,6 +660,14 @@ def train(
             net.fit_loop(data.X, data.y)
         except _StopTraining:
             pass
+        except KeyError as error:
+            if validation is None and "valid_loss" in str(error):
+                raise ValueError(
+                    "A callback looks for valid_loss, which needs rows that are held "
+                    "out: set validation_fraction, for example to 0.2, or let the "
+                    "callback monitor 'train_loss'."
+                ) from error
+            raise
         try:
             net.notify("on_train_end", X=data.X, y=data.y)
         except _StopTraining:

@@ -47,7 +47,7 @@ def epochs_for_windows(
     iterations_per_epoch,
     dense_fraction,
 ):
-    """Smallest ``max_iter`` whose dense training fills ``n_windows`` windows.
+    """A ``max_iter`` whose dense training just fills ``n_windows`` windows.
 
     None where no training does: "auto" thins the records of a longer one.
     """

@@ -15,20 +15,29 @@ def check_choice(value, name, choices):
         raise kind(f"{name}={value!r} is not known; use one of {valid}.")
 
 
-def check_number(value, name, kind, low=None, high=None, closed="both"):
+def check_number(value, name, kind, low=None, high=None, closed="both", other=""):
     """Refuse a number of the wrong type, out of its interval, or not finite.
 
     ``kind`` is "int" or "float"; ``closed`` says which ends of the interval
-    ``[low, high]`` are valid: "both", "left", "right" or "neither".
+    ``[low, high]`` are valid: "both", "left", "right" or "neither"; ``other`` is the
+    wording of what else is valid, for the error.
     """
-    number = Integral if kind == "int" else Real
+    left = "(" if low is None or closed in ("right", "neither") else "["
+    right = ")" if high is None or closed in ("left", "neither") else "]"
+    ends = "-inf" if low is None else low, "inf" if high is None else high
+    text = f"{name}={value!r} must be {'an int' if kind == 'int' else 'a number'} in "
+    text += f"{left}{ends[0]}, {ends[1]}{right}{other}."
     if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}={value!r} must be a number of type {kind}, not bool.")
-    check_scalar(
-        value, name, number, min_val=low, max_val=high, include_boundaries=closed
-    )
+        raise TypeError(text)
+    try:
+        number = Integral if kind == "int" else Real
+        check_scalar(
+            value, name, number, min_val=low, max_val=high, include_boundaries=closed
+        )
+    except (TypeError, ValueError) as error:
+        raise type(error)(text) from None
     if not np.isfinite(value):
-        raise ValueError(f"{name}={value!r} must be finite.")
+        raise ValueError(text)
 
 
 def check_bool(value, name):
@@ -137,18 +146,21 @@ def check_class_weight(class_weight, classes, y):
     """Return the weight of each class; "balanced" looks at the training rows ``y``."""
     if class_weight is None:
         return np.ones(len(classes))
+    text = (
+        f"class_weight={class_weight!r} must be None, 'balanced', or a dict from class "
+        f"labels (here {classes.tolist()}) to finite weights of at least 0"
+    )
     if isinstance(class_weight, str) or not hasattr(class_weight, "items"):
         if not isinstance(class_weight, str) or class_weight != "balanced":
-            raise ValueError(
-                f"class_weight={class_weight!r} must be None, 'balanced', or a dict "
-                "from class labels to weights."
-            )
-    elif not all(np.isfinite(w) and w >= 0.0 for w in class_weight.values()):
-        raise ValueError(
-            f"class_weight={class_weight!r} must give every class a finite weight of "
-            "at least 0."
-        )
-    return compute_class_weight(class_weight, classes=classes, y=y)
+            raise ValueError(f"{text}.")
+    else:
+        for weight in class_weight.values():
+            if not isinstance(weight, Real) or not 0.0 <= weight < np.inf:
+                raise ValueError(f"{text}; got the weight {weight!r}.")
+    try:
+        return compute_class_weight(class_weight, classes=classes, y=y)
+    except ValueError as error:
+        raise ValueError(f"{text}. {error}.") from error
 
 
 def check_spread(y, sample_weight):
@@ -189,7 +201,10 @@ def check_n_jobs(n_jobs):
         return
     check_number(n_jobs, "n_jobs", "int")
     if n_jobs == 0:
-        raise ValueError("n_jobs=0 is not valid; use None or 1 for one thread, or -1.")
+        raise ValueError(
+            "n_jobs=0 is not valid; use None or 1 for one thread, 2 or more for as "
+            "many, -1 for all processors."
+        )
 
 
 def check_callbacks(callbacks):

@@ -170,9 +170,10 @@ class ChaosCausality(BaseEstimator):
         level = self.significance_level
         check_number(level, "significance_level", "float", 0, 1, "neither")
         if self.record_every != "auto":
-            check_number(self.record_every, "record_every", "int", 1)
+            other = ", or 'auto'"
+            check_number(self.record_every, "record_every", "int", 1, other=other)
         if self.decimals is not None:
-            check_number(self.decimals, "decimals", "int", 0)
+            check_number(self.decimals, "decimals", "int", 0, other=", or None")
         if not callable(self.target):
             check_choice(self.target, "target", TARGETS)
         check_choice(self.test, "test", _granger.GRANGER_TESTS)
@@ -314,11 +315,13 @@ class ChaosCausality(BaseEstimator):
         series, sizes = record.target_series, self._sizes(record)
         problem = self.too_few_windows(*sizes)
         if problem is None and np.ptp(series) == 0.0:
+            # without errors there is nothing left to learn, otherwise nothing is learnt
+            rate = "smaller" if series[0] == 0.0 else "larger"
             problem = (
                 f"the target series never moves (it is {series[0]:.6g} in every "
                 f"window), so nothing can cause it: {self._facts(*sizes)}, but the "
                 "target has to move as well. Use ChaosCausality(target='loss') or a "
-                "smaller learning_rate_init."
+                f"{rate} learning_rate_init."
             )
         return problem
 

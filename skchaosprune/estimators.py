@@ -219,7 +219,9 @@ class _PrunedMLP(BaseEstimator):
             learned |= self._collect_networks(task, dense, sparse)
             learned |= self._collect_evidence(dense)
             learned |= self._collect_sizes(task, masks)
-            learned["feature_importances_"] = self._compute_importances(task, sparse)
+            learned["feature_importances_"] = self._compute_importances(
+                task, sparse, has_path=learned["effective_sparsity_"] < 1.0
+            )
         self._keep(learned)
         return self
 
@@ -361,22 +363,24 @@ class _PrunedMLP(BaseEstimator):
         number(self.momentum, "momentum", "float", 0, 1, "left")
         number(self.alpha, "alpha", "float", 0)
         if not _is_auto(self.batch_size):
-            number(self.batch_size, "batch_size", "int", 1)
+            number(self.batch_size, "batch_size", "int", 1, other=", or 'auto'")
         number(self.max_iter, "max_iter", "int", 1)
         _validation.check_prune_ratio(self.prune_ratio)
         choice(self.prune_scope, "prune_scope", ("global", "layer"))
         number(self.dense_fraction, "dense_fraction", "float", 0, 1, "right")
-        if not _is_auto(self.n_rounds) and self.n_rounds != 1:
+        if not _is_auto(self.n_rounds) and (
+            self.n_rounds != 1 or isinstance(self.n_rounds, bool)
+        ):
             raise ValueError(
                 f"n_rounds={self.n_rounds!r} is not supported: this version prunes in "
                 "one round. Use n_rounds='auto' or 1."
             )
         choice(self.importance, "importance", IMPORTANCES)
         if self.target_score is not None:
-            number(self.target_score, "target_score", "float")
+            number(self.target_score, "target_score", "float", other=", or None")
         if self.validation_fraction is not None:
-            fraction = self.validation_fraction
-            number(fraction, "validation_fraction", "float", 0, 1, "neither")
+            fraction, name = self.validation_fraction, "validation_fraction"
+            number(fraction, name, "float", 0, 1, "neither", ", or None")
         _validation.check_callbacks(self.callbacks)
         choice(self.engine, "engine", ("auto", "numba", "torch"))
         _validation.check_n_jobs(self.n_jobs)
@@ -604,14 +608,14 @@ class _PrunedMLP(BaseEstimator):
             "n_outputs_": sizes[-1],
         }
 
-    def _compute_importances(self, task, sparse):
+    def _compute_importances(self, task, sparse, has_path):
         importances = IMPORTANCES[self.importance](
             task.data.X,
             task.data.sample_weight,
             *_mlp.unflatten(sparse.params, task.plan.layer_sizes),
             task.plan.activation,
         )
-        return normalise_importances(importances)
+        return normalise_importances(importances, has_path)
 
     def _keep(self, learned):
         """Replace what an earlier fit learned, in one step that cannot be cut."""
@@ -719,7 +723,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         Share of the rows that is held out of both trainings, in (0, 1). The target
         series is then taken on these rows, and callbacks see a ``valid_loss``.
     callbacks : list or None, default=None
-        skorch callbacks, cloned for each of the two trainings.
+        skorch callbacks, cloned for each of the two trainings. Those that monitor
+        ``valid_loss`` (skorch's default) need ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"
         What runs an epoch: the compiled kernel wherever it does the same as torch
         ("sgd", CPU, no callback that acts inside a batch), else a torch loop.
@@ -750,7 +755,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         The pruned network, in scikit-learn's layout ``(fan_in, fan_out)``. Pruned
         weights are exactly 0.
     initial_coefs_, initial_intercepts_ : list of ndarray
-        Before any training.
+        As drawn or given, before callbacks or training change them.
     dense_coefs_, dense_intercepts_ : list of ndarray
         The dense network when it was scored.
     masks_ : list of ndarray of bool
@@ -948,8 +953,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         classes = encoder.classes_
         if len(classes) < 2:
             raise ValueError(
-                f"y has only one class, {classes[0]!r}; a classifier needs samples of "
-                "at least two classes."
+                f"y has only one class, {classes.tolist()[0]!r}; a classifier needs "
+                "samples of at least two classes."
             )
         of_class = _validation.check_class_weight(self.class_weight, classes, y[train])
         if len(classes) == 2:
@@ -1031,7 +1036,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         Share of the rows that is held out of both trainings, in (0, 1). The target
         series is then taken on these rows, and callbacks see a ``valid_loss``.
     callbacks : list or None, default=None
-        skorch callbacks, cloned for each of the two trainings.
+        skorch callbacks, cloned for each of the two trainings. Those that monitor
+        ``valid_loss`` (skorch's default) need ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"
         What runs an epoch: the compiled kernel wherever it does the same as torch
         ("sgd", CPU, no callback that acts inside a batch), else a torch loop.
@@ -1063,7 +1069,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         The pruned network, in scikit-learn's layout ``(fan_in, fan_out)``. Pruned
         weights are exactly 0.
     initial_coefs_, initial_intercepts_ : list of ndarray
-        Before any training.
+        As drawn or given, before callbacks or training change them.
     dense_coefs_, dense_intercepts_ : list of ndarray
         The dense network when it was scored.
     masks_ : list of ndarray of bool

@@ -952,7 +952,7 @@ def test_a_target_that_never_moves(iris):
     X, y = iris
     still = ChaosCausality(target=lambda targets, outputs: 0.25)
 
-    with pytest.warns(UserWarning, match="never moves .it is 0.25 .*target='loss'"):
+    with pytest.warns(UserWarning, match="never moves .it is 0.25 .*'loss'.*larger"):
         model = small(prune_criterion=still).fit(X, y)
 
     assert np.isnan(model.p_values_).all()
@@ -961,6 +961,21 @@ def test_a_target_that_never_moves(iris):
     )
     with pytest.raises(ValueError, match="prune_ratio=None cannot decide.*never moves"):
         small(prune_criterion=still, prune_ratio=None).fit(X, y)
+
+
+def test_a_perfect_fit_needs_a_slower_training(iris):
+    X, y = iris
+    rows = y < 2  # apart from each other by far
+    model = small(prune_criterion=ChaosCausality(), max_iter=30, weight_init=PERFECT)
+    with pytest.warns(UserWarning, match="it is 0 in every window.*smaller"):
+        model.fit(X[rows], y[rows])
+
+
+# one hidden unit that fires for the long petals of the second class
+PERFECT = (
+    [np.array([[0.0] * 3] * 2 + [[4.0, 0, 0]] * 2), np.array([[2.0], [0], [0]])],
+    [np.array([8.0, 0, 0]), np.array([-8.0])],
+)
 
 
 def test_nothing_moves_so_nothing_can_be_tested(cancer):

@@ -40,8 +40,9 @@ def test_importances_without_a_hidden_path():
     importances = gradient_importances(X, np.ones(10), coefs, intercepts, "relu")
 
     assert importances[1] == 0.0
-    normalised = normalise_importances(importances)
+    normalised = normalise_importances(importances, has_path=True)
     assert normalised.sum() == pytest.approx(1.0)
-    with pytest.warns(UserWarning, match="do not depend on any input"):
-        uniform = normalise_importances(np.zeros(4))
-    np.testing.assert_array_equal(uniform, 0.25)
+    for has_path, way in ((True, "more hidden units"), (False, "keep_connected=True")):
+        with pytest.warns(UserWarning, match=f"do not depend on any input.*{way}"):
+            uniform = normalise_importances(np.zeros(4), has_path)
+        np.testing.assert_array_equal(uniform, 0.25)
