@@ -238,7 +238,10 @@ def _test_causes(factors, causes, test):
         stop = start + _BLOCK
         # Always a fresh C-ordered copy: one type for numba to compile.
         block = np.array(causes[:, start:stop], dtype=np.float64, order="C")
-        ratio[:, start:stop], rank[:, start:stop] = _compare_fits(block, *factors)
+        # not return values: Ctrl-C while numba boxes an array is a SystemError
+        results = np.full((2, max_lag, block.shape[1]), np.nan)
+        _compare_fits(block, *factors, results[0], results[1])
+        ratio[:, start:stop], rank[:, start:stop] = results
 
     lags = np.arange(1.0, max_lag + 1)[:, np.newaxis]
     df_num = np.repeat(lags, n_causes, axis=1)
@@ -450,18 +453,19 @@ def _factor_restricted(effect, max_lag):
 
 
 @jit
-def _compare_fits(causes, basis, rank, residual, rss, effect_rounding):
+def _compare_fits(
+    causes, basis, rank, residual, rss, effect_rounding, ratio, full_rank
+):
     """Compare both regressions for a block of causes, at every lag.
 
-    Returns (r - f) / f and the rank of the unrestricted design, each (max_lag,
-    n_causes) and NaN where untestable. The causes' lags are projected off the
-    restricted regressors by moments and an LDL' factorisation, all causes side by
-    side; where that may have lost digits, the one cause is orthogonalised.
+    Writes (r - f) / f and the rank of the unrestricted design to ``ratio`` and
+    ``full_rank``, each (max_lag, n_causes), where the pair is testable. The causes'
+    lags are projected off the restricted regressors by moments and an LDL'
+    factorisation, all causes side by side; where that may have lost digits, the one
+    cause is orthogonalised.
     """
     n, width = causes.shape
     max_lag = len(rss)
-    ratio = np.full((max_lag, width), math.nan)
-    full_rank = np.full((max_lag, width), math.nan)
 
     by_cause = np.empty((width, n))
     rounding = np.empty(width)
@@ -513,7 +517,6 @@ def _compare_fits(causes, basis, rank, residual, rss, effect_rounding):
                 ratio[p - 1, b] = math.inf
             else:
                 ratio[p - 1, b] = explained / unexplained
-    return ratio, full_rank
 
 
 @jit

@@ -72,6 +72,6 @@ def normalise_importances(importances, has_path):
     warnings.warn(
         "The outputs of the pruned network do not depend on any input, and all "
         f"features are reported as equally important: {reason}",
-        stacklevel=2,
+        stacklevel=4,  # the caller of fit
     )
     return np.full(importances.size, 1.0 / importances.size)

@@ -211,18 +211,25 @@ def _exponents(
     block of columns comes in; it also brings the values of a series together.
     """
     rows = np.array(series.T, dtype=np.float64, order="C")
-    out[:] = _exponents_of_rows(
-        rows, embedding_dimension, delay, theiler_window, n_steps, static_tolerance
-    )
+    # not a return value: Ctrl-C while numba boxes an array is a SystemError
+    exponents = np.empty(len(rows))
+    options = embedding_dimension, delay, theiler_window, n_steps, static_tolerance
+    _exponents_of_rows(rows, *options, exponents)
+    out[:] = exponents
 
 
 @jit
 def _exponents_of_rows(
-    rows, embedding_dimension, delay, theiler_window, n_steps, static_tolerance
+    rows,
+    embedding_dimension,
+    delay,
+    theiler_window,
+    n_steps,
+    static_tolerance,
+    exponents,
 ):
     n_rows, n_times = rows.shape
     n_points = n_times - (embedding_dimension - 1) * delay - n_steps
-    exponents = np.empty(n_rows)
 
     y = np.empty(n_times)
     counts = np.empty(2 * n_points + 1, np.int64)
@@ -294,7 +301,6 @@ def _exponents_of_rows(
                 _sum_of_logs(final, n_final) / n_final / 2
                 - _sum_of_logs(initial, n_initial) / n_initial / 2
             )
-    return exponents
 
 
 @jit

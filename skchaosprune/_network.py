@@ -708,8 +708,19 @@ def one_thread_per_fit():
     try:
         _enter(fit)
         yield
+    except SystemError as error:
+        if _has_cause(error, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
     finally:
         _leave(fit)
+
+
+def _has_cause(error, kind):
+    """Whether numba wrapped such an error, as it does with Ctrl-C in its own code."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__
+    return error is not None
 
 
 def _enter(fit):

@@ -458,6 +458,21 @@ def test_global_random_state_is_untouched(iris, random_state, solver):
     assert torch.equal(torch.get_rng_state(), before[1])
 
 
+def test_ctrl_c_inside_numba_is_still_ctrl_c():
+    def wrapped(kind):
+        try:
+            raise kind
+        except kind as error:
+            raise SystemError("a result with an exception set") from error
+
+    with pytest.raises(KeyboardInterrupt):
+        with one_thread_per_fit():
+            wrapped(KeyboardInterrupt)
+    with pytest.raises(SystemError):
+        with one_thread_per_fit():
+            wrapped(ValueError)
+
+
 class PressCtrlC(Callback):
     """Send this process a real SIGINT in the given epoch of the given training."""
 
