@@ -75,6 +75,7 @@ def fit(options, train):
     """Fit one pipeline."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The weights are ranked by magnitude")
+        warnings.filterwarnings("ignore", "The outputs of the pruned network")
         model = make_pipeline(StandardScaler(), ChaosCausalPrunedMLP(**options))
         return model.fit(*train)
 
