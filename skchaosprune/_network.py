@@ -708,19 +708,22 @@ def one_thread_per_fit():
     try:
         _enter(fit)
         yield
-    except SystemError as error:
-        if _has_cause(error, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
-        raise
     finally:
         _leave(fit)
 
 
-def _has_cause(error, kind):
-    """Whether numba wrapped such an error, as it does with Ctrl-C in its own code."""
-    while error is not None and not isinstance(error, kind):
-        error = error.__cause__
-    return error is not None
+@contextmanager
+def unwrap_ctrl_c():
+    """Raise KeyboardInterrupt where numba, hit in its own code, made a SystemError."""
+    try:
+        yield
+    except SystemError as error:
+        cause = error.__cause__
+        while cause is not None and not isinstance(cause, KeyboardInterrupt):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise KeyboardInterrupt from error
 
 
 def _enter(fit):

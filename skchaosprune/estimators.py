@@ -209,10 +209,10 @@ class _PrunedMLP(BaseEstimator):
         All results are kept in one last step. After an error or Ctrl-C the estimator
         is as it was before: unfitted, or as an earlier fit left it.
         """
-        from skchaosprune._network import one_thread_per_fit
+        from skchaosprune._network import one_thread_per_fit, unwrap_ctrl_c
 
         task, learned = self._prepare(X, y, sample_weight)
-        with one_thread_per_fit():
+        with one_thread_per_fit(), unwrap_ctrl_c():
             dense = self._train_and_score(task)
             masks = self._choose_masks(task, dense)
             sparse = self._retrain(task, dense, masks)

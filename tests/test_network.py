@@ -24,7 +24,12 @@ from skorch.callbacks import (
 from threadpoolctl import threadpool_info
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, _network
-from skchaosprune._network import MLPModule, one_thread_per_fit, train
+from skchaosprune._network import (
+    MLPModule,
+    one_thread_per_fit,
+    train,
+    unwrap_ctrl_c,
+)
 from tests.test_kernels import initial, make_data, make_plan
 
 ACCURACY = ("accuracy", EpochScoring("accuracy", lower_is_better=False, on_train=True))
@@ -466,10 +471,10 @@ def test_ctrl_c_inside_numba_is_still_ctrl_c():
             raise SystemError("a result with an exception set") from error
 
     with pytest.raises(KeyboardInterrupt):
-        with one_thread_per_fit():
+        with unwrap_ctrl_c():
             wrapped(KeyboardInterrupt)
     with pytest.raises(SystemError):
-        with one_thread_per_fit():
+        with unwrap_ctrl_c():
             wrapped(ValueError)
 
 
