@@ -213,23 +213,42 @@ def _check_test(test):
 
 # What all causes share. The rows `basis[p - 1, :rank[p - 1]]` span the restricted
 # regressors of lag p, `residual[p - 1]` is the effect's rest outside them and
-# `rss[p - 1]` its sum of squares; the first p times are zero. `rounding` is the
-# effect's, relative to its norm.
+# `rss[p - 1]` its sum of squares; the first p times are zero. A lag that was not asked
+# for has only zeros, which no cause can explain. `rounding` is the effect's, relative
+# to its norm.
 _EffectFactors = namedtuple("_EffectFactors", "basis rank residual rss rounding")
 
 
-def _factor_effect(effect, max_lag):
-    """Fit the restricted regression of every lag once; no checks.
+def _select_lag(effect, max_lag):
+    """Lag order of the effect's autoregression with the smallest BIC; no checks.
+
+    All orders from 1 to ``max_lag`` explain the same times, those after ``max_lag``,
+    as in statsmodels' ``ar_select_order``. Residuals within rounding count as zero,
+    where statsmodels compares their noise; the smallest such order is taken, which is
+    1 for an effect that is constant or not finite.
+    """
+    rss, rank = _autoregress(np.array(effect, dtype=np.float64), max_lag)
+    n_rows = len(effect) - max_lag
+    with np.errstate(divide="ignore"):
+        bic = n_rows * np.log(rss) + math.log(n_rows) * rank
+    return int(np.argmin(bic)) + 1
+
+
+def _factor_effect(effect, max_lag, min_lag=1):
+    """Fit the restricted regressions of ``min_lag`` to ``max_lag`` once; no checks.
 
     The result may be shared by threads that each call ``_test_causes`` on some columns.
     """
     return _EffectFactors(
-        *_factor_restricted(np.array(effect, dtype=np.float64), max_lag)
+        *_factor_restricted(np.array(effect, dtype=np.float64), max_lag, min_lag)
     )
 
 
 def _test_causes(factors, causes, test):
-    """Test causes (n_times, n_causes) against a factored effect; no checks."""
+    """Test causes (n_times, n_causes) against a factored effect; no checks.
+
+    Lags that ``factors`` leaves out are untestable.
+    """
     max_lag, n_times = factors.residual.shape
     n_causes = causes.shape[1]
     ratio = np.empty((max_lag, n_causes))
@@ -429,7 +448,34 @@ def _extend_basis(series, start, lag, basis, count, rounding):
 
 
 @jit
-def _factor_restricted(effect, max_lag):
+def _autoregress(effect, max_lag):
+    """Residual sums of squares and ranks of [1, effect lags], all on the same times.
+
+    A residual within rounding has sum of squares zero.
+    """
+    n = len(effect)
+    rss = np.zeros(max_lag)
+    rank = np.zeros(max_lag, dtype=np.int64)
+    y = np.empty(n)
+    rounding = _standardize(effect, y)
+    if not math.isfinite(rounding):
+        return rss, rank
+    basis = np.zeros((max_lag + 1, n))
+    basis[0, max_lag:] = 1.0 / math.sqrt(n - max_lag)
+    residual = y.copy()
+    residual[:max_lag] = 0.0
+    count = 1
+    for lag in range(1, max_lag + 1):
+        count = _extend_basis(y, max_lag, lag, basis, count, rounding)
+        norm = _remove_projection(residual, basis, count)
+        if norm > rounding:
+            rss[lag - 1] = norm * norm
+        rank[lag - 1] = count
+    return rss, rank
+
+
+@jit
+def _factor_restricted(effect, max_lag, min_lag):
     """Orthogonalise [1, effect lags] for each lag and take the effect's residual."""
     n = len(effect)
     basis = np.zeros((max_lag, max_lag + 1, n))
@@ -438,7 +484,7 @@ def _factor_restricted(effect, max_lag):
     rss = np.zeros(max_lag)
     y = np.empty(n)
     rounding = _standardize(effect, y)
-    for p in range(1, max_lag + 1):
+    for p in range(min_lag, max_lag + 1):
         space = basis[p - 1]
         for t in range(p, n):
             space[0, t] = 1.0 / math.sqrt(n - p)

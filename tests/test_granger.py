@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import special, stats
+from statsmodels.tsa.ar_model import ar_select_order
 from statsmodels.tsa.stattools import grangercausalitytests
 
 from skchaosprune import _granger
@@ -408,6 +409,143 @@ def test_white_noise_is_called_causal_as_often_as_promised(seed):
     )
     low, high = stats.binom.interval(0.999, n_causes, 0.05)
     assert low <= (result.p_value < 0.05).sum() <= high
+
+
+# The lag order chosen by the effect alone
+
+
+def autoregression(n_times, lag, seed=0):
+    """An effect that remembers its value ``lag`` steps back."""
+    series = noise(n_times, seed=seed)
+    for t in range(lag, n_times):
+        series[t] += 0.8 * series[t - lag]
+    return series
+
+
+def bic_by_statsmodels(effect, max_lag):
+    bic = ar_select_order(effect, max_lag, ic="bic").bic
+    return np.array([bic[tuple(range(1, p + 1))] for p in range(1, max_lag + 1)])
+
+
+@pytest.mark.parametrize("n_times, max_lag", [(17, 5), (40, 3), (60, 14), (150, 5)])
+def test_selected_lag_is_that_of_statsmodels(n_times, max_lag):
+    chosen = set()
+    for seed in range(10):
+        walk = noise(n_times, seed=seed).cumsum()
+        lag = 1 + seed % max_lag
+        for effect in (
+            noise(n_times, seed=seed),
+            autoregression(n_times, lag, seed),
+            1e4 + walk,
+            walk.cumsum(),
+            np.round(autoregression(n_times, lag, seed)),
+        ):
+            bic = bic_by_statsmodels(effect, max_lag)
+            selected = _granger._select_lag(effect, max_lag)
+            assert selected == np.argmin(bic) + 1
+            assert isinstance(selected, int)
+            chosen.add(selected)
+    assert len(chosen) >= 3
+
+
+@pytest.mark.parametrize("lag", [1, 2, 3, 5])
+def test_selected_lag_is_the_one_built_in(lag):
+    assert _granger._select_lag(autoregression(400, lag), 5) == lag
+
+
+@pytest.mark.parametrize(
+    "effect, expected",
+    [
+        (np.zeros(40), 1),
+        (np.full(40, 0.1 * 3), 1),
+        (0.1 + 1e-17 * noise(40), 1),
+        (np.where(np.arange(40) < 5, noise(40), 0.2), 1),  # constant where compared
+        (np.where(np.arange(40) < 6, noise(40), 0.2), 5),
+        (np.eye(40)[-1], 1),
+        (np.arange(40.0), 1),
+        (1e6 + 0.1 * np.arange(40), 1),
+        (np.arange(40) % 2, 1),
+        (0.9 ** np.arange(40), 1),
+        (np.sin(np.arange(40)), 2),
+        (1e12 + np.round(1e3 * autoregression(80, 2)), 2),
+        (1e200 * autoregression(80, 2), 2),
+        (1e-200 * autoregression(80, 2), 2),
+        (np.full(40, np.nan), 1),
+    ],
+    ids=[
+        "zeros",
+        "constant",
+        "jitter",
+        "constant_after_5",
+        "constant_after_6",
+        "last_only",
+        "line",
+        "offset_line",
+        "alternating",
+        "decay",
+        "sine",
+        "large_offset",
+        "huge",
+        "tiny",
+        "nan",
+    ],
+)
+def test_selected_lag_of_degenerate_effects(effect, expected):
+    before = effect.copy()
+    with warnings.catch_warnings(), np.errstate(all="raise", under="ignore"):
+        warnings.simplefilter("error")
+        assert _granger._select_lag(effect, 5) == expected
+    assert_array_equal(effect, before)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 1000), scale=st.floats(-100, 100), shift=st.floats(-100, 100)
+)
+def test_selected_lag_unchanged_by_scale_and_shift(seed, scale, shift):
+    effect = autoregression(60, 1 + seed % 5, seed)
+    changed = -(10**scale) * (effect + shift)
+    assert _granger._select_lag(changed, 5) == _granger._select_lag(effect, 5)
+
+
+# Some lags only
+
+
+@pytest.mark.parametrize("test", GRANGER_TESTS)
+@pytest.mark.parametrize("max_lag", [1, 4, 5])
+def test_some_lags_alone_give_the_same_bits(max_lag, test):
+    effect = noise(45)
+    causes = mixed_causes(effect)
+    plain = granger_causality(effect, causes, max_lag=max_lag, test=test)
+    for min_lag in range(1, max_lag + 1):
+        factors = _granger._factor_effect(effect, max_lag, min_lag)
+        with warnings.catch_warnings(), np.errstate(all="raise"):
+            warnings.simplefilter("error")
+            result = _granger._test_causes(factors, causes, test)
+        assert_untestable(result, slice(0, min_lag - 1))
+        assert_array_equal(result.df_num, plain.df_num)
+        tested = slice(min_lag - 1, None)
+        for name in FIELDS:
+            comp, ref = getattr(result, name), getattr(plain, name)
+            assert_array_equal(comp[tested], ref[tested])
+
+
+@pytest.mark.parametrize("test", GRANGER_TESTS)
+@pytest.mark.parametrize("lag", [1, 2, 4])
+def test_selected_lag_alone_matches_statsmodels(lag, test):
+    effect = autoregression(150, lag)
+    causes = noise(150, 3, seed=1)
+    effect[1:] += 0.3 * causes[:-1, 0]
+    selected = _granger._select_lag(effect, 5)
+    assert selected == lag == np.argmin(bic_by_statsmodels(effect, 5)) + 1
+    factors = _granger._factor_effect(effect, selected, selected)
+    result = _granger._test_causes(factors, causes, test)
+    for j in range(causes.shape[1]):
+        pair = np.column_stack([effect, causes[:, j]])
+        statistic, p_value = grangercausalitytests(pair, [lag])[lag][0][test][:2]
+        assert_allclose(result.statistic[-1, j], statistic, rtol=1e-7)
+        assert_allclose(result.p_value[-1, j], p_value, rtol=1e-7)
+    assert_untestable(result, slice(0, lag - 1))
 
 
 # Edges by name
