@@ -25,7 +25,7 @@ lint: .venv/.lint  ## check style and formatting
 
 dev: .venv/.plots .venv/.tests .venv/.lint  ## everything that a contributor needs
 
-KERNEL_TESTS := $(addprefix tests/test_,granger.py kernels.py lyapunov.py recording.py)
+KERNEL_TESTS := $(addprefix tests/test_,ablation.py granger.py kernels.py lyapunov.py recording.py)
 
 coverage: .venv/.tests  ## kernels are tested as plain Python here, so that they count
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNEL_TESTS) --cov=skchaosprune \

@@ -267,3 +267,78 @@ def most_effective(n_inputs, n_hidden, n_outputs, n_kept):
         for n_alive in range(1, n_hidden + 1)
         if n_alive <= min(n_kept)
     )
+
+
+# Ablation
+
+
+def activate(z, activation):
+    """Apply an activation to one number."""
+    if activation == "logistic":
+        return 1 / (1 + math.exp(-z)) if z > -700 else 0.0
+    if activation == "tanh":
+        return math.tanh(z)
+    return max(z, 0.0) if activation == "relu" else z
+
+
+def row_loss(params, network, x, target):
+    """Forward pass and loss of one row, weight by weight."""
+    sizes = network.layer_sizes
+    n_weights = sum(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    weights, biases = iter(params[:n_weights]), iter(params[n_weights:])
+    values = list(x)
+    for layer, n_units in enumerate(sizes[1:]):
+        z = [next(biases) for _ in range(n_units)]
+        for value in values:
+            for j in range(n_units):
+                z[j] += value * next(weights)
+        is_last = layer == len(sizes) - 2
+        values = z if is_last else [activate(v, network.activation) for v in z]
+
+    outputs = [activate(v, network.out_activation) for v in z]
+    if network.out_activation == "softmax":
+        log_sum = max(z) + math.log(sum(math.exp(v - max(z)) for v in z))
+        if network.loss == "log_loss":
+            return sum(t * (log_sum - v) for t, v in zip(target, z, strict=True))
+        outputs = [math.exp(v - log_sum) for v in z]
+    if network.loss == "squared_error":
+        errors = [o - t for o, t in zip(outputs, target, strict=True)]
+        return sum(error**2 for error in errors) / len(errors)
+    return sum(
+        max(v, 0.0) + math.log1p(math.exp(-abs(v))) - t * v
+        for t, v in zip(target, z, strict=True)
+    )
+
+
+def ablate_weights(snapshots, network, data):
+    """Zero each weight in turn and run the whole network again."""
+    sizes = network.layer_sizes
+    n_weights = sum(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    changes = np.zeros((len(data.X), n_weights))
+    for r, (x, target) in enumerate(zip(data.X, data.targets, strict=True)):
+        for params in snapshots:
+            loss = row_loss(params, network, x, target)
+            for k in range(n_weights):
+                without = params.copy()
+                without[k] = 0.0
+                changes[r, k] += row_loss(without, network, x, target) - loss
+    weighted = data.sample_weight[:, np.newaxis] * changes / len(snapshots)
+    errors = weighted.std(axis=0, ddof=1) / math.sqrt(len(weighted))
+    return weighted.mean(axis=0), errors
+
+
+def squared_gradients(params, network, data, step=1e-5):
+    """Central differences of each row's loss, squared and averaged."""
+    sizes = network.layer_sizes
+    n_weights = sum(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    squares = np.zeros(n_weights)
+    for x, target, weight in zip(data.X, data.targets, data.sample_weight, strict=True):
+        for k in range(n_weights):
+            losses = []
+            for sign in (1, -1):
+                moved = params.copy()
+                moved[k] += sign * step
+                losses.append(row_loss(moved, network, x, target))
+            slope = (losses[0] - losses[1]) / (2 * step)
+            squares[k] += weight * slope**2 / len(data.X)
+    return squares

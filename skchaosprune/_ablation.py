@@ -1,0 +1,491 @@
+"""What the loss of each row does without one weight, and squared loss gradients.
+
+Zeroing a weight shifts the input of one unit. Up to there nothing changes, so each
+row's forward pass is done once per snapshot and only the shift is carried on.
+"""
+
+import math
+
+import numpy as np
+
+from skchaosprune import _kernels, _mlp
+from skchaosprune._jit import jit
+from skchaosprune._kernels import _activate, _forward_layer, _logistic, _offsets
+
+# Rows handled at once: their effects, one per weight, take up to 32 MB.
+_BLOCK_ELEMENTS = 4_000_000
+
+# Work per kernel call, in about a nanosecond: a twentieth of a second, so that Ctrl-C
+# is heard. A unit costs an exp or a tanh, as much as this many multiply-adds.
+_KERNEL_CALL_SIZE = 50_000_000
+_UNIT_WORK = 20
+
+# Weights from this many inputs to one unit are taken away side by side: the innermost
+# loops run over them and vectorise.
+_LANES = 64
+
+
+def ablate_weights(snapshots, network, data, on_progress=None):
+    r"""Measure what the loss gains when each weight in turn is set to zero.
+
+    Parameters
+    ----------
+    snapshots : ndarray of shape (n_points, n_parameters)
+        Flat parameters, weights before biases; at least one point.
+    network : object
+        With attributes ``layer_sizes``, ``activation``, ``out_activation``, ``loss``.
+    data : object
+        Rows to measure on: ``X`` of shape (n_rows, n_features), ``targets`` of shape
+        (n_rows, n_outputs), ``sample_weight`` of shape (n_rows,) with mean 1.
+    on_progress : callable or None, default=None
+        Called with the share done, in (0, 1], after each block of rows and snapshot.
+
+    Returns
+    -------
+    effects : ndarray of shape (n_weights,)
+        Mean loss without the weight minus mean loss with it: positive for a weight
+        that helps, exactly 0.0 for one that no row can notice.
+    standard_errors : ndarray of shape (n_weights,)
+        Of ``effects``, over the rows; NaN where there is only one row.
+
+    Notes
+    -----
+    With :math:`e_{rk}` the change of row :math:`r`'s loss without weight :math:`k`,
+    averaged over the snapshots, and :math:`s_r` the row's sample weight, the effect is
+    the mean over rows of :math:`s_r e_{rk}`, and its standard error their standard
+    deviation (``ddof=1``) by :math:`\sqrt{n\_rows}`. The snapshots share the rows, so
+    they do not count as observations of their own.
+
+    The changes are exact, not a Taylor expansion. Their rounding error is that of the
+    network's own values: about 2.2e-16 times the largest input of a unit. Parameters
+    that are not finite, or overflow on the way, give NaN or infinite effects.
+
+    Results are the same bits whatever the blocks, threads or BLAS.
+    """
+    n_rows, n_points = len(data.X), len(snapshots)
+    n_weights = _mlp.count_weights(network.layer_sizes)
+    size = min(n_rows, max(1, _BLOCK_ELEMENTS // n_weights))
+    effects, squares = np.zeros(n_weights), np.zeros(n_weights)
+    for first in range(0, n_rows, size):
+        rows = slice(first, min(first + size, n_rows))
+        n_block = rows.stop - first
+        changes = np.zeros((n_block, n_weights))
+        for point, params in enumerate(snapshots):
+            _ablate_block(params, network, data.X[rows], data.targets[rows], changes)
+            if on_progress is not None:
+                done = first * n_points + n_block * (point + 1)
+                on_progress(done / (n_rows * n_points))
+        weights = data.sample_weight[rows] / n_points
+        _accumulate(changes, weights, first, effects, squares)
+
+    if n_rows == 1:
+        return effects, np.full(n_weights, np.nan)
+    return effects, np.sqrt(squares / (n_rows - 1) / n_rows)
+
+
+def squared_gradients(params, network, data):
+    """Mean squared gradient of the rows' losses: the diagonal empirical Fisher.
+
+    Parameters
+    ----------
+    params : ndarray of shape (n_parameters,)
+        Flat parameters, weights before biases.
+    network : object
+        With attributes ``layer_sizes``, ``activation``, ``out_activation``, ``loss``.
+    data : object
+        Rows to average over: ``X`` of shape (n_rows, n_features), ``targets`` of shape
+        (n_rows, n_outputs), ``sample_weight`` of shape (n_rows,) with mean 1.
+
+    Returns
+    -------
+    squares : ndarray of shape (n_weights,)
+        Weighted mean over rows of ``(d row_loss / d weight)**2``; the row's sample
+        weight is not squared.
+    """
+    n_rows = len(data.X)
+    coefs, intercepts = _mlp.unflatten(params, network.layer_sizes)
+    squares = [np.zeros(W.shape) for W in coefs]
+    with np.errstate(over="ignore", invalid="ignore"):
+        for rows in _mlp.row_blocks(n_rows, network.layer_sizes):
+            X, targets = data.X[rows], data.targets[rows]
+            weights = data.sample_weight[rows, np.newaxis] / n_rows
+            layers = _mlp.hidden_outputs(X, coefs, intercepts, network.activation)
+            z = layers[-1] @ coefs[-1] + intercepts[-1]
+            delta = _loss_gradient(z, targets, network.out_activation, network.loss)
+            for layer in range(len(coefs) - 1, -1, -1):
+                # a row's gradient is the product input * delta, and so is its square
+                squares[layer] += (layers[layer] ** 2).T @ (weights * delta**2)
+                if layer > 0:
+                    slope = _mlp.activation_slope(layers[layer], network.activation)
+                    delta = (delta @ coefs[layer].T) * slope
+    return np.concatenate([part.ravel() for part in squares])
+
+
+def _loss_gradient(z, targets, out_activation, loss):
+    """Gradient of each row's loss by what enters the output activation."""
+    if loss == "log_loss" and out_activation == "identity":
+        out_activation = "logistic"  # as in row_losses
+    outputs = _mlp.outputs_from_logits(z, out_activation)
+    errors = outputs - targets
+    if loss == "log_loss":
+        return errors
+    gradient = 2.0 * errors / z.shape[1]
+    if out_activation == "logistic":
+        return gradient * outputs * (1.0 - outputs)
+    if out_activation == "softmax":
+        mean = np.sum(gradient * outputs, axis=1, keepdims=True)
+        return outputs * (gradient - mean)
+    return gradient
+
+
+def _ablate_block(params, network, X, targets, changes):
+    """Add one snapshot's changes, in kernel calls short enough for Ctrl-C."""
+    params = np.ascontiguousarray(params)
+    sizes = np.array(network.layer_sizes, dtype=np.int64)
+    codes = (
+        _kernels.ACTIVATIONS[network.activation],
+        _kernels.OUTPUT_ACTIVATIONS[network.out_activation],
+        _kernels.LOSSES[network.loss],
+    )
+    n_rows = len(X)
+    before = np.empty((n_rows, sizes.sum()))
+    after = np.empty((n_rows, sizes.sum()))
+    step = max(1, _KERNEL_CALL_SIZE // params.size)
+    for row in range(0, n_rows, step):
+        rows = slice(row, row + step)
+        _forward_rows(params, sizes, codes[0], X[rows], before[rows], after[rows])
+
+    for layer, work in enumerate(_work_per_weight(network.layer_sizes)):
+        fan_in, fan_out = network.layer_sizes[layer : layer + 2]
+        n_tasks = -(-fan_in // _LANES) * fan_out
+        task_step = max(1, _KERNEL_CALL_SIZE // (work * min(fan_in, _LANES)))
+        row_step = max(1, _KERNEL_CALL_SIZE // (work * fan_in * fan_out))
+        for row in range(0, n_rows, row_step):
+            rows = slice(row, row + row_step)
+            for first in range(0, n_tasks, task_step):
+                _ablate_rows(
+                    params,
+                    sizes,
+                    codes,
+                    before[rows],
+                    after[rows],
+                    targets[rows],
+                    layer,
+                    first,
+                    min(first + task_step, n_tasks),
+                    changes[rows],
+                )
+
+
+def _work_per_weight(layer_sizes):
+    """Estimate the cost of one row without one weight, for each layer's weights."""
+    work = []
+    for layer in range(len(layer_sizes) - 1):
+        later = layer_sizes[layer + 2 :]
+        products = sum(a * b for a, b in zip(later[:-1], later[1:], strict=True))
+        work.append(_UNIT_WORK * (1 + sum(later or layer_sizes[-1:])) + products)
+    return work
+
+
+@jit
+def _forward_rows(params, sizes, activation, X, before, after):
+    """Write what enters and what leaves every unit's activation, row by row.
+
+    Nothing enters the input units, and what leaves the output units is not needed.
+    """
+    weights, biases, units = _offsets(sizes)
+    n_layers = sizes.size - 1
+    for row in range(X.shape[0]):
+        after[row, : sizes[0]] = X[row]
+        for layer in range(n_layers):
+            shape = (sizes[layer], sizes[layer + 1])
+            inputs = after[row, units[layer] : units[layer + 1]]
+            z = before[row, units[layer + 1] : units[layer + 2]]
+            W = params[weights[layer] : weights[layer + 1]].reshape(shape)
+            _forward_layer(inputs, W, params[biases[layer] : biases[layer + 1]], z)
+            if layer < n_layers - 1:
+                outputs = after[row, units[layer + 1] : units[layer + 2]]
+                outputs[:] = z
+                _activate(outputs, activation)
+
+
+@jit
+def _ablate_rows(
+    params, sizes, codes, before, after, targets, layer, first, last, changes
+):
+    """Add the changes of the rows' losses without weights of one layer.
+
+    Parameters
+    ----------
+    params : ndarray of shape (n_parameters,)
+        One snapshot.
+    sizes : ndarray of shape (n_layers + 1,)
+        Units per layer, inputs and outputs included.
+    codes : tuple of three int
+        Hidden activation, output activation and loss.
+    before, after : ndarray of shape (n_rows, n_units)
+        From ``_forward_rows``; left as they were.
+    targets : ndarray of shape (n_rows, n_outputs)
+        What the outputs should be.
+    layer, first, last : int
+        The tasks ``first:last`` of this layer. Task ``block * fan_out + j`` are the
+        weights from the ``block``-th ``_LANES`` inputs to unit ``j``.
+    changes : ndarray of shape (n_rows, n_weights)
+        Added to.
+    """
+    offsets = _offsets(sizes)
+    weights, _, units = offsets
+    n_layers = sizes.size - 1
+    scratch = np.empty((units[n_layers + 1], _LANES))
+    for row in range(before.shape[0]):
+        if layer == n_layers - 1:
+            _ablate_output_layer(
+                params[weights[layer] : weights[layer + 1]],
+                codes,
+                after[row, units[layer] : units[layer + 1]],
+                before[row, units[n_layers] :],
+                targets[row],
+                first,
+                last,
+                changes[row, weights[layer] :],
+            )
+        else:
+            _ablate_hidden_layer(
+                params,
+                offsets,
+                sizes,
+                codes,
+                before[row],
+                after[row],
+                targets[row],
+                layer,
+                first,
+                last,
+                scratch,
+                changes[row, weights[layer] :],
+            )
+
+
+@jit
+def _ablate_hidden_layer(
+    params,
+    offsets,
+    sizes,
+    codes,
+    before,
+    after,
+    target,
+    layer,
+    first,
+    last,
+    scratch,
+    changes,
+):
+    """Add one row's changes without weights that lead to hidden units."""
+    activation, out_activation, loss = codes
+    weights, _, units = offsets
+    W = params[weights[layer] : weights[layer + 1]]
+    inputs = after[units[layer] : units[layer + 1]]
+    z = before[units[layer + 1] : units[layer + 2]]
+    outputs = after[units[layer + 1] : units[layer + 2]]
+    lanes = np.empty(_LANES, dtype=np.int64)
+    shifts = np.empty(_LANES)
+    losses = np.empty(_LANES)
+    logits = before[units[sizes.size - 1] :]
+    _losses(logits.reshape(logits.size, 1), 1, target, out_activation, loss, losses)
+    base = losses[0]
+    changed_logits = scratch[units[sizes.size - 1] :]
+
+    for task in range(first, last):
+        block, j = divmod(task, z.size)
+        n_lanes = 0
+        for i in range(block * _LANES, min((block + 1) * _LANES, inputs.size)):
+            k = i * z.size + j
+            if inputs[i] != 0.0 and W[k] != 0.0:
+                lanes[n_lanes] = k
+                shifts[n_lanes] = z[j] - inputs[i] * W[k]
+                n_lanes += 1
+        _activate(shifts[:n_lanes], activation)
+
+        n_moved = 0
+        for lane in range(n_lanes):
+            shift = shifts[lane] - outputs[j]
+            if shift != 0.0:
+                lanes[n_moved] = lanes[lane]
+                shifts[n_moved] = shift
+                n_moved += 1
+        if n_moved == 0:
+            continue
+
+        _carry_on(
+            params,
+            offsets,
+            sizes,
+            activation,
+            before,
+            after,
+            layer + 1,
+            j,
+            shifts[:n_moved],
+            scratch,
+        )
+        _losses(changed_logits, n_moved, target, out_activation, loss, losses)
+        for lane in range(n_moved):
+            changes[lanes[lane]] += losses[lane] - base
+
+
+@jit
+def _carry_on(
+    params, offsets, sizes, activation, before, after, layer, unit, shifts, scratch
+):
+    """Write the logits after each of several shifts of one hidden unit's output.
+
+    ``layer`` is the layer that the unit is an input of. Shifts are carried on, not
+    values: later units that no shift reaches cost nothing.
+    """
+    weights, _, units = offsets
+    n_lanes = shifts.size
+    fan_out = sizes[layer + 1]
+    for v in range(fan_out):
+        weight = params[weights[layer] + unit * fan_out + v]
+        here = units[layer + 1] + v
+        for lane in range(n_lanes):
+            scratch[here, lane] = before[here] + shifts[lane] * weight
+
+    for later in range(layer + 1, sizes.size - 1):
+        fan_out = sizes[later + 1]
+        there = units[later + 1]
+        for v in range(fan_out):
+            scratch[there + v, :n_lanes] = before[there + v]
+        for u in range(sizes[later]):
+            here = units[later] + u
+            moved = scratch[here, :n_lanes]
+            _activate(moved, activation)
+            any_moved = False
+            for lane in range(n_lanes):
+                moved[lane] -= after[here]
+                any_moved |= moved[lane] != 0.0
+            if any_moved:
+                for v in range(fan_out):
+                    weight = params[weights[later] + u * fan_out + v]
+                    for lane in range(n_lanes):
+                        scratch[there + v, lane] += moved[lane] * weight
+
+
+@jit
+def _ablate_output_layer(W, codes, inputs, z, target, first, last, changes):
+    """Add one row's changes without weights that lead to outputs: one logit moves."""
+    _, out_activation, loss = codes
+    logits = z.reshape(z.size, 1)
+    losses = np.empty(1)
+    _losses(logits, 1, target, out_activation, loss, losses)
+    base = losses[0]
+    terms = np.empty(z.size)
+    top, total = _output_terms(z, target, out_activation, loss, terms)
+    target_sum = target.sum()
+
+    for task in range(first, last):
+        block, j = divmod(task, z.size)
+        for i in range(block * _LANES, min((block + 1) * _LANES, inputs.size)):
+            k = i * z.size + j
+            if inputs[i] == 0.0 or W[k] == 0.0:
+                continue
+            logit = z[j]
+            moved = logit - inputs[i] * W[k]
+            if out_activation != 2:
+                new = _output_loss(moved, target[j], out_activation, loss, z.size)
+                changes[k] += new - terms[j]
+            elif loss == 0 and j != top and moved <= z[top]:
+                # the largest logit stays the largest: one term of the sum is replaced
+                gain = math.log1p((math.exp(moved - z[top]) - terms[j]) / total)
+                changes[k] += target_sum * gain - target[j] * (moved - logit)
+            else:
+                z[j] = moved
+                _losses(logits, 1, target, out_activation, loss, losses)
+                changes[k] += losses[0] - base
+                z[j] = logit
+
+
+@jit
+def _output_terms(z, target, out_activation, loss, terms):
+    """Write what each output adds to the loss, or to the softmax's denominator.
+
+    Returns the largest logit's index and the denominator; both mean nothing without
+    softmax.
+    """
+    top = 0
+    total = 0.0
+    if out_activation != 2:
+        for j in range(z.size):
+            terms[j] = _output_loss(z[j], target[j], out_activation, loss, z.size)
+        return top, total
+    for j in range(1, z.size):
+        if z[j] > z[top]:
+            top = j
+    for j in range(z.size):
+        terms[j] = math.exp(z[j] - z[top])
+        total += terms[j]
+    return top, total
+
+
+@jit
+def _losses(logits, n_lanes, target, out_activation, loss, losses):
+    """Write one row's losses for each of several logits, as ``_mlp.row_losses``.
+
+    ``logits`` is ``(n_outputs, n_lanes)`` or wider.
+    """
+    n_outputs = target.size
+    losses[:n_lanes] = 0.0
+    if out_activation != 2:
+        for j in range(n_outputs):
+            for lane in range(n_lanes):
+                losses[lane] += _output_loss(
+                    logits[j, lane], target[j], out_activation, loss, n_outputs
+                )
+        return
+
+    largest = np.full(n_lanes, -np.inf)
+    total = np.zeros(n_lanes)
+    for j in range(n_outputs):
+        for lane in range(n_lanes):
+            largest[lane] = max(largest[lane], logits[j, lane])
+    for j in range(n_outputs):
+        for lane in range(n_lanes):
+            total[lane] += math.exp(logits[j, lane] - largest[lane])
+    if loss == 0:
+        for lane in range(n_lanes):
+            total[lane] = math.log(total[lane])
+        for j in range(n_outputs):
+            for lane in range(n_lanes):
+                below = largest[lane] - logits[j, lane]
+                losses[lane] += target[j] * (total[lane] + below)
+    else:
+        for j in range(n_outputs):
+            for lane in range(n_lanes):
+                output = math.exp(logits[j, lane] - largest[lane]) / total[lane]
+                losses[lane] += (output - target[j]) ** 2 / n_outputs
+
+
+@jit
+def _output_loss(z, target, out_activation, loss, n_outputs):
+    """What one output adds to its row's loss; not for softmax."""
+    if loss == 0:
+        # softplus(z) - t z, without overflow
+        return max(z, 0.0) - target * z + math.log1p(math.exp(-abs(z)))
+    output = _logistic(z) if out_activation == 1 else z
+    return (output - target) ** 2 / n_outputs
+
+
+@jit
+def _accumulate(changes, row_weights, n_done, means, squares):
+    """Add rows to running means and sums of squared deviations (Welford's update).
+
+    Row by row, so that the bits do not depend on the blocks.
+    """
+    for row in range(changes.shape[0]):
+        share = 1.0 / (n_done + row + 1)
+        for k in range(means.size):
+            value = row_weights[row] * changes[row, k]
+            deviation = value - means[k]
+            means[k] += share * deviation
+            squares[k] += deviation * (value - means[k])

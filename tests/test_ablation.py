@@ -1,0 +1,278 @@
+"""Losses without single weights against the naive way, gradients against autograd."""
+
+from types import SimpleNamespace
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from skchaosprune import _mlp
+from skchaosprune._ablation import ablate_weights, squared_gradients
+from tests import naive
+
+ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
+OUT_ACTIVATIONS = ["identity", "logistic", "softmax"]
+LOSSES = ["log_loss", "squared_error"]
+TORCH_ACTIVATION = {
+    "identity": lambda z: z,
+    "logistic": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "softmax": lambda z: torch.softmax(z, dim=-1),
+}
+
+
+def make_network(hidden=(5,), n_inputs=4, n_outputs=3, **changes):
+    values = {
+        "layer_sizes": (n_inputs, *hidden, n_outputs),
+        "activation": "tanh",
+        "out_activation": "softmax",
+        "loss": "log_loss",
+    }
+    return SimpleNamespace(**values | changes)
+
+
+def make_data(network, n_rows=7, seed=0):
+    rng = np.random.RandomState(seed)
+    n_outputs = network.layer_sizes[-1]
+    weights = rng.uniform(size=n_rows)
+    if n_outputs == 1:
+        targets = rng.randint(2, size=(n_rows, 1)).astype(float)
+    else:
+        targets = np.eye(n_outputs)[rng.randint(n_outputs, size=n_rows)]
+    return SimpleNamespace(
+        X=rng.standard_normal((n_rows, network.layer_sizes[0])),
+        targets=targets,
+        sample_weight=weights / weights.mean(),
+    )
+
+
+def make_snapshots(network, n_points=2, scale=1.0, seed=1):
+    rng = np.random.RandomState(seed)
+    n_parameters = _mlp.count_parameters(network.layer_sizes)
+    return scale * rng.standard_normal((n_points, n_parameters))
+
+
+def assert_same_ablation(snapshots, network, data, rtol=0.0):
+    found = ablate_weights(snapshots, network, data)
+    for values, expected in zip(
+        found, naive.ablate_weights(snapshots, network, data), strict=True
+    ):
+        np.testing.assert_allclose(values, expected, rtol=rtol, atol=1e-10)
+    return found
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden", [(), (5,), (4, 3), (3, 4, 2)])
+def test_ablation_is_the_naive_one(hidden, activation, out_activation, loss):
+    network = make_network(
+        hidden, activation=activation, out_activation=out_activation, loss=loss
+    )
+    data, snapshots = make_data(network), make_snapshots(network)
+
+    effects, _ = assert_same_ablation(snapshots, network, data)
+
+    assert np.abs(effects).max() > 1e-3
+
+
+@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_naive_loss_is_the_one_of_the_estimators(out_activation, loss):
+    network = make_network(out_activation=out_activation, loss=loss)
+    data, params = make_data(network), make_snapshots(network)[0]
+    coefs, intercepts = _mlp.unflatten(params, network.layer_sizes)
+    z = _mlp.logits(data.X, coefs, intercepts, network.activation)
+
+    expected = [
+        naive.row_loss(params, network, x, target)
+        for x, target in zip(data.X, data.targets, strict=True)
+    ]
+
+    losses = _mlp.row_losses(z, data.targets, out_activation, loss)
+    np.testing.assert_allclose(losses, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_inputs, hidden", [(70, (2,)), (2, (70,)), (2, (3, 70))])
+def test_wide_layers(n_inputs, hidden):
+    network = make_network(hidden, n_inputs, n_outputs=2)
+    data = make_data(network, n_rows=3)
+
+    assert_same_ablation(make_snapshots(network, 1), network, data)
+
+
+@pytest.mark.parametrize("out_activation", ["logistic", "softmax"])
+@pytest.mark.parametrize("hidden", [(), (5,), (4, 3)])
+def test_large_logits(hidden, out_activation):
+    network = make_network(hidden, activation="relu", out_activation=out_activation)
+    snapshots = make_snapshots(network, scale=50.0)
+
+    effects, _ = assert_same_ablation(snapshots, network, make_data(network), 1e-12)
+
+    assert np.abs(effects).max() > 10.0
+
+
+@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
+def test_what_no_row_can_notice_is_exactly_zero(out_activation):
+    network = make_network((5, 4), activation="relu", out_activation=out_activation)
+    data, snapshots = make_data(network), make_snapshots(network)
+    data.X[:, 2] = 0.0
+    for params in snapshots:
+        coefs, intercepts = _mlp.unflatten(params, network.layer_sizes)
+        coefs[0][1] = 0.0
+        intercepts[0][3] = -100.0
+        coefs[1][:, 2] = 0.0
+
+    for values in assert_same_ablation(snapshots, network, data):
+        first, second, _ = _mlp.split_layers(values, network.layer_sizes)
+        assert not first[1:3].any() and not first[:, 3].any()
+        assert not second[3].any() and not second[:, 2].any()
+        assert first[0].any() and second[:3].any()
+
+
+@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
+@pytest.mark.parametrize("hidden", [(), (70,), (4, 3)])
+def test_blocks_and_short_kernel_calls_change_nothing(
+    monkeypatch, hidden, out_activation
+):
+    network = make_network(hidden, 70, out_activation=out_activation)
+    data, snapshots = make_data(network), make_snapshots(network)
+    whole = ablate_weights(snapshots, network, data)
+
+    monkeypatch.setattr("skchaosprune._ablation._BLOCK_ELEMENTS", 1)
+    monkeypatch.setattr("skchaosprune._ablation._KERNEL_CALL_SIZE", 1)
+    pieces = ablate_weights(np.asfortranarray(snapshots), network, data)
+
+    np.testing.assert_array_equal(pieces, whole)
+
+
+def test_nothing_that_came_in_is_changed():
+    network = make_network((4, 3))
+    data, snapshots = make_data(network), make_snapshots(network)
+    given = [snapshots, data.X, data.targets, data.sample_weight]
+    copies = [values.copy() for values in given]
+    for values in given:
+        values.flags.writeable = False
+
+    ablate_weights(snapshots, network, data)
+    squared_gradients(snapshots[0], network, data)
+
+    for values, copy in zip(given, copies, strict=True):
+        np.testing.assert_array_equal(values, copy)
+
+
+def test_one_row_has_no_standard_error():
+    network = make_network()
+    data, snapshots = make_data(network, n_rows=1), make_snapshots(network)
+
+    effects, errors = ablate_weights(snapshots, network, data)
+
+    assert np.isfinite(effects).all()
+    assert np.isnan(errors).all()
+
+
+def test_progress(monkeypatch):
+    network = make_network()
+    data, snapshots = make_data(network), make_snapshots(network)
+    n_weights = _mlp.count_weights(network.layer_sizes)
+    monkeypatch.setattr("skchaosprune._ablation._BLOCK_ELEMENTS", 3 * n_weights)
+    shares = []
+
+    ablate_weights(snapshots, network, data, on_progress=shares.append)
+
+    np.testing.assert_allclose(shares, np.array([3, 6, 9, 12, 13, 14]) / 14)
+    assert shares[-1] == 1.0
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python warns of overflow")
+@pytest.mark.parametrize("bad", [1e160, 1e307, np.inf, np.nan])
+@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_diverged_network_neither_warns_nor_raises(
+    activation, loss, out_activation, bad
+):
+    network = make_network(
+        (4, 3), activation=activation, out_activation=out_activation, loss=loss
+    )
+    data, snapshots = make_data(network), make_snapshots(network)
+    snapshots *= bad
+    snapshots[:, 0] = 0.0
+
+    effects, errors = ablate_weights(snapshots, network, data)
+    squared_gradients(snapshots[0], network, data)
+
+    assert effects[0] == errors[0] == 0.0
+    if np.isnan(bad):
+        assert np.isnan(effects[1:]).all()
+
+
+def autograd_squares(params, network, data):
+    """Square each row's gradient, from torch alone."""
+    parts = [
+        torch.tensor(W, requires_grad=True)
+        for W in _mlp.unflatten(params, network.layer_sizes)[0]
+    ]
+    biases = _mlp.unflatten(params, network.layer_sizes)[1]
+    total = 0.0
+    for x, t, weight in zip(data.X, data.targets, data.sample_weight, strict=True):
+        z, t = torch.tensor(x), torch.tensor(t)
+        for layer, (W, b) in enumerate(zip(parts, biases, strict=True)):
+            z = z @ W + torch.tensor(b)
+            if layer < len(parts) - 1:
+                z = TORCH_ACTIVATION[network.activation](z)
+        if network.loss == "squared_error":
+            loss = ((TORCH_ACTIVATION[network.out_activation](z) - t) ** 2).mean()
+        elif network.out_activation == "softmax":
+            loss = torch.nn.functional.cross_entropy(z, t)
+        else:
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(
+                z, t, reduction="sum"
+            )
+        gradients = torch.autograd.grad(loss, parts)
+        flat = np.concatenate([gradient.numpy().ravel() for gradient in gradients])
+        total = total + weight * flat**2
+    return total / len(data.X)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden", [(), (5,), (4, 3, 2)])
+def test_squared_gradients_are_those_of_autograd(
+    hidden, activation, out_activation, loss
+):
+    network = make_network(
+        hidden, activation=activation, out_activation=out_activation, loss=loss
+    )
+    data, params = make_data(network), make_snapshots(network, 1)[0]
+
+    squares = squared_gradients(params, network, data)
+
+    expected = autograd_squares(params, network, data)
+    np.testing.assert_allclose(squares, expected, rtol=1e-10, atol=1e-14)
+    assert squares.max() > 1e-6
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
+def test_squared_gradients_are_finite_differences(out_activation, loss):
+    network = make_network((4, 3), out_activation=out_activation, loss=loss)
+    data, params = make_data(network), make_snapshots(network, 1)[0]
+
+    squares = squared_gradients(params, network, data)
+
+    expected = naive.squared_gradients(params, network, data)
+    np.testing.assert_allclose(squares, expected, rtol=1e-6, atol=1e-10)
+
+
+def test_squared_gradients_in_blocks(monkeypatch):
+    network = make_network((4, 3))
+    data, params = make_data(network), make_snapshots(network, 1)[0]
+    whole = squared_gradients(params, network, data)
+
+    monkeypatch.setattr("skchaosprune._mlp._BLOCK_ELEMENTS", 8)
+
+    np.testing.assert_allclose(squared_gradients(params, network, data), whole)
