@@ -5,6 +5,8 @@ causality test and importances need no torch. The flat layout of the parameters 
 one of :mod:`skchaosprune._kernels`.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import expit, log_softmax, softmax
 
@@ -12,6 +14,56 @@ from skchaosprune._pruning import split_layers
 
 # Rows handled at once, so that activations of wide nets stay within a few megabytes.
 _BLOCK_ELEMENTS = 500_000
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a network computes, and what it is trained to make small."""
+
+    layer_sizes: tuple
+    activation: str
+    out_activation: str
+    loss: str
+    is_classifier: bool
+
+    @property
+    def n_weights(self):
+        """Number of weights, biases not counted."""
+        return count_weights(self.layer_sizes)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Rows of one data set: inputs, labels for skorch, targets and weights for us.
+
+    ``y`` is what callbacks see: class codes, or the standardised target (weighted mean
+    0, variance 1) as a column.
+    ``targets`` is ``(n_rows, n_outputs)`` float64, ``sample_weight`` has mean 1.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    targets: np.ndarray
+    sample_weight: np.ndarray
+
+    def logits(self, params, network):
+        """What the net computes for these rows, before the output activation."""
+        coefs, intercepts = unflatten(params, network.layer_sizes)
+        return logits(self.X, coefs, intercepts, network.activation)
+
+    def mean_loss(self, params, network):
+        """Weighted mean loss of the rows, without the L2 penalty."""
+        z = self.logits(params, network)
+        losses = row_losses(z, self.targets, network.out_activation, network.loss)
+        return float(np.average(losses, weights=self.sample_weight))
+
+    def mean_error(self, params, network):
+        """Weighted misclassification rate; for a regressor the mean squared error."""
+        z = self.logits(params, network)
+        errors = row_errors(
+            z, self.targets, network.out_activation, network.is_classifier
+        )
+        return float(np.average(errors, weights=self.sample_weight))
 
 
 def count_weights(layer_sizes):

@@ -1,5 +1,6 @@
 """The skorch nets that train dense and sparse networks; torch lives here only."""
 
+import copy
 import dis
 import threading
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from skorch.callbacks import (
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
-from skchaosprune import _kernels, _mlp
+from skchaosprune import _kernels
+from skchaosprune._mlp import Network
 
 # Multiply-adds per kernel call: about a tenth of a second, so that Ctrl-C is heard.
 _KERNEL_CALL_SIZE = 100_000_000
@@ -29,14 +31,9 @@ _BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
 @dataclass(frozen=True)
-class NetworkPlan:
-    """What the dense and the sparse training share; plain values only."""
+class NetworkPlan(Network):
+    """A network and how it is trained: what all trainings of a fit share."""
 
-    layer_sizes: tuple
-    activation: str
-    out_activation: str
-    loss: str
-    is_classifier: bool
     solver: str
     learning_rate: float
     momentum: float
@@ -46,48 +43,9 @@ class NetworkPlan:
     engine: str
     device: str
 
-    @property
-    def n_weights(self):
-        """Number of weights, biases not counted."""
-        return _mlp.count_weights(self.layer_sizes)
-
     def count_batches(self, n_rows):
         """Optimiser steps per epoch."""
         return -(-n_rows // self.batch_size)
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Rows of one data set: inputs, labels for skorch, targets and weights for us.
-
-    ``y`` is what callbacks see: class codes, or the standardised target (weighted mean
-    0, variance 1) as a column.
-    ``targets`` is ``(n_rows, n_outputs)`` float64, ``sample_weight`` has mean 1.
-    """
-
-    X: np.ndarray
-    y: np.ndarray
-    targets: np.ndarray
-    sample_weight: np.ndarray
-
-    def logits(self, params, plan):
-        """What the net computes for these rows, before the output activation."""
-        coefs, intercepts = _mlp.unflatten(params, plan.layer_sizes)
-        return _mlp.logits(self.X, coefs, intercepts, plan.activation)
-
-    def mean_loss(self, params, plan):
-        """Weighted mean loss of the rows, without the L2 penalty."""
-        z = self.logits(params, plan)
-        losses = _mlp.row_losses(z, self.targets, plan.out_activation, plan.loss)
-        return float(np.average(losses, weights=self.sample_weight))
-
-    def mean_error(self, params, plan):
-        """Weighted misclassification rate; for a regressor the mean squared error."""
-        z = self.logits(params, plan)
-        errors = _mlp.row_errors(
-            z, self.targets, plan.out_activation, plan.is_classifier
-        )
-        return float(np.average(errors, weights=self.sample_weight))
 
 
 @dataclass(frozen=True)
@@ -206,33 +164,51 @@ class _PrunableNet:
     without data loaders. After every step the weights are multiplied by the mask.
     """
 
-    def prepare(self, plan, data, validation, params, mask, seed, watch):
+    def prepare(self, plan, data, validation, params, mask, seed, watch, twin_params):
         """Set the net up: rows, initial parameters, mask, row order, what to watch.
 
-        ``watch`` is the recorder, the target of its windows, and the target score.
+        ``watch`` is the recorder, the target of its windows, the snapshots, and the
+        target score. A twin starts from ``twin_params`` and takes the same steps.
         """
         self._plan, self._data, self._validation = plan, data, validation
-        self._recorder, self._target, self._target_score = watch
+        self._recorder, self._target, self._snapshots, self._target_score = watch
         self._rng = np.random.RandomState(seed)
         self._iteration = 0
         self.initialize()
         self._mask = self._tensor(mask.astype(np.float64))
-        self.module_.flat.copy_(self._tensor(params))
-        self._weights = self.module_.flat[: plan.n_weights]
-        self._weights.mul_(self._mask)
+        buffer = None if self._recorder is None else self._recorder.buffer
+        self._own = self._make_learner(self.module_, self.optimizer_, params, buffer)
+        self._twin = None
+        if twin_params is not None:
+            self._refuse_callbacks_in_batches()
+            module = copy.deepcopy(self.module_)
+            optimizer = type(self.optimizer_)(
+                module.parameters(), **self.optimizer_.defaults
+            )
+            self._twin = self._make_learner(
+                module, optimizer, twin_params, self._recorder.twin_buffer
+            )
         self._tensors = None
-        self._velocity = torch.zeros_like(self.module_.flat)
-        if plan.solver == "sgd":
-            self._share_velocity()
 
-    def _share_velocity(self):
-        """Let the optimiser keep its momentum where the kernel keeps it."""
-        first = 0
-        for part in [*self.module_.coefs, *self.module_.intercepts]:
-            last = first + part.numel()
-            buffer = self._velocity[first:last].view(part.shape)
-            self.optimizer_.state[part]["momentum_buffer"] = buffer
-            first = last
+    def _make_learner(self, module, optimizer, params, buffer):
+        """Set a module to ``params``, masked, and its momentum to zero."""
+        module.flat.copy_(self._tensor(params))
+        weights = module.flat[: self._plan.n_weights]
+        weights.mul_(self._mask)
+        velocity = torch.zeros_like(module.flat)
+        if self._plan.solver == "sgd":
+            _share_velocity(module, optimizer, velocity)
+        return _Learner(module, optimizer, weights, velocity, buffer)
+
+    def _refuse_callbacks_in_batches(self):
+        for _, callback in self.callbacks_:
+            if _acts_in_batches(callback):
+                raise ValueError(
+                    "trajectory='perturbation' trains a twin on the same steps, which "
+                    f"callback {type(callback).__name__} would change inside a batch "
+                    "for one of the two only. Use trajectory='weights' or leave the "
+                    "callback out."
+                )
 
     def get_default_callbacks(self):
         """Losses per epoch, and whether they are the best so far, as skorch has it."""
@@ -269,6 +245,7 @@ class _PrunableNet:
             return
         acting = self._callbacks_in_batches()
         if training:
+            self._twin_follows()
             loss = self._train_epoch(acting)
             self._check_finite()
         elif acting:
@@ -343,72 +320,114 @@ class _PrunableNet:
     def _callbacks_in_batches(self):
         return any(_acts_in_batches(callback) for _, callback in self.callbacks_)
 
+    def _twin_follows(self):
+        """Give the twin's optimiser what callbacks changed in ours."""
+        if self._twin is None:
+            return
+        own, twin = self._own, self._twin
+        for group, twins in zip(
+            own.optimizer.param_groups, twin.optimizer.param_groups, strict=True
+        ):
+            twins.update({key: group[key] for key in group if key != "params"})
+        for part, twins in zip(
+            own.module.parameters(), twin.module.parameters(), strict=True
+        ):
+            twins.requires_grad_(part.requires_grad)
+
     def _run_kernel(self, order):
+        position, total = 0, 0.0
+        while position < order.size:
+            start, stop = position, self._next_stop(position, order.size)
+            position, iteration, n_filled, loss = self._call_kernel(
+                self._own, order, start, stop
+            )
+            if self._twin is not None:
+                self._call_kernel(self._twin, order, start, position)
+            self._iteration = iteration
+            total += loss
+            self._after_records(n_filled)
+            self._take_snapshot()
+        return total
+
+    def _next_stop(self, position, n_rows):
+        """Position up to which the kernel may run before we look at the net again."""
+        plan, batch = self._plan, self._plan.batch_size
+        stop = max(1, _KERNEL_CALL_SIZE // (3 * batch * plan.n_weights)) * batch
+        if self._snapshots is not None and self._snapshots.next_iteration is not None:
+            due = self._snapshots.next_iteration - self._iteration
+            stop = min(stop, due * batch)
+        return min(position + stop, n_rows)
+
+    def _call_kernel(self, learner, order, start, stop):
         plan, data, recorder = self._plan, self._data, self._recorder
         group = self.optimizer_.param_groups[0]
         no_records = np.empty((1, plan.n_weights)) if recorder is None else None
-        batch = plan.batch_size
-        step = max(1, _KERNEL_CALL_SIZE // (3 * batch * plan.n_weights)) * batch
-        one_row = batch == 1
+        one_row = plan.batch_size == 1
         kernel = _kernels.train_rows if one_row else _kernels.train_batches
-        position, total = 0, 0.0
-        while position < order.size:
-            position, self._iteration, n_filled, loss = kernel(
-                self.module_.flat.numpy(),
-                self._velocity.numpy(),
-                self._mask.numpy(),
-                np.array(plan.layer_sizes),
-                (
-                    _kernels.ACTIVATIONS[plan.activation],
-                    _kernels.OUTPUT_ACTIVATIONS[plan.out_activation],
-                    _kernels.LOSSES[plan.loss],
-                ),
-                data.X,
-                data.targets,
-                data.sample_weight,
-                order,
-                position,
-                min(position + step, order.size),
-                *(() if one_row else (batch,)),
-                float(group["lr"]),
-                float(group["momentum"]),
-                plan.alpha,
-                self._iteration,
-                0 if recorder is None else recorder.record_every,
-                no_records if recorder is None else recorder.buffer,
-                0 if recorder is None else recorder.n_filled,
-            )
-            total += loss
-            self._after_records(n_filled)
-        return total
+        return kernel(
+            learner.module.flat.numpy(),
+            learner.velocity.numpy(),
+            self._mask.numpy(),
+            np.array(plan.layer_sizes),
+            (
+                _kernels.ACTIVATIONS[plan.activation],
+                _kernels.OUTPUT_ACTIVATIONS[plan.out_activation],
+                _kernels.LOSSES[plan.loss],
+            ),
+            data.X,
+            data.targets,
+            data.sample_weight,
+            order,
+            start,
+            stop,
+            *(() if one_row else (plan.batch_size,)),
+            float(group["lr"]),
+            float(group["momentum"]),
+            plan.alpha,
+            self._iteration,
+            0 if recorder is None else recorder.record_every,
+            no_records if recorder is None else learner.buffer,
+            0 if recorder is None else recorder.n_filled,
+        )
 
     def _run_torch(self, order, acting):
         if self._tensors is None:
             self._tensors = self._as_tensors(self._data)
         total = 0.0
         for rows in torch.split(self._tensor(order), self._plan.batch_size):
-            X, y, targets, sample_weight = (part[rows] for part in self._tensors)
+            batch = tuple(part[rows] for part in self._tensors)
             if acting:
-                self.notify("on_batch_begin", batch=(X, y), training=True)
-            self.optimizer_.zero_grad()
-            z = self.module_(X)
-            loss = self.criterion_(z, targets, sample_weight)
-            objective = loss + self._penalty(len(rows))
-            objective.backward()
+                self.notify("on_batch_begin", batch=batch[:2], training=True)
+            loss, z = self._compute_gradient(self._own, batch)
             if acting:
                 self.notify(
                     "on_grad_computed",
                     named_parameters=list(self.module_.named_parameters()),
-                    batch=(X, y),
+                    batch=batch[:2],
                     training=True,
                 )
-            self.optimizer_.step()
-            self._weights.mul_(self._mask)
+            self._step(self._own)
+            if self._twin is not None:
+                self._compute_gradient(self._twin, batch)
+                self._step(self._twin)
             total += loss.item() * len(rows)
             if acting:
-                self._end_batch("train", (X, y), loss, z)
+                self._end_batch("train", batch[:2], loss, z)
             self._record_step()
         return total
+
+    def _compute_gradient(self, learner, batch):
+        """Return the loss of a batch and its logits, with the gradient in place."""
+        X, _, targets, sample_weight = batch
+        learner.optimizer.zero_grad()
+        z = learner.module(X)
+        loss = self.criterion_(z, targets, sample_weight)
+        (loss + self._penalty(learner.module, len(X))).backward()
+        return loss, z
+
+    def _step(self, learner):
+        learner.optimizer.step()
+        learner.weights.mul_(self._mask)
 
     def _as_tensors(self, data):
         parts = data.X, data.y, data.targets, data.sample_weight
@@ -418,18 +437,22 @@ class _PrunableNet:
         # torch warns about memory that it may not write
         return torch.from_numpy(np.require(array, requirements="W")).to(self.device)
 
-    def _penalty(self, n_rows):
+    def _penalty(self, module, n_rows):
         if self._plan.alpha == 0.0:
             return 0.0
-        squares = sum(torch.sum(W * W) for W in self.module_.coefs)
+        squares = sum(torch.sum(W * W) for W in module.coefs)
         return 0.5 * self._plan.alpha / n_rows * squares
 
     def _record_step(self):
         self._iteration += 1
         recorder = self._recorder
         if recorder is not None and self._iteration % recorder.record_every == 0:
-            recorder.buffer[recorder.n_filled] = self._weights.detach().cpu().numpy()
+            for learner in (self._own, self._twin):
+                if learner is not None:
+                    record = learner.weights.detach().cpu().numpy()
+                    learner.buffer[recorder.n_filled] = record
             self._after_records(recorder.n_filled + 1)
+        self._take_snapshot()
 
     def _after_records(self, n_filled):
         """Close the window if it is full."""
@@ -440,6 +463,13 @@ class _PrunableNet:
         if n_filled == recorder.buffer.shape[0]:
             self._check_finite()
             recorder.close_window(self._target(self.numpy_params()))
+
+    def _take_snapshot(self):
+        """Take a snapshot if one is due."""
+        snapshots = self._snapshots
+        if snapshots is not None and snapshots.next_iteration == self._iteration:
+            self._check_finite()
+            snapshots.take(self.numpy_params())
 
     def _check_finite(self):
         if np.isfinite(self.numpy_params()).all():
@@ -452,6 +482,30 @@ class _PrunableNet:
             f"{min(rate / 10, 0.01):.3g}), and scale X, for example with "
             "StandardScaler."
         )
+
+
+@dataclass(frozen=True)
+class _Learner:
+    """A module, what updates it, and the buffer that its weights are recorded in.
+
+    ``weights`` are the front of the module's parameters, ``velocity`` the momentum.
+    """
+
+    module: MLPModule
+    optimizer: object
+    weights: torch.Tensor
+    velocity: torch.Tensor
+    buffer: np.ndarray | None
+
+
+def _share_velocity(module, optimizer, velocity):
+    """Let the optimiser keep its momentum where the kernel keeps it."""
+    first = 0
+    for part in [*module.coefs, *module.intercepts]:
+        last = first + part.numel()
+        buffer = velocity[first:last].view(part.shape)
+        optimizer.state[part]["momentum_buffer"] = buffer
+        first = last
 
 
 class ClassifierNet(_PrunableNet, NeuralNetClassifier):
@@ -607,6 +661,8 @@ def train(
     validation=None,
     recorder=None,
     target=None,
+    snapshots=None,
+    twin_params=None,
     target_score=None,
     callbacks=None,
     on_epoch=None,
@@ -631,6 +687,11 @@ def train(
         Fed with the weights.
     target : callable or None
         Flat parameters to the value noted at the end of each window.
+    snapshots : SnapshotRecorder or None
+        Given the parameters at its iterations.
+    twin_params : ndarray of shape (n_parameters,) or None
+        Initial parameters of a second net that takes the same steps beside the first;
+        the recorder's windows then hold the difference.
     target_score : float or None
         Stop at the end of the epoch in which the training score reaches it.
     callbacks : list or None
@@ -646,13 +707,14 @@ def train(
     Raises
     ------
     ValueError
-        If a weight is no longer finite, or ``engine="numba"`` cannot be honoured.
+        If a weight is no longer finite, ``engine="numba"`` cannot be honoured, or a
+        callback would act on one of two twins only.
     """
     net = _build_net(plan, n_epochs, callbacks, validation)
     if on_epoch is not None:
         net.callbacks = [*net.callbacks, ("on_epoch", _Report(on_epoch))]
-    watch = recorder, target, target_score
-    net.prepare(plan, data, validation, params, mask, seed, watch)
+    watch = recorder, target, snapshots, target_score
+    net.prepare(plan, data, validation, params, mask, seed, watch, twin_params)
     with torch.enable_grad():
         try:
             net.notify("on_train_begin", X=data.X, y=data.y)

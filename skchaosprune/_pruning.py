@@ -8,7 +8,7 @@ of boolean matrices, True = kept.
 import numpy as np
 
 
-def rank_weights(scores, magnitudes):
+def rank_weights(scores, magnitudes, gone_in=0):
     """Order the weights from the best to the worst.
 
     Parameters
@@ -17,6 +17,9 @@ def rank_weights(scores, magnitudes):
         Larger = keep; -inf ranks last.
     magnitudes : ndarray of shape (n_weights,)
         Absolute weights; the larger one wins a tie of scores, then the lower index.
+    gone_in : int or ndarray of int of shape (n_weights,), default=0
+        The earlier round that pruned a weight, 0 for those that live. The living rank
+        above all others, then those that lived longest.
 
     Returns
     -------
@@ -34,10 +37,13 @@ def rank_weights(scores, magnitudes):
             f"scores contain {n_nan} NaN of {len(scores)}; scores must be numbers, "
             "use -inf to rank a weight last."
         )
-    return np.lexsort((-np.asarray(magnitudes), -np.asarray(scores)))
+    lived = np.broadcast_to(
+        np.where(np.equal(gone_in, 0), np.inf, gone_in), len(scores)
+    )
+    return np.lexsort((-np.asarray(magnitudes), -np.asarray(scores), -lived))
 
 
-def count_pruned(layer_sizes, prune_ratio, prune_scope="global"):
+def count_pruned(layer_sizes, prune_ratio, prune_scope="global", share_done=1.0):
     """Count the weights that go, in each group of weights that compete.
 
     Parameters
@@ -48,11 +54,16 @@ def count_pruned(layer_sizes, prune_ratio, prune_scope="global"):
         Share removed, in [0, 1).
     prune_scope : {"global", "layer"}, default="global"
         Whether all weights compete, or those of each layer.
+    share_done : float, default=1.0
+        Share of the rounds that is over after this pruning, in (0, 1].
 
     Returns
     -------
     n_pruned : ndarray of int of shape (1,) or (n_layers,)
-        ``round(prune_ratio * n_weights)`` of the net, or of each layer.
+        ``round(prune_ratio * n_weights)`` of the net, or of each layer. Before the
+        last round ``round(n_weights * (n_kept / n_weights) ** share_done)`` weights
+        stay, where ``n_kept`` is what stays in the end: each round keeps the same
+        share.
 
     Raises
     ------
@@ -79,7 +90,9 @@ def count_pruned(layer_sizes, prune_ratio, prune_scope="global"):
             f"than one weight per layer; the largest feasible ratio is {largest}. "
             "Lower prune_ratio or use larger hidden_layer_sizes."
         )
-    return _round_share(n_weights, prune_ratio)
+    n_kept = n_weights - _round_share(n_weights, prune_ratio)
+    still_kept = n_weights * (n_kept / n_weights) ** share_done
+    return n_weights - np.round(still_kept).astype(int)
 
 
 def choose_masks(
@@ -90,8 +103,10 @@ def choose_masks(
     prune_ratio,
     prune_scope="global",
     keep_connected=True,
+    share_done=1.0,
+    gone_in=0,
 ):
-    """Keep the best weights; exactly as many go as ``prune_ratio`` asks.
+    """Keep the best weights; exactly as many go as :func:`count_pruned` says.
 
     Parameters
     ----------
@@ -105,6 +120,11 @@ def choose_masks(
         Whether all weights compete, or those of each layer.
     keep_connected : bool, default=True
         Whether to spend no kept weight on hidden units without input or output.
+    share_done : float, default=1.0
+        Share of the rounds that is over after this pruning, in (0, 1].
+    gone_in : int or ndarray of int of shape (n_weights,), default=0
+        The earlier round that pruned a weight, 0 for those that live. The living rank
+        above all others, then those that lived longest.
 
     Returns
     -------
@@ -124,9 +144,9 @@ def choose_masks(
     the count is a promise. Every turn a unit dies or a weight is protected, so this
     ends. Units of the input and the output layer never die.
     """
-    n_pruned = count_pruned(layer_sizes, prune_ratio, prune_scope)
+    n_pruned = count_pruned(layer_sizes, prune_ratio, prune_scope, share_done)
     orders = _split_order(
-        rank_weights(scores, magnitudes), layer_sizes, n_groups=len(n_pruned)
+        rank_weights(scores, magnitudes, gone_in), layer_sizes, n_groups=len(n_pruned)
     )
     n_kept = np.array([len(order) for order in orders]) - n_pruned
     if keep_connected:

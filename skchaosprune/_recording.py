@@ -77,6 +77,9 @@ class WindowRecorder:
     reduce_window : callable
         ``(window, out)``: writes one number per weight, from the window
         ``(window_size, n_weights)`` into ``out`` ``(n_weights,)``.
+    has_twin : bool, default=False
+        Whether a second training is recorded beside the first; windows then hold how
+        far the two are apart.
     """
 
     def __init__(
@@ -88,33 +91,83 @@ class WindowRecorder:
         window_overlap,
         record_every,
         reduce_window,
+        has_twin=False,
     ):
         self.record_every = record_every
         self.buffer = np.empty((window_size, n_weights))
+        self.twin_buffer = np.empty((window_size, n_weights)) if has_twin else None
         self.n_filled = 0
         self.n_windows = 0
         self._stride = window_stride(window_size, window_overlap)
         self._reduce_window = reduce_window
-        self._reduced = np.empty((n_windows, n_weights))
+        self._reduced = np.empty(n_weights)
+        # half the memory, and what is tested is what a fitted estimator keeps
+        self._series = np.empty((n_windows, n_weights), dtype=np.float32)
         self._target_series = np.empty(n_windows)
 
     def close_window(self, target):
         """Reduce the full window, note the target's value, and slide on."""
-        self._reduce_window(self.buffer, self._reduced[self.n_windows])
+        window = self.buffer
+        if self.twin_buffer is not None:
+            window = self.twin_buffer - self.buffer
+        self._reduce_window(window, self._reduced)
+        self._series[self.n_windows] = self._reduced
         self._target_series[self.n_windows] = target
         self.n_windows += 1
         self.n_filled = self.buffer.shape[0] - self._stride
-        self.buffer[: self.n_filled] = self.buffer[self._stride :]
+        for buffer in (self.buffer, self.twin_buffer):
+            if buffer is not None:
+                buffer[: self.n_filled] = buffer[self._stride :]
 
     @property
-    def reduced(self):
-        """One row per window, ``(n_windows, n_weights)``."""
-        return self._reduced[: self.n_windows]
+    def window_series(self):
+        """One row per window, ``(n_windows, n_weights)``, float32."""
+        return self._series[: self.n_windows]
 
     @property
     def target_series(self):
         """The target at the end of each window, ``(n_windows,)``."""
         return self._target_series[: self.n_windows]
+
+
+class SnapshotRecorder:
+    """Copy all parameters at given iterations.
+
+    Parameters
+    ----------
+    iterations : sequence of int
+        Increasing, counted from 1; those that the training never reaches are missing
+        from ``snapshots``.
+    n_parameters : int
+        Weights and biases.
+    """
+
+    def __init__(self, iterations, n_parameters):
+        self._iterations = list(iterations)
+        self._snapshots = np.empty((len(self._iterations), n_parameters))
+        self._n_taken = 0
+
+    @property
+    def next_iteration(self):
+        """When the next snapshot is due; None when all are taken."""
+        if self._n_taken == len(self._iterations):
+            return None
+        return self._iterations[self._n_taken]
+
+    def take(self, params):
+        """Take the snapshot that is due."""
+        self._snapshots[self._n_taken] = params
+        self._n_taken += 1
+
+    @property
+    def snapshots(self):
+        """The points reached, ``(n_points, n_parameters)``."""
+        return self._snapshots[: self._n_taken]
+
+
+def snapshot_iterations(points, n_iterations):
+    """Iterations at given shares of a training; those that coincide count once."""
+    return sorted({max(1, round(point * n_iterations)) for point in points})
 
 
 @dataclass(frozen=True)
@@ -123,14 +176,26 @@ class TrainingRecord:
 
     Attributes
     ----------
-    layer_sizes : tuple of int
-        Units per layer, inputs and outputs included.
-    initial_weights, weights : ndarray of shape (n_weights,)
-        Flat, layer by layer, ``coefs_`` raveled; before training and when scored.
-    lyapunov_exponents : ndarray of shape (n_windows, n_weights) or None
-        None where the criterion asked for no trajectories.
+    network : Network
+        ``layer_sizes``, ``activation``, ``out_activation``, ``loss`` and
+        ``is_classifier``.
+    initial_params, params : ndarray of shape (n_parameters,)
+        Flat: all weight matrices, raveled, layer by layer, then all biases; before
+        training and when scored.
+    alive : ndarray of bool of shape (n_weights,)
+        False for weights that earlier rounds pruned; their scores do not count.
+    window_series : ndarray of float32 of shape (n_windows, n_weights) or None
+        What the criterion's ``reduce_window`` made of every window, for
+        chaos-causality the largest Lyapunov exponents. None where the criterion asked
+        for no trajectories.
     target_series : ndarray of shape (n_windows,) or None
         The target at the end of each window.
+    snapshots : ndarray of shape (n_points, n_parameters) or None
+        Parameters at the criterion's ``points``, as far as the training came.
+    data : TrainingData or None
+        The training rows: ``X``, ``targets``, ``sample_weight`` and the methods
+        ``logits``, ``mean_loss`` and ``mean_error`` of ``(params, network)``. None
+        where the criterion did not ask.
     record_every : int or None
         Iterations from one record to the next.
     n_windows_planned : int
@@ -147,11 +212,14 @@ class TrainingRecord:
         Called with the number of weights scored so far.
     """
 
-    layer_sizes: tuple
-    initial_weights: np.ndarray
-    weights: np.ndarray
-    lyapunov_exponents: np.ndarray | None = None
+    network: object
+    initial_params: np.ndarray
+    params: np.ndarray
+    alive: np.ndarray
+    window_series: np.ndarray | None = None
     target_series: np.ndarray | None = None
+    snapshots: np.ndarray | None = None
+    data: object = None
     record_every: int | None = None
     n_windows_planned: int = 0
     iterations_per_epoch: int = 1
@@ -163,4 +231,19 @@ class TrainingRecord:
     @property
     def n_weights(self):
         """Number of weights, biases not counted."""
-        return self.weights.size
+        return self.network.n_weights
+
+    @property
+    def layer_sizes(self):
+        """Units per layer, inputs and outputs included."""
+        return self.network.layer_sizes
+
+    @property
+    def weights(self):
+        """Weights when scored, ``(n_weights,)``: ``coefs_`` raveled."""
+        return self.params[: self.n_weights]
+
+    @property
+    def initial_weights(self):
+        """Weights before training, ``(n_weights,)``."""
+        return self.initial_params[: self.n_weights]

@@ -7,23 +7,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 from joblib import Memory
 from scipy.special import log_expit, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import Bunch
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_memory, validate_data
 
 from skchaosprune import __version__, _mlp, _pruning, _validation
 from skchaosprune._importance import IMPORTANCES, normalise_importances
 from skchaosprune._recording import (
+    SnapshotRecorder,
     TrainingRecord,
     WindowRecorder,
     count_windows,
     resolve_record_every,
+    snapshot_iterations,
 )
 
-# Exponents above this size are not kept on the fitted estimator.
-_KEEP_EXPONENTS_BYTES = 50e6
+# Series of windows and snapshots above this size are not kept by a fitted estimator.
+_KEEP_BYTES = 50e6
+
+# What n_rounds="auto" means: more rounds pay where few weights are left.
+_ONE_ROUND_UP_TO = 0.7
+_N_ROUNDS_ABOVE = 5
 
 _SMALL_SET = 32  # "auto" trains on the whole set at once up to so many rows
 
@@ -37,6 +44,7 @@ class _DenseTask:
     validation: object
     criterion: object
     params: np.ndarray
+    mask: np.ndarray
     n_epochs: int
     dense_fraction: float
     target_score: float | None
@@ -48,12 +56,18 @@ class _DenseTask:
     def iterations_per_epoch(self):
         return self.plan.count_batches(len(self.data.X))
 
+    @property
+    def n_iterations(self):
+        """Optimiser steps of the planned dense training."""
+        return self.n_epochs * self.iterations_per_epoch
+
     def resolve_record_every(self):
         """Iterations from one record to the next, and the windows that are planned."""
         window = self.criterion.window_size, self.criterion.window_overlap
-        n_iterations = self.n_epochs * self.iterations_per_epoch
-        every = resolve_record_every(self.criterion.record_every, n_iterations, *window)
-        return every, count_windows(n_iterations // every, *window)
+        every = resolve_record_every(
+            self.criterion.record_every, self.n_iterations, *window
+        )
+        return every, count_windows(self.n_iterations // every, *window)
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,22 @@ class _DensePhase:
     run: object
     record: TrainingRecord
     scores: object
+
+
+@dataclass
+class _Pruning:
+    """Where the rounds have come to.
+
+    ``masks`` are those of the last round, ``scores`` each weight's in the last round in
+    which it lived, ``pruned_in_round`` the round that pruned it or 0, ``params`` those
+    that the next training would start from without rewinding.
+    """
+
+    masks: list
+    scores: np.ndarray
+    pruned_in_round: np.ndarray
+    params: np.ndarray
+    n_rounds: int
 
 
 class _Progress:
@@ -101,33 +131,43 @@ def _run_dense_phase(task, callbacks, n_jobs, on_epoch, on_score):
     from skchaosprune import _network
     from skchaosprune.criteria import score_weights
 
-    plan, criterion = task.plan, task.criterion
-    recorder, target, target_score, n_planned = None, None, task.target_score, 0
+    plan, criterion, target_score = task.plan, task.criterion, task.target_score
+    recorder, n_planned, target, twin_params, snapshots = None, 0, None, None, None
     if "trajectories" in criterion.needs:
-        recorder, n_planned = _make_recorder(task, n_jobs)
+        if hasattr(criterion, "perturb"):
+            twin_params = criterion.perturb(task.params, task.mask, task.score_seed)
+        recorder, n_planned = _make_recorder(task, n_jobs, twin_params is not None)
         target = _make_target(criterion, plan, task.validation or task.data)
         if criterion.record_every == "auto":
             target_score = None  # the record is complete at the end
+    if "snapshots" in criterion.needs:
+        iterations = snapshot_iterations(criterion.points, task.n_iterations)
+        snapshots = SnapshotRecorder(iterations, task.params.size)
     run = _network.train(
         plan,
         task.data,
         task.params,
         n_epochs=task.n_epochs,
-        mask=np.ones(plan.n_weights, dtype=bool),
+        mask=task.mask,
         seed=task.order_seed,
         validation=task.validation,
         recorder=recorder,
         target=target,
+        snapshots=snapshots,
+        twin_params=twin_params,
         target_score=target_score,
         callbacks=callbacks,
         on_epoch=on_epoch,
     )
     record = TrainingRecord(
-        layer_sizes=plan.layer_sizes,
-        initial_weights=task.params[: plan.n_weights],
-        weights=run.params[: plan.n_weights],
-        lyapunov_exponents=None if recorder is None else recorder.reduced,
+        network=plan,
+        initial_params=task.params,
+        params=run.params,
+        alive=task.mask,
+        window_series=None if recorder is None else recorder.window_series,
         target_series=None if recorder is None else recorder.target_series,
+        snapshots=None if snapshots is None else snapshots.snapshots,
+        data=task.data if "data" in criterion.needs else None,
         record_every=None if recorder is None else recorder.record_every,
         n_windows_planned=n_planned,
         iterations_per_epoch=task.iterations_per_epoch,
@@ -138,10 +178,11 @@ def _run_dense_phase(task, callbacks, n_jobs, on_epoch, on_score):
     )
     scores = score_weights(criterion, record)
     on_score(plan.n_weights)
-    return _DensePhase(run, replace(record, n_jobs=None, on_progress=None), scores)
+    bare = replace(record, data=None, n_jobs=None, on_progress=None)
+    return _DensePhase(run, bare, scores)
 
 
-def _make_recorder(task, n_jobs):
+def _make_recorder(task, n_jobs, has_twin):
     """Return the recorder of the dense training, and how many windows are planned."""
     criterion = task.criterion
     record_every, n_planned = task.resolve_record_every()
@@ -152,6 +193,7 @@ def _make_recorder(task, n_jobs):
         window_overlap=criterion.window_overlap,
         record_every=record_every,
         reduce_window=lambda window, out: criterion.reduce_window(window, out, n_jobs),
+        has_twin=has_twin,
     )
     return recorder, n_planned
 
@@ -214,11 +256,11 @@ class _PrunedMLP(BaseEstimator):
         task, learned = self._prepare(X, y, sample_weight)
         with one_thread_per_fit(), unwrap_ctrl_c():
             dense = self._train_and_score(task)
-            masks = self._choose_masks(task, dense)
-            sparse = self._retrain(task, dense, masks)
+            pruning = self._prune_in_rounds(task, dense)
+            sparse = self._retrain(task, pruning)
             learned |= self._collect_networks(task, dense, sparse)
-            learned |= self._collect_evidence(dense)
-            learned |= self._collect_sizes(task, masks)
+            learned |= self._collect_evidence(dense, pruning)
+            learned |= self._collect_sizes(task, pruning.masks)
             learned["feature_importances_"] = self._compute_importances(
                 task, sparse, has_path=learned["effective_sparsity_"] < 1.0
             )
@@ -233,10 +275,10 @@ class _PrunedMLP(BaseEstimator):
         table : pandas.DataFrame or structured ndarray
             ``n_weights_`` rows, layer by layer, with the columns layer (from 1), from,
             to, initial, dense, final, mean_lyapunov_exponent, p_value, best_lag,
-            score, kept. Inputs carry the feature names, hidden units are called
-            ``h1_0`` (layer 1, unit 0), outputs are the class labels. A structured
-            array where pandas is not installed. What the criterion does not compute
-            is NaN (``best_lag``: 0).
+            score, pruned_in_round (0 = kept), kept. Inputs carry the feature names,
+            hidden units are called ``h1_0`` (layer 1, unit 0), outputs are the class
+            labels. A structured array where pandas is not installed. What the criterion
+            does not compute is NaN (``best_lag``: 0).
         """
         check_is_fitted(self)
         sources, targets, layers = [], [], []
@@ -261,6 +303,7 @@ class _PrunedMLP(BaseEstimator):
             "p_value": missing if p_values is None else p_values,
             "best_lag": np.zeros(self.n_weights_, dtype=int) if lags is None else lags,
             "score": self.weight_scores_,
+            "pruned_in_round": self.pruned_in_round_,
             "kept": _ravel(self.masks_),
         }
         try:
@@ -268,6 +311,79 @@ class _PrunedMLP(BaseEstimator):
         except ImportError:
             return np.rec.fromarrays(list(columns.values()), names=list(columns))
         return pd.DataFrame(columns)
+
+    def placebo_test(self, X=None, y=None, *, n_repeats=20, random_state=0):
+        """Compare the share of causal weights with what its placebo calls causal.
+
+        The placebo of a Granger test is the series of each weight shuffled in time,
+        that of an intervention permuted labels. It knows nothing of the error: a
+        criterion that calls no more weights causal has found nothing. One that does
+        has found more than its placebo, but not yet a cause: shuffling also destroys
+        the trend that exponents and error share while a training settles, and the
+        exponents of one training "cause" the error of another, independent one just as
+        often. Nor has an intervention's placebo share to be small: random labels have a
+        loss, too, that rises without some weights and falls without others.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or None, default=None
+            Rows to intervene on, those of the training or others. Only for criteria
+            that need data (``"intervention"``); all rows count alike.
+        y : array-like of shape (n_samples,) or None, default=None
+            Their targets.
+        n_repeats : int, default=20
+            Placebos drawn.
+        random_state : int, RandomState or None, default=0
+            Seed of the placebos, and of the rows where ``X`` has more than a criterion
+            takes.
+
+        Returns
+        -------
+        result : Bunch
+            ``causal_share``, the share of the weights of the dense network with a
+            p-value below the criterion's ``significance_level``; ``placebo_shares``, an
+            ndarray of shape (n_repeats,), the same for each placebo; ``placebo_share``,
+            their mean; ``p_value``, the share of placebos, the real scores included,
+            that call at least as many weights causal.
+
+        Raises
+        ------
+        ValueError
+            If the criterion has no placebo or could test nothing, if it needs data and
+            there is none, or if its series were too large to be kept.
+        """
+        check_is_fitted(self)
+        _validation.check_number(n_repeats, "n_repeats", "int", 1)
+        criterion = self._criterion()
+        if not hasattr(criterion, "placebo"):
+            raise ValueError(
+                f"prune_criterion={self.prune_criterion!r} has no placebo; fit with "
+                "one that has, like 'chaos_causality' or 'intervention'."
+            )
+        if self.n_untested_ == self.n_weights_:
+            raise ValueError(
+                "placebo_test has nothing to compare, as no weight could be tested: "
+                f"{', '.join(self.untested_reasons_)}"
+            )
+        record = self._recall_record(criterion, X, y)
+        seeds = _validation.check_rng(random_state).randint(
+            np.iinfo(np.int32).max, size=n_repeats
+        )
+
+        def causal_share(placebo, seed):
+            options = {"placebo": placebo, "random_state": int(seed)}
+            variant = clone(criterion).set_params(**options)
+            p_values = variant.score(record).p_values
+            return float(np.mean(p_values < criterion.significance_level))
+
+        share = causal_share(False, seeds[0])
+        placebo_shares = np.array([causal_share(True, seed) for seed in seeds])
+        return Bunch(
+            causal_share=share,
+            placebo_share=float(placebo_shares.mean()),
+            placebo_shares=placebo_shares,
+            p_value=float((1 + np.sum(placebo_shares >= share)) / (1 + n_repeats)),
+        )
 
     def set_params(self, **params):
         """Set parameters of this estimator and of a criterion object.
@@ -299,11 +415,8 @@ class _PrunedMLP(BaseEstimator):
 
         Returns the task of the dense training, and what is already learned.
         """
-        from skchaosprune._network import TrainingData
-        from skchaosprune.criteria import get_criterion
-
         self._check_parameters()
-        criterion = get_criterion(self.prune_criterion)
+        criterion = self._criterion()
         if hasattr(criterion, "check_parameters"):
             criterion.check_parameters()
         rng = _validation.check_rng(self.random_state)
@@ -323,7 +436,7 @@ class _PrunedMLP(BaseEstimator):
         parts = [
             None
             if rows is None
-            else TrainingData(
+            else _mlp.TrainingData(
                 X[rows],
                 y[rows],
                 targets[rows],
@@ -343,6 +456,7 @@ class _PrunedMLP(BaseEstimator):
                 self.activation,
                 np.random.RandomState(init_seed),
             ),
+            mask=np.ones(plan.n_weights, dtype=bool),
             n_epochs=max(1, round(self.dense_fraction * self.max_iter)),
             dense_fraction=self.dense_fraction,
             target_score=self.target_score,
@@ -351,6 +465,53 @@ class _PrunedMLP(BaseEstimator):
         )
         self._check_feasible(task)
         return task, learned
+
+    def _recall_record(self, criterion, X, y):
+        """Rebuild what the criterion saw of the dense training, with rows of today."""
+        data, too_large = None, None
+        if "snapshots" in criterion.needs and self.snapshots_ is None:
+            too_large = "snapshots"
+        if "trajectories" in criterion.needs and self.window_series_ is None:
+            too_large = "windows"
+        if "data" in criterion.needs:
+            if X is None or y is None:
+                raise ValueError(
+                    f"placebo_test of prune_criterion={self.prune_criterion!r} needs "
+                    "data: call placebo_test(X, y) with the training rows, or others."
+                )
+            data = self._recode(
+                *validate_data(self, X, y, dtype=np.float64, order="C", reset=False)
+            )
+        if too_large is not None:
+            raise ValueError(
+                f"the {too_large} of this fit took more than "
+                f"{_KEEP_BYTES / 1e6:.0f} MB and were not kept; fit with a placebo in "
+                f"place of the criterion instead: {type(criterion).__name__}"
+                "(placebo=True)."
+            )
+        layer_sizes = (self.n_features_in_, *(W.shape[1] for W in self.coefs_))
+        loss, _ = self._output_layer(self.n_outputs_)
+        return TrainingRecord(
+            network=_mlp.Network(
+                layer_sizes,
+                self.activation_,
+                self.out_activation_,
+                loss,
+                self._is_classifier,
+            ),
+            initial_params=_mlp.flatten(self.initial_coefs_, self.initial_intercepts_),
+            params=_mlp.flatten(self.dense_coefs_, self.dense_intercepts_),
+            alive=np.ones(self.n_weights_, dtype=bool),
+            window_series=self.window_series_,
+            target_series=self.target_series_,
+            snapshots=self.snapshots_,
+            data=data,
+        )
+
+    def _criterion(self):
+        from skchaosprune.criteria import get_criterion
+
+        return get_criterion(self.prune_criterion)
 
     def _check_parameters(self):
         """Raise an error that names the first parameter that is not valid."""
@@ -368,13 +529,15 @@ class _PrunedMLP(BaseEstimator):
         _validation.check_prune_ratio(self.prune_ratio)
         choice(self.prune_scope, "prune_scope", ("global", "layer"))
         number(self.dense_fraction, "dense_fraction", "float", 0, 1, "right")
-        if not _is_auto(self.n_rounds) and (
-            self.n_rounds != 1 or isinstance(self.n_rounds, bool)
-        ):
-            raise ValueError(
-                f"n_rounds={self.n_rounds!r} is not supported: this version prunes in "
-                "one round. Use n_rounds='auto' or 1."
-            )
+        if not _is_auto(self.n_rounds):
+            number(self.n_rounds, "n_rounds", "int", 1, other=", or 'auto'")
+        if self.prune_ratio is None and not _is_auto(self.n_rounds):
+            if self.n_rounds > 1:
+                raise ValueError(
+                    f"n_rounds={self.n_rounds} needs a prune_ratio, as the "
+                    "significance rule of prune_ratio=None decides in one round. Give "
+                    "a prune_ratio in [0, 1), or use n_rounds='auto'."
+                )
         choice(self.importance, "importance", IMPORTANCES)
         if self.target_score is not None:
             number(self.target_score, "target_score", "float", other=", or None")
@@ -439,17 +602,19 @@ class _PrunedMLP(BaseEstimator):
 
     def _check_feasible(self, task):
         """Refuse, before any training, what cannot succeed after it."""
-        if self.prune_ratio is not None:
-            _pruning.count_pruned(
-                task.plan.layer_sizes, self.prune_ratio, self.prune_scope
-            )
+        criterion, layer_sizes = task.criterion, task.plan.layer_sizes
+        if hasattr(criterion, "check_layer_sizes"):
+            criterion.check_layer_sizes(layer_sizes)
             return
-        criterion = task.criterion
+        if self.prune_ratio is not None:
+            _pruning.count_pruned(layer_sizes, self.prune_ratio, self.prune_scope)
+            return
         if not criterion.has_significance_rule:
             raise ValueError(
                 f"prune_ratio=None needs a criterion with a significance rule, and "
                 f"prune_criterion={self.prune_criterion!r} has none. Give a "
-                "prune_ratio in [0, 1), or use prune_criterion='chaos_causality'."
+                "prune_ratio in [0, 1), or use a criterion that has one, like "
+                "'chaos_causality' or 'intervention'."
             )
         if "trajectories" in criterion.needs:
             _, n_planned = task.resolve_record_every()
@@ -459,33 +624,29 @@ class _PrunedMLP(BaseEstimator):
             if problem is not None:
                 raise ValueError(f"prune_ratio=None cannot decide: {problem}")
 
-    def _train_and_score(self, task):
+    def _train_and_score(self, task, round_number=1):
         progress = _Progress(self.verbose, type(self).__name__)
-        on_epoch = progress.phase("dense training", task.n_epochs, "epoch")
-        on_score = progress.phase("scoring", task.plan.n_weights, "weight")
+        names = "dense training", "scoring"
+        if round_number > 1:
+            names = [f"round {round_number}: {name}" for name in ("training", names[1])]
+        on_epoch = progress.phase(names[0], task.n_epochs, "epoch")
+        on_score = progress.phase(names[1], task.plan.n_weights, "weight")
         arguments = task, self.callbacks, self.n_jobs, on_epoch, on_score
         run_phase = _run_dense_phase
         memory = check_memory(self.memory)
-        if self._can_use(memory, task.criterion):
+        if round_number == 1 and self._can_use(memory, task.criterion):
             ignored = ["callbacks", "n_jobs", "on_epoch", "on_score"]
             run_phase = memory.cache(_run_dense_phase, ignore=ignored)
             if run_phase.check_call_in_cache(*arguments):
                 progress.say("dense training and scoring: taken from memory")
-        dense = run_phase(*arguments)
-        problem = dense.scores.problem
-        if problem is not None:
-            if self.prune_ratio is None:
-                raise ValueError(f"prune_ratio=None cannot decide: {problem}")
-            warnings.warn(
-                f"The weights are ranked by magnitude instead: {problem}", stacklevel=3
-            )
-        return dense
+        return run_phase(*arguments)
 
     def _can_use(self, memory, criterion):
         """Whether a cached phase is the same: no code of the user's takes part."""
-        from skchaosprune.criteria import CRITERIA
+        from skchaosprune import criteria
 
-        own_code = type(criterion) not in CRITERIA.values() or callable(
+        known = [*criteria.CRITERIA.values(), criteria.FixedMasks]
+        own_code = type(criterion) not in known or callable(
             getattr(criterion, "target", None)
         )
         return (
@@ -496,9 +657,64 @@ class _PrunedMLP(BaseEstimator):
             and not own_code
         )
 
-    def _choose_masks(self, task, dense):
-        scores, magnitudes = dense.scores.scores, np.abs(dense.record.weights)
-        layer_sizes = task.plan.layer_sizes
+    def _prune_in_rounds(self, task, dense):
+        """Prune; then train what is left, score it and prune again, round by round."""
+        n_rounds = self._count_rounds(dense)
+        pruning, problem = None, None
+        for number in range(1, n_rounds + 1):
+            if pruning is not None:
+                start = task.params if self.rewind else pruning.params
+                rest = replace(task, mask=_ravel(pruning.masks), params=start)
+                dense = self._train_and_score(rest, number)
+            if problem is None and dense.scores.problem is not None:
+                problem = dense.scores.problem
+                self._explain(problem, number)
+            pruning = self._prune_once(dense, pruning, number, n_rounds)
+        return pruning
+
+    def _count_rounds(self, dense):
+        if self.prune_ratio is None or dense.scores.is_final:
+            return 1
+        if _is_auto(self.n_rounds):
+            return 1 if self.prune_ratio <= _ONE_ROUND_UP_TO else _N_ROUNDS_ABOVE
+        return self.n_rounds
+
+    def _explain(self, problem, number):
+        """Say that nothing could be tested: an error where the test must decide."""
+        if self.prune_ratio is None:
+            raise ValueError(f"prune_ratio=None cannot decide: {problem}")
+        where = "" if number == 1 else f" from round {number} on"
+        warnings.warn(
+            f"The weights are ranked by magnitude instead{where}: {problem}",
+            stacklevel=4,
+        )
+
+    def _prune_once(self, dense, before, number, n_rounds):
+        """Choose the masks of one round from its scores and those of the rounds before.
+
+        Weights that are gone rank below all others, the latest and best of them first,
+        in case the connectivity repair needs one.
+        """
+        alive, scores = dense.record.alive, dense.scores.scores
+        gone_in = np.zeros(alive.size, dtype=int)
+        if before is not None:
+            scores = np.where(alive, scores, before.scores)
+            gone_in = before.pruned_in_round
+        masks = self._choose_masks(dense, scores, gone_in, number / n_rounds)
+        kept = _ravel(masks)
+        return _Pruning(
+            masks,
+            scores,
+            np.where(kept, 0, np.where(alive, number, gone_in)),
+            dense.run.params,
+            n_rounds,
+        )
+
+    def _choose_masks(self, dense, scores, gone_in, share_done):
+        layer_sizes = dense.record.layer_sizes
+        magnitudes = np.abs(dense.record.weights)
+        if dense.scores.is_final:
+            return _pruning.split_layers(dense.scores.keep, layer_sizes)
         if self.prune_ratio is not None:
             return _pruning.choose_masks(
                 scores,
@@ -507,6 +723,8 @@ class _PrunedMLP(BaseEstimator):
                 prune_ratio=self.prune_ratio,
                 prune_scope=self.prune_scope,
                 keep_connected=self.keep_connected,
+                share_done=share_done,
+                gone_in=gone_in,
             )
         if not dense.scores.keep.any():
             raise ValueError(
@@ -523,16 +741,16 @@ class _PrunedMLP(BaseEstimator):
             keep_connected=self.keep_connected,
         )
 
-    def _retrain(self, task, dense, masks):
+    def _retrain(self, task, pruning):
         from skchaosprune import _network
 
         progress = _Progress(self.verbose, type(self).__name__)
         return _network.train(
             task.plan,
             task.data,
-            task.params if self.rewind else dense.run.params,
+            task.params if self.rewind else pruning.params,
             n_epochs=self.max_iter,
-            mask=_ravel(masks),
+            mask=_ravel(pruning.masks),
             seed=task.order_seed,
             validation=task.validation,
             target_score=self.target_score,
@@ -563,27 +781,35 @@ class _PrunedMLP(BaseEstimator):
             "out_activation_": task.plan.out_activation,
         }
 
-    def _collect_evidence(self, dense):
+    def _collect_evidence(self, dense, pruning):
         """What the criterion recorded and computed."""
-        record, scores = dense.record, dense.scores
-        exponents = record.lyapunov_exponents
-        mean = None
-        if exponents is not None and len(exponents) == 0:
-            exponents = None
-        if exponents is not None:
-            mean = np.array(exponents.mean(axis=0))
-            small = 4 * exponents.size <= _KEEP_EXPONENTS_BYTES
-            exponents = np.array(exponents, dtype=np.float32) if small else None
+        record, scores, criterion = dense.record, dense.scores, self._criterion()
+        series = record.window_series
+        if series is not None and len(series) == 0:
+            series = None
+        kept_series = _copy_if_small(series)
+        exponents, mean = None, None
+        if series is not None and getattr(criterion, "has_exponents", False):
+            exponents = kept_series
+            mean = np.array(series.mean(axis=0, dtype=np.float64))
         copies = {
-            "weight_scores_": scores.scores,
+            "target_series_": record.target_series,
+            "weight_scores_": pruning.scores,
+            "pruned_in_round_": pruning.pruned_in_round,
             "p_values_": scores.p_values,
             "best_lags_": scores.best_lags,
-            "target_series_": record.target_series,
         }
+        targets = record.target_series
         return {
-            "mean_lyapunov_exponents_": mean,
-            "lyapunov_exponents_": exponents,
+            "n_rounds_": pruning.n_rounds,
+            "n_windows_": None if targets is None else len(targets),
+            "n_untested_": sum(scores.untested.values()),
+            "untested_reasons_": dict(scores.untested),
             "record_every_": record.record_every,
+            "window_series_": kept_series,
+            "lyapunov_exponents_": exponents,
+            "mean_lyapunov_exponents_": mean,
+            "snapshots_": _copy_if_small(record.snapshots),
         } | {
             name: None if value is None else np.array(value)
             for name, value in copies.items()
@@ -643,8 +869,22 @@ class _PrunedMLP(BaseEstimator):
         return [np.array([str(name) for name in layer]) for layer in names]
 
 
+def _copy_if_small(array):
+    """Copy an array, which may be a memory map; None for none and for large ones."""
+    return None if array is None or array.nbytes > _KEEP_BYTES else np.array(array)
+
+
 def _ravel(parts):
     return np.concatenate([part.ravel() for part in parts])
+
+
+def _one_hot(codes, n_classes):
+    """One column per class, or one column in all for two classes."""
+    if n_classes == 2:
+        return codes[:, np.newaxis].astype(np.float64)
+    targets = np.zeros((len(codes), n_classes))
+    targets[np.arange(len(codes)), codes] = 1.0
+    return targets
 
 
 def _is_auto(value):
@@ -710,8 +950,11 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
     dense_fraction : float, default=1.0
         Share of ``max_iter`` that the dense network trains before it is scored, in
         (0, 1]: 1.0 is the paper's LEGCNet-FT, 0.1 its LEGCNet-PT.
-    n_rounds : "auto" or 1, default="auto"
-        Rounds of training, scoring and pruning. One, in this version.
+    n_rounds : int or "auto", default="auto"
+        Rounds of training, scoring and pruning, before the last training. Each round
+        keeps the same share of the weights that are left. "auto" is 1 up to
+        ``prune_ratio=0.7`` (the paper) and 5 above. With ``prune_ratio=None`` there is
+        one round.
     rewind : bool, default=True
         Retrain from the initial weights; False goes on from the dense ones.
     importance : {"gradient"}, default="gradient"
@@ -723,7 +966,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         Share of the rows that is held out of both trainings, in (0, 1). The target
         series is then taken on these rows, and callbacks see a ``valid_loss``.
     callbacks : list or None, default=None
-        skorch callbacks, cloned for each of the two trainings. Those that monitor
+        skorch callbacks, cloned for each training. Those that monitor
         ``valid_loss`` (skorch's default) need ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"
         What runs an epoch: the compiled kernel wherever it does the same as torch
@@ -733,8 +976,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
     n_jobs : int or None, default=None
         Threads for exponents and causality; changes no result.
     memory : str, joblib.Memory or None, default=None
-        Caches the dense training and its scores, which do not depend on
-        ``prune_ratio``, ``prune_scope`` or ``keep_connected``. Needs a
+        Caches the dense training and its scores (of the first round), which do not
+        depend on ``prune_ratio``, ``prune_scope`` or ``keep_connected``. Needs a
         ``random_state``; not used where code of yours takes part: ``callbacks``, own
         criteria, a callable ``target``.
     random_state : int, RandomState or None, default=None
@@ -761,16 +1004,34 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
     masks_ : list of ndarray of bool
         Shaped like ``coefs_``; True = kept.
     weight_scores_ : ndarray of shape (n_weights_,)
-        Larger = keep; flat, layer by layer, ``coefs_`` raveled. Absolute values of the
-        weights where a warning said that nothing could be tested.
+        Larger = keep; flat, layer by layer, ``coefs_`` raveled. Of the last round in
+        which the weight lived. Absolute values of the weights where a warning said that
+        nothing could be tested.
+    pruned_in_round_ : ndarray of int of shape (n_weights_,)
+        The round, from 1, that pruned the weight; 0 for those kept.
+    n_rounds_ : int
+        Rounds of training, scoring and pruning. The dense attributes and what the
+        criterion recorded and tested are those of the first one.
     p_values_, best_lags_ : ndarray of shape (n_weights_,) or None
-        Of "does not Granger-cause the target", after corrections, and the lag that
-        gave it. NaN and 0 for weights that could not be tested.
+        Of "is not causal" ("does not Granger-cause the target"), after corrections, and
+        the lag that gave it. NaN and 0 for weights that could not be tested.
+    n_untested_ : int
+        Weights that could not be tested; 0 for criteria that do not test.
+    untested_reasons_ : dict
+        Why, and how many of them.
+    n_windows_ : int or None
+        Windows of the record.
+    window_series_ : ndarray of float32 of shape (n_windows_, n_weights_) or None
+        What the criterion made of every window: exponents for chaos-causality. None
+        also where it would take more than 50 MB.
+    lyapunov_exponents_ : ndarray of float32 of shape (n_windows_, n_weights_) or None
+        The same, where it holds largest Lyapunov exponents, in nats per record.
     mean_lyapunov_exponents_ : ndarray of shape (n_weights_,) or None
-        Mean over the windows, in nats per record.
-    lyapunov_exponents_ : ndarray of float32 of shape (n_windows, n_weights_) or None
-        None also where it would take more than 50 MB.
-    target_series_ : ndarray of shape (n_windows,) or None
+        Their mean over the windows.
+    snapshots_ : ndarray of shape (n_points, n_parameters_) or None
+        Weights, then biases, raveled, at the points of the training that the criterion
+        looked at. None also above 50 MB.
+    target_series_ : ndarray of shape (n_windows_,) or None
         The target at the end of each window.
     record_every_ : int or None
         Iterations from one record to the next.
@@ -957,13 +1218,20 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
                 "samples of at least two classes."
             )
         of_class = _validation.check_class_weight(self.class_weight, classes, y[train])
-        if len(classes) == 2:
-            targets = codes[:, np.newaxis].astype(np.float64)
-        else:
-            targets = np.zeros((len(codes), len(classes)))
-            targets[np.arange(len(codes)), codes] = 1.0
         weights = sample_weight * of_class[codes]
+        targets = _one_hot(codes, len(classes))
         return codes.astype(np.int64), targets, weights, {"classes_": classes}
+
+    def _recode(self, X, y):
+        unknown = np.setdiff1d(y, self.classes_)
+        if unknown.size:
+            raise ValueError(
+                f"y has labels that were not there in fit: {unknown.tolist()}; the "
+                f"known ones are {self.classes_.tolist()}."
+            )
+        codes = np.searchsorted(self.classes_, y)
+        targets = _one_hot(codes, len(self.classes_))
+        return _mlp.TrainingData(X, codes, targets, np.ones(len(X)))
 
     def _output_layer(self, n_outputs):
         if self.loss == "squared_error" or n_outputs == 1:
@@ -1025,8 +1293,11 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
     dense_fraction : float, default=1.0
         Share of ``max_iter`` that the dense network trains before it is scored, in
         (0, 1]: 1.0 is the paper's LEGCNet-FT, 0.1 its LEGCNet-PT.
-    n_rounds : "auto" or 1, default="auto"
-        Rounds of training, scoring and pruning. One, in this version.
+    n_rounds : int or "auto", default="auto"
+        Rounds of training, scoring and pruning, before the last training. Each round
+        keeps the same share of the weights that are left. "auto" is 1 up to
+        ``prune_ratio=0.7`` (the paper) and 5 above. With ``prune_ratio=None`` there is
+        one round.
     rewind : bool, default=True
         Retrain from the initial weights; False goes on from the dense ones.
     importance : {"gradient"}, default="gradient"
@@ -1036,7 +1307,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         Share of the rows that is held out of both trainings, in (0, 1). The target
         series is then taken on these rows, and callbacks see a ``valid_loss``.
     callbacks : list or None, default=None
-        skorch callbacks, cloned for each of the two trainings. Those that monitor
+        skorch callbacks, cloned for each training. Those that monitor
         ``valid_loss`` (skorch's default) need ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"
         What runs an epoch: the compiled kernel wherever it does the same as torch
@@ -1046,8 +1317,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
     n_jobs : int or None, default=None
         Threads for exponents and causality; changes no result.
     memory : str, joblib.Memory or None, default=None
-        Caches the dense training and its scores, which do not depend on
-        ``prune_ratio``, ``prune_scope`` or ``keep_connected``. Needs a
+        Caches the dense training and its scores (of the first round), which do not
+        depend on ``prune_ratio``, ``prune_scope`` or ``keep_connected``. Needs a
         ``random_state``; not used where code of yours takes part: ``callbacks``, own
         criteria, a callable ``target``.
     random_state : int, RandomState or None, default=None
@@ -1075,16 +1346,34 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
     masks_ : list of ndarray of bool
         Shaped like ``coefs_``; True = kept.
     weight_scores_ : ndarray of shape (n_weights_,)
-        Larger = keep; flat, layer by layer, ``coefs_`` raveled. Absolute values of the
-        weights where a warning said that nothing could be tested.
+        Larger = keep; flat, layer by layer, ``coefs_`` raveled. Of the last round in
+        which the weight lived. Absolute values of the weights where a warning said that
+        nothing could be tested.
+    pruned_in_round_ : ndarray of int of shape (n_weights_,)
+        The round, from 1, that pruned the weight; 0 for those kept.
+    n_rounds_ : int
+        Rounds of training, scoring and pruning. The dense attributes and what the
+        criterion recorded and tested are those of the first one.
     p_values_, best_lags_ : ndarray of shape (n_weights_,) or None
-        Of "does not Granger-cause the target", after corrections, and the lag that
-        gave it. NaN and 0 for weights that could not be tested.
+        Of "is not causal" ("does not Granger-cause the target"), after corrections, and
+        the lag that gave it. NaN and 0 for weights that could not be tested.
+    n_untested_ : int
+        Weights that could not be tested; 0 for criteria that do not test.
+    untested_reasons_ : dict
+        Why, and how many of them.
+    n_windows_ : int or None
+        Windows of the record.
+    window_series_ : ndarray of float32 of shape (n_windows_, n_weights_) or None
+        What the criterion made of every window: exponents for chaos-causality. None
+        also where it would take more than 50 MB.
+    lyapunov_exponents_ : ndarray of float32 of shape (n_windows_, n_weights_) or None
+        The same, where it holds largest Lyapunov exponents, in nats per record.
     mean_lyapunov_exponents_ : ndarray of shape (n_weights_,) or None
-        Mean over the windows, in nats per record.
-    lyapunov_exponents_ : ndarray of float32 of shape (n_windows, n_weights_) or None
-        None also where it would take more than 50 MB.
-    target_series_ : ndarray of shape (n_windows,) or None
+        Their mean over the windows.
+    snapshots_ : ndarray of shape (n_points, n_parameters_) or None
+        Weights, then biases, raveled, at the points of the training that the criterion
+        looked at. None also above 50 MB.
+    target_series_ : ndarray of shape (n_windows_,) or None
         The target at the end of each window.
     record_every_ : int or None
         Iterations from one record to the next.
@@ -1211,6 +1500,11 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         y = ((y - mean) / scale)[:, np.newaxis]
         learned = {"target_mean_": mean, "target_scale_": scale}
         return y, y, sample_weight, learned
+
+    def _recode(self, X, y):
+        targets = (y.astype(np.float64) - self.target_mean_) / self.target_scale_
+        targets = targets[:, np.newaxis]
+        return _mlp.TrainingData(X, targets, targets, np.ones(len(X)))
 
     def _output_layer(self, n_outputs):
         return "squared_error", "identity"

@@ -5,21 +5,39 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.base import clone
+from statsmodels.stats.multitest import multipletests
 
 from skchaosprune import granger_causality, largest_lyapunov_exponent
-from skchaosprune._recording import TrainingRecord
+from skchaosprune._mlp import Network, TrainingData
+from skchaosprune._recording import TrainingRecord, window_stride
 from skchaosprune.criteria import (
     CRITERIA,
+    NEEDS,
     ChaosCausality,
+    ChaosCausalMagnitude,
+    GrangerUpdates,
+    Intervention,
+    LossRegression,
     Magnitude,
+    Movement,
+    Random,
+    Saliency,
     WeightScores,
     get_criterion,
     score_weights,
 )
+from tests import naive
 
 USER_GUIDE = Path(__file__).parents[1] / "docs" / "user_guide.md"
 N_WINDOWS = 60
+
+
+def make_rows(rng, n_rows=40):
+    targets = np.eye(2)[rng.randint(2, size=n_rows)]
+    X, weights = rng.normal(size=(n_rows, 3)), rng.uniform(0.5, 1.5, size=n_rows)
+    return TrainingData(X, targets.argmax(axis=1), targets, weights / weights.mean())
 
 
 @pytest.fixture
@@ -31,10 +49,13 @@ def record():
     target = rng.normal(size=N_WINDOWS)
     target[1:] += 2.0 * exponents[:-1, 0]
     return TrainingRecord(
-        layer_sizes=(3, 2, 2),
-        initial_weights=rng.normal(size=10),
-        weights=rng.normal(size=10),
-        lyapunov_exponents=exponents,
+        network=Network((3, 2, 2), "tanh", "softmax", "log_loss", True),
+        initial_params=rng.normal(size=14),
+        params=rng.normal(size=14),
+        alive=np.ones(10, dtype=bool),
+        window_series=exponents,
+        snapshots=rng.normal(size=(3, 14)),
+        data=make_rows(rng),
         target_series=target,
         record_every=1,
         n_windows_planned=N_WINDOWS,
@@ -53,7 +74,7 @@ def test_contract(name, record):
     assert isinstance(result, WeightScores)
     assert result.scores.shape == (10,)
     assert not np.isnan(result.scores).any()
-    assert criterion.needs in ((), ("trajectories",))
+    assert set(criterion.needs) <= set(NEEDS)
     assert (result.keep is not None) == criterion.has_significance_rule
     again = score_weights(clone(criterion), replace(record, n_jobs=2))
     np.testing.assert_array_equal(again.scores, result.scores)
@@ -84,7 +105,7 @@ def test_scores_are_the_tests_of_the_public_function(record, test, lag_rule, fac
     result = criterion.score(record)
 
     expected = granger_causality(
-        record.target_series, record.lyapunov_exponents, max_lag=4, test=test
+        record.target_series, record.window_series, max_lag=4, test=test
     )
     tested = np.arange(10) != 4
     smallest = expected.log_p_value[:, tested].min(axis=0)
@@ -102,13 +123,13 @@ def test_scores_are_the_tests_of_the_public_function(record, test, lag_rule, fac
 
 
 def test_scores_keep_their_order_where_p_values_underflow(record):
-    exponents = record.lyapunov_exponents.copy()
+    exponents = record.window_series.copy()
     target = np.roll(exponents[:, 0], 1)
     rng = np.random.RandomState(1)
     for column, noise in ((1, 1e-9), (2, 1e-8)):
         exponents[:, column] = exponents[:, 0] + noise * rng.normal(size=N_WINDOWS)
     target = target + 1e-12 * rng.normal(size=N_WINDOWS)
-    strong = replace(record, lyapunov_exponents=exponents, target_series=target)
+    strong = replace(record, window_series=exponents, target_series=target)
 
     result = ChaosCausality(max_lag=1).score(strong)
 
@@ -142,3 +163,268 @@ def test_windows_become_exponents(decimals):
     threads = np.full(600, np.nan)
     criterion.reduce_window(window, threads, n_jobs=2)
     np.testing.assert_array_equal(threads, out)
+
+
+def test_bic_tests_one_lag(record):
+    from statsmodels.tsa.ar_model import ar_select_order
+
+    result = ChaosCausality(lag_rule="bic", max_lag=4).score(record)
+
+    bic = ar_select_order(record.target_series, 4, ic="bic").bic
+    lag = len(min((lags for lags in bic if lags != 0), key=bic.get))
+    expected = granger_causality(record.target_series, record.window_series, max_lag=4)
+    tested = np.arange(10) != 4
+    log_p = expected.log_p_value[lag - 1, tested]
+    np.testing.assert_allclose(result.scores[tested], -log_p, rtol=1e-12)
+    np.testing.assert_array_equal(result.best_lags[tested], lag)
+    assert result.best_lags[4] == 0
+    assert np.isneginf(result.scores[4])
+
+
+@pytest.mark.parametrize("kind", [ChaosCausality, GrangerUpdates])
+def test_placebo_is_the_shuffled_series(record, kind):
+    real = kind().score(record)
+    placebo = kind(placebo=True, random_state=5).score(record)
+
+    again = kind(placebo=True, random_state=5).score(record)
+    other = kind(placebo=True).score(record)  # the record's seed
+    np.testing.assert_array_equal(placebo.scores, again.scores)
+    assert np.any(placebo.scores != other.scores)
+    assert real.scores[0] > 10 > placebo.scores[0]
+    # what it shuffles is time, weight by weight
+    rng = np.random.default_rng(5)
+    shuffled = replace(record, window_series=rng.permuted(record.window_series, axis=0))
+    np.testing.assert_array_equal(placebo.scores, kind().score(shuffled).scores)
+
+
+def test_untested_weights_are_counted_by_reason(record):
+    series = record.window_series.copy()
+    series[7, 2] = np.nan
+    series[:, 3] = record.target_series  # adds nothing to the target's own past
+    series[:, 5] = 1.0
+    alive = record.alive.copy()
+    alive[5] = False
+
+    result = ChaosCausality().score(replace(record, window_series=series, alive=alive))
+
+    assert result.untested == {
+        "the series never moves": 1,
+        "the series is not finite": 1,
+        "the series tells nothing that the target's past does not": 1,
+    }
+    np.testing.assert_array_equal(
+        np.isnan(result.p_values), np.isin(range(10), [2, 3, 4, 5])
+    )
+
+
+@pytest.mark.parametrize("correction", ["holm", "fdr_bh"])
+def test_corrections_leave_out_what_is_not_tested(record, correction):
+    plain = ChaosCausality().score(record)
+    corrected = ChaosCausality(correction=correction).score(record)
+
+    tested = ~np.isnan(plain.p_values)
+    expected = multipletests(plain.p_values[tested], method=correction)[1]
+    np.testing.assert_array_equal(corrected.p_values[tested], expected)
+    np.testing.assert_array_equal(corrected.scores, plain.scores)
+
+
+def test_chaos_causal_magnitude_weighs_by_rank(record):
+    alive = record.alive.copy()
+    alive[[1, 6]] = False
+    record = replace(record, alive=alive)
+
+    result = ChaosCausalMagnitude().score(record)
+
+    evidence = ChaosCausality().score(record).scores
+    living = np.flatnonzero(alive & (np.arange(10) != 4))
+    expected = np.abs(record.weights)
+    for place, weight in enumerate(sorted(living, key=evidence.__getitem__), start=1):
+        expected[weight] *= 1 + place / 7  # 8 living weights; the untested one is last
+    np.testing.assert_allclose(result.scores[alive], expected[alive])
+    assert result.keep is None
+    assert result.p_values[0] < 0.05
+
+
+def test_updates_are_differences_of_neighbours():
+    rng = np.random.RandomState(0)
+    window, out = rng.normal(size=(2, 5)), np.empty(5)
+
+    GrangerUpdates().reduce_window(window, out)
+
+    np.testing.assert_array_equal(out, window[1] - window[0])
+
+
+def test_loss_regression_finds_the_weights_that_lower_the_loss(record):
+    rng = np.random.RandomState(0)
+    series = rng.chisquare(1, size=(N_WINDOWS, 10)) * 10.0 ** rng.uniform(
+        -6, 0, size=10
+    )
+    series[:, 4] = 0.0
+    gamma = np.zeros(10)
+    gamma[[2, 7]] = 3.0, 1.0
+    gamma /= np.maximum(series.std(axis=0), 1e-300)
+    falls = series @ gamma
+    driven = replace(
+        record, window_series=series, target_series=100.0 - np.cumsum(falls)
+    )
+
+    result = LossRegression(penalty=1e-3).score(driven)
+
+    np.testing.assert_array_equal(result.scores.argsort()[::-1][:2], [2, 7])
+    scales = np.sqrt(np.mean(series[1:] ** 2, axis=0))
+    np.testing.assert_allclose(result.scores, gamma * scales, atol=0.05)
+    np.testing.assert_array_equal(result.keep, result.scores > 0)
+    assert result.untested == {"the weight never moves": 1}
+    sparse = LossRegression(penalty=0.8).score(driven)
+    np.testing.assert_array_equal(np.flatnonzero(sparse.keep), [2])
+
+
+def test_loss_regression_sums_squared_changes():
+    window = np.array([[0.0, 1.0], [2.0, 1.0], [-1.0, 1.5]])
+    out = np.empty(2)
+    criterion = LossRegression(window_size=3)
+
+    criterion.reduce_window(window, out)
+
+    np.testing.assert_array_equal(out, [4 + 9, 0.25])
+    for size in (2, 3, 50, 200):  # neighbours share one record
+        overlap = LossRegression(window_size=size).window_overlap
+        assert window_stride(size, overlap) == size - 1
+
+
+def test_loss_regression_says_when_there_is_nothing_to_explain(record):
+    rising = replace(record, target_series=np.arange(N_WINDOWS) * 1.0)
+    short = replace(
+        record,
+        target_series=record.target_series[:9],
+        window_series=record.window_series[:9],
+    )
+    for case, words in ((rising, "no weight moves more"), (short, "10 are needed")):
+        result = LossRegression().score(
+            replace(case, window_series=case.window_series**2)
+        )
+        assert words in result.problem
+        np.testing.assert_array_equal(result.scores, np.abs(record.weights))
+        assert result.untested == {result.problem: 10}
+
+
+def test_movement_and_saliency_by_hand(record):
+    movement = Movement().score(record).scores
+    saliency = Saliency().score(record).scores
+
+    expected = record.weights**2 - record.initial_weights**2
+    np.testing.assert_array_equal(movement, expected)
+    squares = naive.squared_gradients(record.params, record.network, record.data)
+    np.testing.assert_allclose(saliency, record.weights**2 * squares, atol=1e-12)
+
+
+def test_intervention_is_the_rise_of_the_loss(record):
+    result = Intervention().score(record)  # 40 rows, fewer than 200
+
+    for weight in range(10):
+        rises = []
+        for params in record.snapshots:
+            without = params.copy()
+            without[weight] = 0.0
+            rises.append(
+                record.data.mean_loss(without, record.network)
+                - record.data.mean_loss(params, record.network)
+            )
+        assert result.scores[weight] == pytest.approx(np.mean(rises), abs=1e-12)
+    np.testing.assert_array_equal(result.keep, result.p_values < 0.05)
+
+
+def test_intervention_tests_the_effect_over_rows(record):
+    result = Intervention().score(record)
+
+    rises = np.zeros((40, 10))
+    data = record.data
+    for row in range(40):
+        one = replace(
+            data,
+            X=data.X[[row]],
+            targets=data.targets[[row]],
+            sample_weight=np.ones(1),
+        )
+        rises[row] = Intervention().score(replace(record, data=one)).scores
+    rises *= data.sample_weight[:, np.newaxis]
+    expected = stats.ttest_1samp(rises, 0.0, alternative="greater").pvalue
+    np.testing.assert_allclose(result.p_values, expected, rtol=1e-8)
+
+
+def test_intervention_takes_a_fixed_sample_of_rows(record):
+    few = Intervention(n_rows=15)
+    scores = few.score(record).scores
+
+    np.testing.assert_array_equal(few.score(record).scores, scores)
+    assert np.any(few.score(replace(record, seed=4)).scores != scores)
+    seeded = Intervention(n_rows=15, random_state=1)
+    np.testing.assert_array_equal(
+        seeded.score(record).scores, seeded.score(replace(record, seed=4)).scores
+    )
+    # a row of weight 0 is no row
+    weights = record.data.sample_weight * (np.arange(40) < 20)
+    half = replace(record.data, sample_weight=weights * 40 / weights.sum())
+    rows = Intervention(n_rows=30)._sample_rows(replace(record, data=half))
+    np.testing.assert_array_equal(rows.X, record.data.X[:20])
+    np.testing.assert_allclose(rows.sample_weight.mean(), 1.0)
+
+
+def test_placebo_of_an_intervention_permutes_the_labels(record):
+    criterion = Intervention(placebo=True)
+    rows = criterion._sample_rows(record)
+
+    np.testing.assert_array_equal(rows.X, record.data.X)
+    assert np.any(rows.targets != record.data.targets)
+    np.testing.assert_array_equal(
+        rows.targets.sum(axis=0), record.data.targets.sum(axis=0)
+    )
+    permuted = Intervention().score(replace(record, data=rows))
+    np.testing.assert_allclose(criterion.score(record).scores, permuted.scores)
+
+
+def test_an_intervention_needs_a_point(record):
+    result = Intervention().score(replace(record, snapshots=record.snapshots[:0]))
+
+    assert "before the first of points=(0.1, " in result.problem
+    np.testing.assert_array_equal(result.scores, np.abs(record.weights))
+    assert np.isnan(result.p_values).all()
+    assert not result.keep.any()
+
+
+def test_weights_that_no_row_feels_are_not_tested(record):
+    snapshots = record.snapshots.copy()
+    snapshots[:, 3] = 0.0
+
+    result = Intervention().score(replace(record, snapshots=snapshots))
+
+    assert result.untested == {"no row of the sample feels it": 1}
+    assert result.scores[3] == 0.0
+    assert np.isnan(result.p_values[3])
+
+
+@pytest.mark.parametrize(
+    "criterion, error, words",
+    [
+        (ChaosCausality(lag_rule="aic"), ValueError, "lag_rule='aic'.*'bic'"),
+        (ChaosCausality(trajectory="twin"), ValueError, "trajectory='twin'"),
+        (ChaosCausality(perturbation_size=0.0), ValueError, "perturbation_size=0.0"),
+        (ChaosCausality(placebo=1), TypeError, "placebo=1"),
+        (ChaosCausality(random_state=-1), ValueError, "random_state=-1.*None"),
+        (ChaosCausality(random_state="x"), TypeError, "random_state='x'"),
+        (GrangerUpdates(max_lag=0), ValueError, "max_lag=0"),
+        (GrangerUpdates(record_every=0), ValueError, "record_every=0.*'auto'"),
+        (LossRegression(penalty=1.0), ValueError, r"penalty=1.0.*\(0, 1\)"),
+        (LossRegression(window_size=1), ValueError, "window_size=1"),
+        (Intervention(points=()), ValueError, r"points=\(\).*\(0, 1\]"),
+        (Intervention(points=(0.0, 1.0)), ValueError, r"points=\(0.0, 1.0\)"),
+        (Intervention(points=0.5), TypeError, "points=0.5"),
+        (Intervention(points="all"), TypeError, "points='all'"),
+        (Intervention(n_rows=1), ValueError, "n_rows=1"),
+        (Intervention(significance_level=0), ValueError, "significance_level=0"),
+        (Random(random_state=1.5), TypeError, "random_state=1.5"),
+    ],
+)
+def test_parameters_are_checked(criterion, error, words):
+    with pytest.raises(error, match=words):
+        criterion.check_parameters()

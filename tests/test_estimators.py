@@ -568,6 +568,7 @@ def test_weight_table(fitted):
         "p_value",
         "best_lag",
         "score",
+        "pruned_in_round",
         "kept",
     ]
     row = table.iloc[2 * 6 + 4]
@@ -605,10 +606,11 @@ def test_what_is_not_computed_is_none(iris, criterion):
 
 
 def test_large_exponents_are_not_kept(iris, monkeypatch):
-    monkeypatch.setattr(estimators_module, "_KEEP_EXPONENTS_BYTES", 1000)
+    monkeypatch.setattr(estimators_module, "_KEEP_BYTES", 1000)
     model = small(prune_criterion="chaos_causality", max_iter=30).fit(*iris)
 
     assert model.lyapunov_exponents_ is None
+    assert model.window_series_ is None
     assert model.mean_lyapunov_exponents_.shape == (model.n_weights_,)
 
 

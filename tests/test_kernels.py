@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from skchaosprune import _mlp
-from skchaosprune._network import NetworkPlan, TrainingData, train
+from skchaosprune._mlp import TrainingData
+from skchaosprune._network import NetworkPlan, train
 
 OUTPUTS = {
     "binary": ("logistic", "log_loss", 1),

@@ -20,10 +20,13 @@ MAY_IMPORT = {
     "_mlp": {"numpy", "scipy", "_pruning"},
     "_recording": {"numpy"},
     "_importance": {"numpy", "_mlp"},
+    "_ablation": {"numpy", "_jit", "_kernels", "_mlp"},
     "_validation": {"numpy", "sklearn"},
     "criteria": {
         "numpy",
+        "scipy",
         "sklearn",
+        "_ablation",
         "_granger",
         "_lyapunov",
         "_recording",

@@ -125,7 +125,8 @@ def test_windows_are_slices_of_the_trajectory(
         expected = trajectory[i * stride : i * stride + size]
         np.testing.assert_array_equal(window, expected)
         assert recorder.target_series[i] == expected[-1, 0]
-        np.testing.assert_array_equal(recorder.reduced[i], expected.std(axis=0))
+        reduced = expected.std(axis=0).astype(np.float32)
+        np.testing.assert_array_equal(recorder.window_series[i], reduced)
 
 
 def test_recording_changes_no_weight():
@@ -139,3 +140,94 @@ def test_recording_changes_no_weight():
     )
 
     np.testing.assert_array_equal(recorded.params, plain.params)
+
+
+def train_watched(plan, **watch):
+    mask = np.ones(plan.n_weights, dtype=bool)
+    mask[1] = False
+    return train(
+        plan, make_data(plan), initial(plan), n_epochs=5, mask=mask, seed=0, **watch
+    )
+
+
+WAYS = [
+    {"engine": "numba", "momentum": 0.5},
+    {"engine": "numba", "batch_size": 7},
+    {"engine": "torch", "batch_size": 7, "momentum": 0.5, "alpha": 0.1},
+    {"engine": "torch", "solver": "adam"},
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_snapshots_are_the_weights_at_their_iterations(way):
+    plan = make_plan(**way)
+    trajectory = []
+    recorder = recording.WindowRecorder(
+        10**4,
+        plan.n_weights,
+        window_size=1,
+        window_overlap=0.0,
+        record_every=1,
+        reduce_window=lambda window, out: trajectory.append(window[0].copy()),
+    )
+    train_watched(plan, recorder=recorder, target=lambda params: 0.0)
+    last = len(trajectory)
+    iterations = [1, 2, last // 2, last - 1, last, last + 1]
+    snapshots = recording.SnapshotRecorder(iterations, initial(plan).size)
+
+    run = train_watched(plan, snapshots=snapshots)
+
+    assert len(snapshots.snapshots) == 5  # the sixth is never reached
+    for i, iteration in enumerate(iterations[:5]):
+        weights = snapshots.snapshots[i, : plan.n_weights]
+        np.testing.assert_array_equal(weights, trajectory[iteration - 1])
+    np.testing.assert_array_equal(snapshots.snapshots[4], run.params)
+    assert snapshots.next_iteration == last + 1
+
+
+def test_points_become_iterations():
+    assert recording.snapshot_iterations((1.0, 0.1, 0.55), 1000) == [100, 550, 1000]
+    assert recording.snapshot_iterations((0.1, 0.11, 1.0), 5) == [1, 5]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_twin_takes_the_same_steps(way):
+    plan = make_plan(**way)
+    params = initial(plan)
+    perturbed = params.copy()
+    perturbed[3] += 1e-3
+
+    def record(twin_params=None, start=params):
+        seen = []
+        recorder = recording.WindowRecorder(
+            10**4,
+            plan.n_weights,
+            window_size=4,
+            window_overlap=0.5,
+            record_every=2,
+            reduce_window=lambda window, out: seen.append(window.copy()),
+            has_twin=twin_params is not None,
+        )
+        mask = np.ones(plan.n_weights, dtype=bool)
+        mask[1] = False
+        run = train(
+            plan,
+            make_data(plan),
+            start,
+            n_epochs=5,
+            mask=mask,
+            seed=0,
+            recorder=recorder,
+            target=lambda params: 0.0,
+            twin_params=twin_params,
+        )
+        return np.array(seen), run.params
+
+    apart, weights = record(perturbed)
+
+    own, own_weights = record()
+    twins, _ = record(start=perturbed)
+    assert np.abs(apart).max() > 1e-6
+    np.testing.assert_array_equal(apart, twins - own)
+    np.testing.assert_array_equal(weights, own_weights)
+    assert np.all(apart[:, :, 1] == 0.0)  # a pruned weight does not differ

@@ -96,8 +96,14 @@ PARAMETERS = [
     ({"dense_fraction": 1.5}, ValueError, ["dense_fraction=1.5", "(0, 1]"]),
     ({"batch_size": "full"}, TypeError, ["batch_size='full'", "'auto'"]),
     ({"class_weight": {0: "a"}}, ValueError, ["class_weight", "weight 'a'"]),
-    ({"n_rounds": True}, ValueError, ["n_rounds=True"]),
-    ({"n_rounds": 5}, ValueError, ["n_rounds=5", "one round", "'auto'"]),
+    ({"n_rounds": True}, TypeError, ["n_rounds=True", "an int", "'auto'"]),
+    ({"n_rounds": 0}, ValueError, ["n_rounds=0", "[1, inf)"]),
+    ({"n_rounds": "many"}, TypeError, ["n_rounds='many'", "'auto'"]),
+    (
+        {"n_rounds": 5, "prune_ratio": None},
+        ValueError,
+        ["n_rounds=5 needs a prune_ratio", "'auto'"],
+    ),
     (
         {"validation_fraction": 1.0},
         ValueError,
