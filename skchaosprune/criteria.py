@@ -730,9 +730,10 @@ class Intervention(BaseEstimator):
         that an early stop never reached are left out.
     n_rows : int, default=200
         Training rows in the sample, at most.
-    significance_level : float, default=0.05
-        A weight is causal when its effect is positive in a one-sided t-test over the
-        rows at this level.
+    significance_level : float, default=0.5
+        A weight is causal when the p-value of a one-sided t-test of its effect over the
+        rows is smaller. At 0.5 that is any positive mean effect, at 0.05 one that is
+        clear: few rows feel most weights, so that the test has little power.
     placebo : bool, default=False
         Permute the labels of the sample: what is left of the scores when the loss means
         nothing.
@@ -765,7 +766,7 @@ class Intervention(BaseEstimator):
         self,
         points=POINTS,
         n_rows=200,
-        significance_level=0.05,
+        significance_level=0.5,
         placebo=False,
         random_state=None,
     ):

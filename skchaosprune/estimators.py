@@ -321,8 +321,8 @@ class _PrunedMLP(BaseEstimator):
         has found more than its placebo, but not yet a cause: shuffling also destroys
         the trend that exponents and error share while a training settles, and the
         exponents of one training "cause" the error of another, independent one just as
-        often. Nor has an intervention's placebo share to be small: random labels have a
-        loss, too, that rises without some weights and falls without others.
+        often. An intervention's placebo share is not small: random labels have a loss,
+        too, that rises without some weights and falls without others.
 
         Parameters
         ----------

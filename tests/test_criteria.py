@@ -331,7 +331,9 @@ def test_intervention_is_the_rise_of_the_loss(record):
                 - record.data.mean_loss(params, record.network)
             )
         assert result.scores[weight] == pytest.approx(np.mean(rises), abs=1e-12)
-    np.testing.assert_array_equal(result.keep, result.p_values < 0.05)
+    np.testing.assert_array_equal(result.keep, result.scores > 0.0)
+    strict = Intervention(significance_level=0.05).score(record)
+    np.testing.assert_array_equal(strict.keep, result.p_values < 0.05)
 
 
 def test_intervention_tests_the_effect_over_rows(record):

@@ -1,0 +1,78 @@
+"""The paper's settings are valid, complete and new in every call."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from skchaosprune import ChaosCausalPrunedMLP
+from skchaosprune._legcnet import DATASETS, VARIANTS, legcnet_params
+
+# Training rows, features and classes of the paper's tables.
+SHAPES = {
+    "cancer": (546, 9, 2),
+    "titanic": (891, 6, 2),
+    "banknote": (1097, 4, 2),
+    "iris": (120, 4, 3),
+    "iris3f": (120, 3, 3),
+    "vowel": (741, 3, 6),
+    "mnist": (29_400, 784, 10),
+}
+EVERY = list(product(DATASETS, VARIANTS))
+
+
+@pytest.mark.parametrize("dataset, variant", EVERY)
+def test_the_dict_is_new_in_every_call(dataset, variant):
+    first, second = (legcnet_params(dataset, variant) for _ in range(2))
+    assert first is not second
+    assert first["prune_criterion"] is not second["prune_criterion"]
+    first["max_iter"] = 1
+    first["prune_criterion"].max_lag = 1
+    again = legcnet_params(dataset, variant)
+    assert again["max_iter"] == second["max_iter"] > 1
+    assert repr(again["prune_criterion"]) == repr(second["prune_criterion"])
+
+
+@pytest.mark.parametrize("dataset, variant", EVERY)
+def test_the_record_is_long_enough_for_the_test(dataset, variant):
+    """The check before the first epoch passes for a table of the paper's size."""
+    n_rows, n_features, n_classes = SHAPES[dataset]
+    X = np.zeros((n_rows, n_features))
+    y = np.arange(n_rows) % n_classes
+    task, _ = ChaosCausalPrunedMLP(**legcnet_params(dataset, variant))._prepare(
+        X, y, None
+    )
+    record_every, n_windows = task.resolve_record_every()
+    assert record_every == (2 if (dataset, variant) == ("banknote", "ft") else 1)
+    assert n_windows >= 3 * task.criterion.max_lag + 2
+
+
+def test_ft_and_pt_differ_in_what_they_record():
+    full, part = (legcnet_params("iris", variant) for variant in VARIANTS)
+    different = {name for name in full if str(full[name]) != str(part[name])}
+    assert different == {"prune_criterion", "dense_fraction"}
+
+
+@pytest.mark.parametrize(
+    "arguments, kind, text",
+    [
+        (("wine", "ft"), ValueError, "dataset='wine' is not known; use .*'mnist'"),
+        ((None, "ft"), TypeError, "dataset=None is not known"),
+        (("iris", "FT"), ValueError, "variant='FT' is not known; use .*'ft', 'pt'"),
+        (("iris", 1), TypeError, "variant=1 is not known"),
+    ],
+)
+def test_errors(arguments, kind, text):
+    with pytest.raises(kind, match=text):
+        legcnet_params(*arguments)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_quick_fit(iris, variant):
+    params = legcnet_params("iris", variant) | {"random_state": 0, "prune_ratio": 0.2}
+    params["max_iter"] = 10 if variant == "ft" else 100
+    params["prune_criterion"].set_params(window_size=25, max_lag=5)
+    model = ChaosCausalPrunedMLP(**params).fit(*iris)
+    assert model.sparsity_ == pytest.approx(0.2, abs=0.02)
+    assert model.n_iter_dense_ == 10
+    assert model.p_values_ is not None
