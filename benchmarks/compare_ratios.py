@@ -5,12 +5,12 @@ Run it from the root of the repository (it takes some ten minutes)::
     python benchmarks/compare_ratios.py --output benchmarks/compare_ratios.md
 
 On four tables that come with scikit-learn, scaled, in stratified folds, the estimator
-with its defaults but ``n_rounds=1`` is fitted with each criterion and ratio. "placebo" is chaos-causality
-with every weight's exponents shuffled in time, which destroys whatever the exponents
-say about the error: a criterion that is no better than its placebo ranks by something
-else than what its name says. "no repair" is chaos-causality with
-``keep_connected=False``. The second table is ``prune_ratio=None``: the criterion's own
-rule keeps the weights with p < .05.
+with its defaults but ``n_rounds=1`` is fitted with each criterion and ratio. "placebo"
+is chaos-causality with every weight's exponents shuffled in time, which destroys
+whatever the exponents say about the error: a criterion that is no better than its
+placebo ranks by something else than what its name says. "no repair" is chaos-causality
+with ``keep_connected=False``. The second table is ``prune_ratio=None``: the criterion's
+own rule keeps the weights with p < .05.
 """
 
 import argparse
