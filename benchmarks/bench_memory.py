@@ -68,12 +68,12 @@ def measure():
         _, tiny_peak = fit_and_measure(*tiny, hidden=(5, 3), max_iter=20)
     model, peak = fit_and_measure(X, y, hidden=(50, 30), max_iter=3)
     window = ChaosCausality().window_size * model.n_weights_ * 8
-    exponents = len(model.target_series_) * model.n_weights_ * 8
+    exponents = len(model.target_series_) * model.n_weights_ * 4
     ratio = (peak - tiny_peak) / (window + exponents)
     print_table(
         {
             "one window, float64": window,
-            f"exponents of {len(model.target_series_)} windows": exponents,
+            f"exponents of {len(model.target_series_)} windows, float32": exponents,
             "window and exponents": window + exponents,
             "peak above the tiny fit": peak - tiny_peak,
         },

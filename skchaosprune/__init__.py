@@ -1,9 +1,11 @@
 """Prune dense neural networks for tabular data by chaos and Granger causality.
 
 The main entry points are :class:`ChaosCausalPrunedMLP` and
-:class:`ChaosCausalPrunedMLPRegressor`; :func:`largest_lyapunov_exponent` and
-:func:`granger_causality` are useful on their own. Everything is imported when it is
-first used, so that ``import skchaosprune`` loads neither torch nor numba.
+:class:`ChaosCausalPrunedMLPRegressor`; :mod:`skchaosprune.criteria` holds what can rank
+the weights, :func:`legcnet_params` the paper's settings;
+:func:`largest_lyapunov_exponent` and :func:`granger_causality` are useful on their own.
+Everything is imported when it is first used, so that ``import skchaosprune`` loads
+neither torch nor numba.
 """
 
 from importlib import import_module
@@ -16,6 +18,7 @@ _HOMES = {
     "ChaosCausalPrunedMLPRegressor": "estimators",
     "granger_causality": "_granger",
     "largest_lyapunov_exponent": "_lyapunov",
+    "legcnet_params": "_legcnet",
 }
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "ChaosCausalPrunedMLPRegressor",
     "granger_causality",
     "largest_lyapunov_exponent",
+    "legcnet_params",
 ]
 
 

@@ -79,7 +79,7 @@ class _DensePhase:
     scores: object
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Pruning:
     """Where the rounds have come to.
 
@@ -626,11 +626,13 @@ class _PrunedMLP(BaseEstimator):
 
     def _train_and_score(self, task, round_number=1):
         progress = _Progress(self.verbose, type(self).__name__)
-        names = "dense training", "scoring"
+        training, scoring = "dense training", "scoring"
         if round_number > 1:
-            names = [f"round {round_number}: {name}" for name in ("training", names[1])]
-        on_epoch = progress.phase(names[0], task.n_epochs, "epoch")
-        on_score = progress.phase(names[1], task.plan.n_weights, "weight")
+            training, scoring = (
+                f"round {round_number}: {name}" for name in ("training", "scoring")
+            )
+        on_epoch = progress.phase(training, task.n_epochs, "epoch")
+        on_score = progress.phase(scoring, task.plan.n_weights, "weight")
         arguments = task, self.callbacks, self.n_jobs, on_epoch, on_score
         run_phase = _run_dense_phase
         memory = check_memory(self.memory)

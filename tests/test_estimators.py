@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -89,6 +90,14 @@ def test_attributes_of_a_fit(fitted, iris):
     assert fitted.feature_importances_.shape == (4,)
     np.testing.assert_allclose(fitted.feature_importances_.sum(), 1.0)
     assert fitted.score(X, y) > 0.9
+
+
+def test_every_attribute_is_documented(fitted, fitted_regressor):
+    for model in (fitted, fitted_regressor):
+        _, described = type(model).__doc__.split("Attributes\n")
+        for name in vars(model):
+            if name.endswith("_"):
+                assert re.search(rf"\b{name}[, ]", described), name
 
 
 def test_target_series_is_the_training_error(iris):

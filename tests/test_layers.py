@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "_recording": {"numpy"},
     "_importance": {"numpy", "_mlp"},
     "_ablation": {"numpy", "_jit", "_kernels", "_mlp"},
+    "_legcnet": {"_validation", "criteria"},
     "_validation": {"numpy", "sklearn"},
     "criteria": {
         "numpy",
