@@ -164,14 +164,28 @@ class _PrunableNet:
     without data loaders. After every step the weights are multiplied by the mask.
     """
 
-    def prepare(self, plan, data, validation, params, mask, seed, watch, twin_params):
+    def prepare(
+        self,
+        plan,
+        data,
+        *,
+        validation,
+        params,
+        mask,
+        seed,
+        recorder,
+        target,
+        snapshots,
+        twin_params,
+        target_score,
+    ):
         """Set the net up: rows, initial parameters, mask, row order, what to watch.
 
-        ``watch`` is the recorder, the target of its windows, the snapshots, and the
-        target score. A twin starts from ``twin_params`` and takes the same steps.
+        A twin starts from ``twin_params`` and takes the same steps.
         """
         self._plan, self._data, self._validation = plan, data, validation
-        self._recorder, self._target, self._snapshots, self._target_score = watch
+        self._recorder, self._target, self._snapshots = recorder, target, snapshots
+        self._target_score = target_score
         self._rng = np.random.RandomState(seed)
         self._iteration = 0
         self.initialize()
@@ -188,6 +202,7 @@ class _PrunableNet:
             self._twin = self._make_learner(
                 module, optimizer, twin_params, self._recorder.twin_buffer
             )
+            self._left_at = self.module_.flat.clone()
         self._tensors = None
 
     def _make_learner(self, module, optimizer, params, buffer):
@@ -203,12 +218,15 @@ class _PrunableNet:
     def _refuse_callbacks_in_batches(self):
         for _, callback in self.callbacks_:
             if _acts_in_batches(callback):
-                raise ValueError(
-                    "trajectory='perturbation' trains a twin on the same steps, which "
-                    f"callback {type(callback).__name__} would change inside a batch "
-                    "for one of the two only. Use trajectory='weights' or leave the "
-                    "callback out."
-                )
+                name = type(callback).__name__
+                self._refuse_callback(f"callback {name} acts inside a batch")
+
+    def _refuse_callback(self, what):
+        raise ValueError(
+            "trajectory='perturbation' trains a twin on the same steps, but "
+            f"{what}, for one of the two only. Use trajectory='weights' or leave the "
+            "callback out."
+        )
 
     def get_default_callbacks(self):
         """Losses per epoch, and whether they are the best so far, as skorch has it."""
@@ -248,6 +266,8 @@ class _PrunableNet:
             self._twin_follows()
             loss = self._train_epoch(acting)
             self._check_finite()
+            if self._twin is not None:
+                self._left_at = self.module_.flat.clone()
         elif acting:
             self._validate_in_batches()
         else:
@@ -325,6 +345,8 @@ class _PrunableNet:
         if self._twin is None:
             return
         own, twin = self._own, self._twin
+        if not torch.equal(own.module.flat, self._left_at):
+            self._refuse_callback("a callback changed weights between the epochs")
         for group, twins in zip(
             own.optimizer.param_groups, twin.optimizer.param_groups, strict=True
         ):
@@ -472,14 +494,21 @@ class _PrunableNet:
             snapshots.take(self.numpy_params())
 
     def _check_finite(self):
-        if np.isfinite(self.numpy_params()).all():
+        learners = (self._own, self._twin)
+        finite = [
+            learner is None or bool(torch.isfinite(learner.module.flat).all())
+            for learner in learners
+        ]
+        if all(finite):
             return
-        rate = self._plan.learning_rate
+        rate, whose, other = self._plan.learning_rate, "The", ""
+        if finite[0]:
+            whose, other = "The perturbed twin's", " or perturbation_size"
         raise ValueError(
-            f"The weights are no longer finite in epoch {len(self.history)}: the "
+            f"{whose} weights are no longer finite in epoch {len(self.history)}: the "
             f"training diverges with learning_rate_init={rate} and momentum="
             f"{self._plan.momentum}. Use a smaller learning_rate_init (try "
-            f"{min(rate / 10, 0.01):.3g}), and scale X, for example with "
+            f"{min(rate / 10, 0.01):.3g}){other}, and scale X, for example with "
             "StandardScaler."
         )
 
@@ -713,8 +742,19 @@ def train(
     net = _build_net(plan, n_epochs, callbacks, validation)
     if on_epoch is not None:
         net.callbacks = [*net.callbacks, ("on_epoch", _Report(on_epoch))]
-    watch = recorder, target, snapshots, target_score
-    net.prepare(plan, data, validation, params, mask, seed, watch, twin_params)
+    net.prepare(
+        plan,
+        data,
+        validation=validation,
+        params=params,
+        mask=mask,
+        seed=seed,
+        recorder=recorder,
+        target=target,
+        snapshots=snapshots,
+        twin_params=twin_params,
+        target_score=target_score,
+    )
     with torch.enable_grad():
         try:
             net.notify("on_train_begin", X=data.X, y=data.y)

@@ -8,6 +8,7 @@ decide by itself how many weights go in ``has_significance_rule``.
 
 import warnings
 from dataclasses import dataclass, field, replace
+from inspect import getattr_static
 from math import log
 
 import numpy as np
@@ -15,7 +16,7 @@ from scipy.special import stdtr
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Lasso
+from sklearn.linear_model import lasso_path
 from sklearn.utils.parallel import Parallel, delayed
 
 from skchaosprune import _ablation, _granger, _lyapunov
@@ -80,9 +81,10 @@ class _WindowCriterion(BaseEstimator):
     def _check_windows(self):
         check_number(self.window_size, "window_size", "int", 1)
         check_number(self.window_overlap, "window_overlap", "float", 0, 1, "left")
-        if self.record_every != "auto":
+        every = self.record_every
+        if not (isinstance(every, str) and every == "auto"):
             other = ", or 'auto'"
-            check_number(self.record_every, "record_every", "int", 1, other=other)
+            check_number(every, "record_every", "int", 1, other=other)
 
     def too_few_windows(
         self, n_windows, n_windows_planned, iterations_per_epoch, dense_fraction
@@ -210,18 +212,21 @@ class _GrangerCriterion(_WindowCriterion):
         problem = self._obstacle(record)
         if problem is not None:
             return self._give_up(record, problem)
-        series = record.window_series
         if self.placebo:
-            series = _rng(self, record).permuted(series, axis=0)
+            record = self.make_placebo(record, _rng(self, record))
+        series = record.window_series
         log_p, lags = self._test(record, series)
-        log_p[~record.alive] = np.nan
+        log_p[~record.alive], lags[~record.alive] = np.nan, 0
         tested = ~np.isnan(log_p)
         if not tested.any():
+            counts = _count_reasons(series, record.alive)
+            reasons = ", ".join(f"{reason}: {counts[reason]}" for reason in counts)
+            switch = "" if self.target == "loss" else "use target='loss', "
             problem = (
-                f"none of the {record.alive.sum()} weights could be tested, as their "
-                "series never move or the target's own past explains it completely: "
-                f"{self._facts(*_sizes(record))}. Use {type(self).__name__}"
-                "(target='loss'), or record more often."
+                f"none of the {record.alive.sum()} weights could be tested "
+                f"({reasons}): {self._facts(*_sizes(record))}. With "
+                f"{type(self).__name__}, {switch}record more often, or train with a "
+                "larger learning_rate_init."
             )
             return self._give_up(record, problem)
         log_p += log(self.max_lag) if self.lag_rule == "bonferroni" else 0.0
@@ -233,6 +238,19 @@ class _GrangerCriterion(_WindowCriterion):
         scores = np.where(tested, sign * log_p, -np.inf)
         untested = _count_reasons(series, record.alive & ~tested)
         return WeightScores(scores, p_values, lags, keep, untested=untested)
+
+    def make_placebo(self, record, rng):
+        """Return the record with the series of each weight shuffled in time.
+
+        Parameters
+        ----------
+        record : TrainingRecord
+            With ``window_series``.
+        rng : numpy.random.Generator
+            Draws the order of the windows, anew for each weight.
+        """
+        shuffled = rng.permuted(record.window_series, axis=0)
+        return replace(record, window_series=shuffled)
 
     def _needed(self):
         """Windows that the regressions over ``max_lag`` lags need."""
@@ -272,6 +290,22 @@ class _GrangerCriterion(_WindowCriterion):
         corrected = p_values.copy()
         corrected[tested] = multipletests(p_values[tested], method=self.correction)[1]
         return corrected
+
+
+def _blocks(n_weights):
+    return [
+        slice(first, first + _BLOCK_SIZE) for first in range(0, n_weights, _BLOCK_SIZE)
+    ]
+
+
+def _best_lag(effect, causes, test):
+    """Smallest log p-value over the lags and its lag; NaN and 0 where untestable."""
+    result = _granger._test_causes(effect, causes, test)
+    log_p = np.where(np.isnan(result.log_p_value), np.inf, result.log_p_value)
+    lags = np.argmin(log_p, axis=0) + 1
+    best = np.min(log_p, axis=0)
+    untested = np.isposinf(best)
+    return np.where(untested, np.nan, best), np.where(untested, 0, lags)
 
 
 def _sizes(record):
@@ -354,14 +388,16 @@ class ChaosCausality(_GrangerCriterion):
     lag_rule : {"bonferroni", "bic", "min"}, default="bonferroni"
         How the lags become one p-value: the smallest times the number of lags; the one
         at the lag order that BIC picks for the target's own autoregression, which is
-        quicker; or the smallest alone (the authors' rule, which calls a third or more
-        of pure noise causal).
+        quicker; or the smallest alone (the authors' rule, which with their test and 14
+        lags calls about a third of pure noise causal in 150 windows).
     correction : {"holm", "fdr_bh"} or None, default=None
         Correction for testing many weights.
     significance_level : float, default=0.05
         A weight with a smaller p-value is causal.
     prune : {"noncausal", "causal"}, default="noncausal"
-        Which weights go. "causal" is the other reading of the paper.
+        Which weights go. "causal" is the other reading of the paper. Weights that could
+        not be tested are not causal: of ``prune_ratio=None`` the one rule prunes and
+        the other keeps them. With a ratio they go first under both.
     placebo : bool, default=False
         Shuffle the exponents of each weight in time first: what is left of the scores
         when the exponents say nothing about the error.
@@ -450,8 +486,14 @@ class ChaosCausality(_GrangerCriterion):
             check_number(getattr(self, name), name, "int", low)
         check_number(self.static_tolerance, "static_tolerance", "float", 0)
         if self.decimals is not None:
-            check_number(self.decimals, "decimals", "int", 0, other=", or None")
+            check_number(self.decimals, "decimals", "int", 0, 15, other=", or None")
         check_choice(self.trajectory, "trajectory", TRAJECTORIES)
+        if self.trajectory == "perturbation" and self.decimals is not None:
+            raise ValueError(
+                f"decimals={self.decimals} would round away the tiny distances of "
+                "trajectory='perturbation'; use decimals=None, or "
+                "trajectory='weights'."
+            )
         size = self.perturbation_size
         check_number(size, "perturbation_size", "float", 0, closed="neither")
         shortest = _lyapunov.minimum_length(*self._embedding())
@@ -488,24 +530,40 @@ class ChaosCausality(_GrangerCriterion):
             for block in _blocks(out.size)
         )
 
-    def perturb(self, params, alive, seed):
+    def perturb(self, params, candidates, seed):
         """Return where a twin training starts; None where there is no twin.
 
         Parameters
         ----------
         params : ndarray of shape (n_parameters,)
             Flat initial parameters, weights first.
-        alive : ndarray of bool of shape (n_weights,)
+        candidates : ndarray of bool of shape (n_weights,)
             The weights that may be perturbed.
         seed : int
             Of the draw, where the criterion has no ``random_state``.
+
+        Returns
+        -------
+        perturbed : ndarray of shape (n_parameters,) or None
+            A copy in which one weight is moved.
+
+        Raises
+        ------
+        ValueError
+            If ``perturbation_size`` is lost in rounding.
         """
         if self.trajectory == "weights":
             return None
         seed = seed if self.random_state is None else self.random_state
         perturbed = params.copy()
-        weight = np.random.default_rng(seed).choice(np.flatnonzero(alive))
+        weight = np.random.default_rng(seed).choice(np.flatnonzero(candidates))
         perturbed[weight] += self.perturbation_size
+        if perturbed[weight] == params[weight]:
+            raise ValueError(
+                f"perturbation_size={self.perturbation_size} is lost when it is added "
+                f"to an initial weight of {params[weight]}; use at least 1e-12 times "
+                "the size of the weights."
+            )
         return perturbed
 
 
@@ -514,7 +572,15 @@ class ChaosCausalMagnitude(ChaosCausality):
 
     The score is ``|w| (1 + r)``, where ``r`` is the rank of the weight's evidence (at a
     given lag that of its F statistic) among the living weights, from 0 (least, or not
-    testable) to 1. The parameters are those of :class:`ChaosCausality`.
+    testable) to 1.
+
+    Parameters
+    ----------
+    window_size, window_overlap, record_every, embedding_dimension, delay, \
+            theiler_window, n_steps, static_tolerance, decimals, trajectory, \
+            perturbation_size, target, max_lag, test, lag_rule, correction, \
+            significance_level, prune, placebo, random_state
+        As in :class:`ChaosCausality`, with the same defaults.
 
     Examples
     --------
@@ -562,7 +628,7 @@ class GrangerUpdates(_GrangerCriterion):
     significance_level : float, default=0.05
         A weight with a smaller p-value is causal.
     prune : {"noncausal", "causal"}, default="noncausal"
-        Which weights go.
+        Which weights go; see :class:`ChaosCausality`.
     placebo : bool, default=False
         Shuffle the changes of each weight in time first.
     random_state : int or None, default=None
@@ -637,9 +703,9 @@ class LossRegression(_WindowCriterion):
     Notes
     -----
     Regressors are scaled to one root mean square, so that the penalty treats all
-    weights alike; there is no intercept, as the expansion has none. There are many more
-    weights than windows, and the Lasso keeps at most one weight per window: the others
-    tie, and magnitude ranks them.
+    weights alike; there is no intercept, as the expansion has none. There are many
+    more weights than windows, and the Lasso keeps at most one weight per window: the
+    others tie, and magnitude ranks them.
 
     References
     ----------
@@ -696,24 +762,46 @@ class LossRegression(_WindowCriterion):
                 "longer."
             )
             return self._give_up(record, problem)
-        model = Lasso(
-            alpha=self.penalty * correlations.max(),
-            positive=True,
-            fit_intercept=False,
-            max_iter=10_000,
-        )
-        with warnings.catch_warnings():
-            # which weights take part settles long before the last digits do
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(squares, reductions)
+        penalty = self.penalty * correlations.max()
         scores = np.zeros(record.n_weights)
-        scores[moving] = model.coef_
+        scores[moving] = _regress(squares, reductions, penalty)
         n_still = int((record.alive & ~moving).sum())
         untested = {"the weight never moves": n_still} if n_still else {}
         return WeightScores(scores, keep=scores > 0.0, untested=untested)
 
     def _needed(self):
         return 10
+
+
+def _regress(X, y, penalty):
+    """Non-negative Lasso without intercept, to the last digits.
+
+    Coordinate descent takes many sweeps for that, so it sweeps over a working set: the
+    columns in use, and those that violate the conditions of an optimum most.
+    """
+    coef, working = np.zeros(X.shape[1]), np.zeros(X.shape[1], dtype=bool)
+    while True:
+        gradient = (y - X @ coef) @ X / len(y)
+        gradient[working] = 0.0
+        worst = np.argsort(-gradient)[:10]
+        worst = worst[gradient[worst] > penalty * (1.0 + 1e-6)]
+        if worst.size == 0:
+            return coef
+        working[worst] = True
+        with warnings.catch_warnings():
+            # of nearly equal columns any share may be in use, and none is wrong
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            _, path, _ = lasso_path(
+                X[:, working],
+                y,
+                alphas=[penalty],
+                positive=True,
+                precompute=True,
+                coef_init=coef[working],
+                tol=1e-12,
+                max_iter=100_000,
+            )
+        coef[working] = path[:, 0]
 
 
 class Intervention(BaseEstimator):
@@ -782,11 +870,13 @@ class Intervention(BaseEstimator):
             f"points={self.points!r} must be a non-empty sequence of shares of the "
             "training in (0, 1], like (0.5, 1.0)."
         )
-        if isinstance(self.points, str) or not hasattr(self.points, "__len__"):
+        try:
+            points = np.asarray(self.points, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(text) from error
+        if points.ndim != 1:
             raise TypeError(text)
-        if len(self.points) == 0 or not all(
-            0.0 < point <= 1.0 for point in self.points
-        ):
+        if points.size == 0 or not np.all((points > 0.0) & (points <= 1.0)):
             raise ValueError(text)
         check_number(self.n_rows, "n_rows", "int", 2)
         level = self.significance_level
@@ -820,7 +910,10 @@ class Intervention(BaseEstimator):
                 problem=problem,
                 untested={problem: int(record.alive.sum())},
             )
-        rows = self._sample_rows(record)
+        rng = _rng(self, record)
+        rows = self._sample_rows(record, rng)
+        if self.placebo:
+            rows = _permute_targets(rows, rng)
 
         def show(share):
             if record.on_progress is not None:
@@ -833,47 +926,50 @@ class Intervention(BaseEstimator):
         p_values = np.full(record.n_weights, np.nan)
         t = effects[tested] / errors[tested]
         p_values[tested] = stdtr(len(rows.X) - 1, -t)
-        n_idle = int((record.alive & ~tested).sum())
+        idle = record.alive & ~tested & (effects == 0.0)
+        equal = record.alive & ~tested & (effects != 0.0)
+        counts = {
+            "no row of the sample feels it": int(idle.sum()),
+            "its effect does not vary over the sample": int(equal.sum()),
+        }
         return WeightScores(
             effects,
             p_values,
             keep=p_values < self.significance_level,
-            untested={"no row of the sample feels it": n_idle} if n_idle else {},
+            untested={reason: count for reason, count in counts.items() if count},
         )
 
-    def _sample_rows(self, record):
-        """Rows of positive weight, with permuted targets for the placebo."""
-        data, rng = record.data, _rng(self, record)
+    def make_placebo(self, record, rng):
+        """Return the record with the rows of the sample, their labels permuted.
+
+        Parameters
+        ----------
+        record : TrainingRecord
+            With ``data``.
+        rng : numpy.random.Generator
+            Draws the permutation.
+        """
+        rows = self._sample_rows(record, _rng(self, record))
+        return replace(record, data=_permute_targets(rows, rng))
+
+    def _sample_rows(self, record, rng):
+        """Rows of positive weight, at most ``n_rows``."""
+        data = record.data
         rows = np.flatnonzero(data.sample_weight > 0.0)
         if len(rows) > self.n_rows:
             rows = np.sort(rng.choice(rows, self.n_rows, replace=False))
         weights = data.sample_weight[rows]
-        targets = data.targets[rows]
-        if self.placebo:
-            targets = rng.permutation(targets)
         return replace(
             data,
-            X=np.ascontiguousarray(data.X[rows]),
+            X=data.X[rows],
             y=data.y[rows],
-            targets=np.ascontiguousarray(targets),
+            targets=data.targets[rows],
             sample_weight=weights / weights.mean(),
         )
 
 
-def _blocks(n_weights):
-    return [
-        slice(first, first + _BLOCK_SIZE) for first in range(0, n_weights, _BLOCK_SIZE)
-    ]
-
-
-def _best_lag(effect, causes, test):
-    """Smallest log p-value over the lags and its lag; NaN and 0 where untestable."""
-    result = _granger._test_causes(effect, causes, test)
-    log_p = np.where(np.isnan(result.log_p_value), np.inf, result.log_p_value)
-    lags = np.argmin(log_p, axis=0) + 1
-    best = np.min(log_p, axis=0)
-    untested = np.isposinf(best)
-    return np.where(untested, np.nan, best), np.where(untested, 0, lags)
+def _permute_targets(rows, rng):
+    return replace(rows, targets=rng.permutation(rows.targets))
 
 
 class Magnitude(BaseEstimator):
@@ -1004,7 +1100,8 @@ class FixedMasks(BaseEstimator):
     Parameters
     ----------
     masks : list of array-like of bool of shape (fan_in, fan_out)
-        One per layer, shaped like ``coefs_``; True = kept.
+        One per layer, shaped like ``coefs_``; True = kept. ``fit`` raises ValueError or
+        TypeError, before any training, where they do not fit the network.
 
     Examples
     --------
@@ -1100,14 +1197,21 @@ def get_criterion(prune_criterion):
 
 def _is_criterion(candidate):
     parts = ["score", "needs", "has_significance_rule"]
-    if not all(hasattr(candidate, part) for part in parts):
+    if not _has(candidate, parts) or not isinstance(candidate.needs, tuple | list):
         return False
-    needs = tuple(candidate.needs)
-    parts = ["points"] if "snapshots" in needs else []
-    if "trajectories" in needs:
+    parts = ["points"] if "snapshots" in candidate.needs else []
+    if "trajectories" in candidate.needs:
         parts += ["window_size", "window_overlap", "record_every", "reduce_window"]
         parts += ["target", "too_few_windows"]
-    return set(needs) <= set(NEEDS) and all(hasattr(candidate, part) for part in parts)
+    return set(candidate.needs) <= set(NEEDS) and _has(candidate, parts)
+
+
+def _has(candidate, parts):
+    """Whether all parts are there, without calling properties of unchecked values."""
+    missing = object()
+    return all(
+        getattr_static(candidate, part, missing) is not missing for part in parts
+    )
 
 
 def score_weights(criterion, record):

@@ -135,7 +135,8 @@ def _run_dense_phase(task, callbacks, n_jobs, on_epoch, on_score):
     recorder, n_planned, target, twin_params, snapshots = None, 0, None, None, None
     if "trajectories" in criterion.needs:
         if hasattr(criterion, "perturb"):
-            twin_params = criterion.perturb(task.params, task.mask, task.score_seed)
+            candidates = task.mask & _can_act(task)
+            twin_params = criterion.perturb(task.params, candidates, task.score_seed)
         recorder, n_planned = _make_recorder(task, n_jobs, twin_params is not None)
         target = _make_target(criterion, plan, task.validation or task.data)
         if criterion.record_every == "auto":
@@ -180,6 +181,14 @@ def _run_dense_phase(task, callbacks, n_jobs, on_epoch, on_score):
     on_score(plan.n_weights)
     bare = replace(record, data=None, n_jobs=None, on_progress=None)
     return _DensePhase(run, bare, scores)
+
+
+def _can_act(task):
+    """Flag the weights that a perturbation reaches others from: not those of zeros."""
+    can_act = np.ones(task.plan.n_weights, dtype=bool)
+    fan_in, fan_out = task.plan.layer_sizes[:2]
+    can_act[: fan_in * fan_out] = np.repeat(np.any(task.data.X != 0.0, axis=0), fan_out)
+    return can_act
 
 
 def _make_recorder(task, n_jobs, has_twin):
@@ -334,8 +343,7 @@ class _PrunedMLP(BaseEstimator):
         n_repeats : int, default=20
             Placebos drawn.
         random_state : int, RandomState or None, default=0
-            Seed of the placebos, and of the rows where ``X`` has more than a criterion
-            takes.
+            Seed of the placebos.
 
         Returns
         -------
@@ -350,34 +358,34 @@ class _PrunedMLP(BaseEstimator):
         ------
         ValueError
             If the criterion has no placebo or could test nothing, if it needs data and
-            there is none, or if its series were too large to be kept.
+            there is none, if its series were too large to be kept, or if parameters
+            were changed after ``fit``.
         """
+        from skchaosprune._network import one_thread_per_fit, unwrap_ctrl_c
+
         check_is_fitted(self)
         _validation.check_number(n_repeats, "n_repeats", "int", 1)
-        criterion = self._criterion()
-        if not hasattr(criterion, "placebo"):
-            raise ValueError(
-                f"prune_criterion={self.prune_criterion!r} has no placebo; fit with "
-                "one that has, like 'chaos_causality' or 'intervention'."
-            )
-        if self.n_untested_ == self.n_weights_:
-            raise ValueError(
-                "placebo_test has nothing to compare, as no weight could be tested: "
-                f"{', '.join(self.untested_reasons_)}"
-            )
+        rng = np.random.default_rng(_validation.check_rng(random_state).randint(2**31))
+        criterion = self._recall_criterion()
         record = self._recall_record(criterion, X, y)
-        seeds = _validation.check_rng(random_state).randint(
-            np.iinfo(np.int32).max, size=n_repeats
-        )
 
-        def causal_share(placebo, seed):
-            options = {"placebo": placebo, "random_state": int(seed)}
-            variant = clone(criterion).set_params(**options)
-            p_values = variant.score(record).p_values
+        def causal_share(record):
+            p_values = criterion.score(record).p_values
+            if np.isnan(p_values).all():
+                raise ValueError(
+                    "placebo_test has nothing to compare, as none of the "
+                    f"{self.n_weights_} weights could be tested on these rows."
+                )
             return float(np.mean(p_values < criterion.significance_level))
 
-        share = causal_share(False, seeds[0])
-        placebo_shares = np.array([causal_share(True, seed) for seed in seeds])
+        with one_thread_per_fit(), unwrap_ctrl_c():
+            share = causal_share(record)
+            placebo_shares = np.array(
+                [
+                    causal_share(criterion.make_placebo(record, rng))
+                    for _ in range(n_repeats)
+                ]
+            )
         return Bunch(
             causal_share=share,
             placebo_share=float(placebo_shares.mean()),
@@ -466,6 +474,27 @@ class _PrunedMLP(BaseEstimator):
         self._check_feasible(task)
         return task, learned
 
+    def _recall_criterion(self):
+        """Return the criterion of the fit, not itself a placebo."""
+        criterion = self._criterion()
+        if not hasattr(criterion, "make_placebo"):
+            raise ValueError(
+                f"prune_criterion={self.prune_criterion!r} has no placebo; fit with "
+                "one that has, like 'chaos_causality' or 'intervention'."
+            )
+        fitted = self._fitted_with
+        if (repr(criterion), self._output_layer(self.n_outputs_)[0]) != fitted[:2]:
+            raise ValueError(
+                f"the parameters were changed after fit (its criterion was "
+                f"{fitted[0]}); fit again before placebo_test."
+            )
+        if self.n_untested_ == self.n_weights_:
+            raise ValueError(
+                "placebo_test has nothing to compare, as no weight could be tested: "
+                f"{', '.join(self.untested_reasons_)}"
+            )
+        return clone(criterion).set_params(placebo=False)
+
     def _recall_record(self, criterion, X, y):
         """Rebuild what the criterion saw of the dense training, with rows of today."""
         data, too_large = None, None
@@ -506,6 +535,8 @@ class _PrunedMLP(BaseEstimator):
             target_series=self.target_series_,
             snapshots=self.snapshots_,
             data=data,
+            seed=self._fitted_with[2],
+            n_jobs=self.n_jobs,
         )
 
     def _criterion(self):
@@ -662,16 +693,23 @@ class _PrunedMLP(BaseEstimator):
     def _prune_in_rounds(self, task, dense):
         """Prune; then train what is left, score it and prune again, round by round."""
         n_rounds = self._count_rounds(dense)
-        pruning, problem = None, None
+        pruning, problems = None, {}
         for number in range(1, n_rounds + 1):
             if pruning is not None:
                 start = task.params if self.rewind else pruning.params
                 rest = replace(task, mask=_ravel(pruning.masks), params=start)
                 dense = self._train_and_score(rest, number)
-            if problem is None and dense.scores.problem is not None:
-                problem = dense.scores.problem
-                self._explain(problem, number)
+            if dense.scores.problem is not None:
+                problems[number] = dense.scores.problem
             pruning = self._prune_once(dense, pruning, number, n_rounds)
+        if problems:
+            rounds = ", ".join(map(str, problems))
+            where = "" if n_rounds == 1 else f" in round {rounds} of {n_rounds}"
+            warnings.warn(
+                f"The weights are ranked by magnitude instead{where}: "
+                f"{next(iter(problems.values()))}",
+                stacklevel=3,
+            )
         return pruning
 
     def _count_rounds(self, dense):
@@ -680,16 +718,6 @@ class _PrunedMLP(BaseEstimator):
         if _is_auto(self.n_rounds):
             return 1 if self.prune_ratio <= _ONE_ROUND_UP_TO else _N_ROUNDS_ABOVE
         return self.n_rounds
-
-    def _explain(self, problem, number):
-        """Say that nothing could be tested: an error where the test must decide."""
-        if self.prune_ratio is None:
-            raise ValueError(f"prune_ratio=None cannot decide: {problem}")
-        where = "" if number == 1 else f" from round {number} on"
-        warnings.warn(
-            f"The weights are ranked by magnitude instead{where}: {problem}",
-            stacklevel=4,
-        )
 
     def _prune_once(self, dense, before, number, n_rounds):
         """Choose the masks of one round from its scores and those of the rounds before.
@@ -728,6 +756,8 @@ class _PrunedMLP(BaseEstimator):
                 share_done=share_done,
                 gone_in=gone_in,
             )
+        if dense.scores.problem is not None:
+            raise ValueError(f"prune_ratio=None cannot decide: {dense.scores.problem}")
         if not dense.scores.keep.any():
             raise ValueError(
                 "prune_ratio=None keeps the significant weights, and none of the "
@@ -803,6 +833,8 @@ class _PrunedMLP(BaseEstimator):
         }
         targets = record.target_series
         return {
+            # private: for placebo_test, in plain values
+            "_fitted_with": (repr(criterion), record.network.loss, record.seed),
             "n_rounds_": pruning.n_rounds,
             "n_windows_": None if targets is None else len(targets),
             "n_untested_": sum(scores.untested.values()),

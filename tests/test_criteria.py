@@ -201,9 +201,8 @@ def test_untested_weights_are_counted_by_reason(record):
     series = record.window_series.copy()
     series[7, 2] = np.nan
     series[:, 3] = record.target_series  # adds nothing to the target's own past
-    series[:, 5] = 1.0
     alive = record.alive.copy()
-    alive[5] = False
+    alive[5] = False  # though its series moves
 
     result = ChaosCausality().score(replace(record, window_series=series, alive=alive))
 
@@ -212,9 +211,9 @@ def test_untested_weights_are_counted_by_reason(record):
         "the series is not finite": 1,
         "the series tells nothing that the target's past does not": 1,
     }
-    np.testing.assert_array_equal(
-        np.isnan(result.p_values), np.isin(range(10), [2, 3, 4, 5])
-    )
+    untested = np.isin(range(10), [2, 3, 4, 5])
+    np.testing.assert_array_equal(np.isnan(result.p_values), untested)
+    np.testing.assert_array_equal(result.best_lags == 0, untested)
 
 
 @pytest.mark.parametrize("correction", ["holm", "fdr_bh"])
@@ -277,6 +276,37 @@ def test_loss_regression_finds_the_weights_that_lower_the_loss(record):
     assert result.untested == {"the weight never moves": 1}
     sparse = LossRegression(penalty=0.8).score(driven)
     np.testing.assert_array_equal(np.flatnonzero(sparse.keep), [2])
+
+
+def test_loss_regression_is_solved_exactly(record):
+    rng = np.random.RandomState(0)
+    n_weights = 80  # more than windows, and nearly collinear
+    network = replace(record.network, layer_sizes=(10, 8))
+    base = rng.chisquare(1, size=(N_WINDOWS, 5))
+    series = base @ rng.uniform(size=(5, n_weights))
+    series *= rng.uniform(0.9, 1.1, size=series.shape)
+    series[:, 1] = series[:, 0]  # equal regressors
+    driven = replace(
+        record,
+        network=network,
+        params=rng.normal(size=88),
+        alive=np.ones(80, dtype=bool),
+        window_series=series,
+        target_series=-np.cumsum(base[:, 0] + 0.1 * rng.normal(size=N_WINDOWS)),
+    )
+
+    result = LossRegression().score(driven)
+
+    scales = np.sqrt(np.mean(series[1:] ** 2, axis=0))
+    regressors, falls = series[1:] / scales, -np.diff(driven.target_series)
+    penalty = 0.01 * (falls @ regressors).max() / len(falls)
+    gradient = (falls - regressors @ result.scores) @ regressors / len(falls)
+    kept = result.scores > 0.0
+    assert 1 < kept.sum() < N_WINDOWS
+    assert result.scores.min() == 0.0
+    # the conditions of Karush, Kuhn and Tucker
+    np.testing.assert_allclose(gradient[kept], penalty, rtol=1e-4)
+    assert np.all(gradient[~kept] <= penalty * (1 + 1e-4))
 
 
 def test_loss_regression_sums_squared_changes():
@@ -367,22 +397,25 @@ def test_intervention_takes_a_fixed_sample_of_rows(record):
     # a row of weight 0 is no row
     weights = record.data.sample_weight * (np.arange(40) < 20)
     half = replace(record.data, sample_weight=weights * 40 / weights.sum())
-    rows = Intervention(n_rows=30)._sample_rows(replace(record, data=half))
-    np.testing.assert_array_equal(rows.X, record.data.X[:20])
+    record = replace(record, data=half)
+    rows = Intervention(n_rows=30).make_placebo(record, np.random.default_rng(0)).data
+    np.testing.assert_array_equal(rows.X, half.X[:20])
     np.testing.assert_allclose(rows.sample_weight.mean(), 1.0)
 
 
 def test_placebo_of_an_intervention_permutes_the_labels(record):
     criterion = Intervention(placebo=True)
-    rows = criterion._sample_rows(record)
+    rows = criterion.make_placebo(record, np.random.default_rng(5)).data
 
     np.testing.assert_array_equal(rows.X, record.data.X)
     assert np.any(rows.targets != record.data.targets)
     np.testing.assert_array_equal(
         rows.targets.sum(axis=0), record.data.targets.sum(axis=0)
     )
+    seeded = Intervention(placebo=True, random_state=5).score(record)
     permuted = Intervention().score(replace(record, data=rows))
-    np.testing.assert_allclose(criterion.score(record).scores, permuted.scores)
+    np.testing.assert_array_equal(seeded.scores, permuted.scores)
+    assert np.any(criterion.score(record).scores != seeded.scores)
 
 
 def test_an_intervention_needs_a_point(record):
@@ -392,6 +425,18 @@ def test_an_intervention_needs_a_point(record):
     np.testing.assert_array_equal(result.scores, np.abs(record.weights))
     assert np.isnan(result.p_values).all()
     assert not result.keep.any()
+
+
+def test_one_row_has_no_spread_to_test(record):
+    weights = np.zeros(40)
+    weights[3] = 40.0
+    one = replace(record, data=replace(record.data, sample_weight=weights))
+
+    result = Intervention().score(one)
+
+    assert result.untested == {"its effect does not vary over the sample": 10}
+    assert np.isnan(result.p_values).all()
+    assert np.all(result.scores != 0.0)
 
 
 def test_weights_that_no_row_feels_are_not_tested(record):
@@ -410,6 +455,12 @@ def test_weights_that_no_row_feels_are_not_tested(record):
     [
         (ChaosCausality(lag_rule="aic"), ValueError, "lag_rule='aic'.*'bic'"),
         (ChaosCausality(trajectory="twin"), ValueError, "trajectory='twin'"),
+        (ChaosCausality(decimals=16), ValueError, r"decimals=16.*\[0, 15\]"),
+        (
+            ChaosCausality(trajectory="perturbation", decimals=6),
+            ValueError,
+            "decimals=6.*perturbation.*decimals=None",
+        ),
         (ChaosCausality(perturbation_size=0.0), ValueError, "perturbation_size=0.0"),
         (ChaosCausality(placebo=1), TypeError, "placebo=1"),
         (ChaosCausality(random_state=-1), ValueError, "random_state=-1.*None"),
@@ -418,9 +469,16 @@ def test_weights_that_no_row_feels_are_not_tested(record):
         (GrangerUpdates(record_every=0), ValueError, "record_every=0.*'auto'"),
         (LossRegression(penalty=1.0), ValueError, r"penalty=1.0.*\(0, 1\)"),
         (LossRegression(window_size=1), ValueError, "window_size=1"),
+        (LossRegression(window_size=0), ValueError, "window_size=0"),
+        (LossRegression(window_size="50"), TypeError, "window_size='50'"),
+        (LossRegression(record_every=np.ones(2)), TypeError, "record_every=array"),
         (Intervention(points=()), ValueError, r"points=\(\).*\(0, 1\]"),
         (Intervention(points=(0.0, 1.0)), ValueError, r"points=\(0.0, 1.0\)"),
         (Intervention(points=0.5), TypeError, "points=0.5"),
+        (Intervention(points=("a",)), TypeError, "points=.'a'"),
+        (Intervention(points=[[0.5]]), TypeError, "points=..0.5"),
+        (Intervention(points=(0.5, np.nan)), ValueError, "points=.0.5, nan"),
+        (Intervention(points=None), TypeError, "points=None"),
         (Intervention(points="all"), TypeError, "points='all'"),
         (Intervention(n_rows=1), ValueError, "n_rows=1"),
         (Intervention(significance_level=0), ValueError, "significance_level=0"),
@@ -428,5 +486,6 @@ def test_weights_that_no_row_feels_are_not_tested(record):
     ],
 )
 def test_parameters_are_checked(criterion, error, words):
+    assert get_criterion(criterion) is criterion
     with pytest.raises(error, match=words):
         criterion.check_parameters()

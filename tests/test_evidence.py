@@ -207,6 +207,62 @@ def test_one_living_weight_is_perturbed():
     assert ChaosCausality().perturb(params, alive, 0) is None
 
 
+def test_a_twin_of_pruned_weights_is_perturbed_in_a_living_one(iris, monkeypatch):
+    starts = []
+    train = _network.train
+
+    def spy(plan, data, params, **options):
+        if options.get("twin_params") is not None:
+            starts.append((options["twin_params"] - params, options["mask"]))
+        return train(plan, data, params, **options)
+
+    monkeypatch.setattr(_network, "train", spy)
+    criterion = ChaosCausality(trajectory="perturbation", random_state=0)
+    X, y = iris
+    X = X.copy()
+    X[:, 2] = 0.0  # its weights reach nothing
+    small(prune_criterion=criterion, prune_ratio=0.8, n_rounds=4).fit(X, y)
+
+    assert len(starts) == 4
+    for difference, mask in starts:
+        (weight,) = np.flatnonzero(difference)
+        assert mask[weight]
+        assert difference[weight] == pytest.approx(1e-6)
+        assert weight not in range(12, 18)
+
+
+def test_a_lost_perturbation_is_refused(iris):
+    criterion = ChaosCausality(trajectory="perturbation", perturbation_size=1e-30)
+    with pytest.raises(ValueError, match="perturbation_size=1e-30 is lost"):
+        small(prune_criterion=criterion).fit(*iris)
+
+
+def test_a_twin_that_diverges_is_told(diabetes):
+    criterion = ChaosCausality(trajectory="perturbation", perturbation_size=1e3)
+    model = ChaosCausalPrunedMLPRegressor(
+        (4,), max_iter=5, activation="identity", prune_criterion=criterion
+    )
+    with pytest.raises(ValueError, match="twin's weights.*or perturbation_size"):
+        model.fit(*diabetes)
+
+
+@pytest.mark.parametrize("event", ["on_train_begin", "on_epoch_begin", "on_epoch_end"])
+def test_a_twin_refuses_callbacks_that_change_weights(iris, event):
+    from skorch.callbacks import Callback
+
+    def change(self, net, **kwargs):
+        if len(net.history) < 4:
+            net.module_.flat.mul_(0.9)
+
+    callback = type("Shrink", (Callback,), {event: change})()
+    model = small(
+        prune_criterion=ChaosCausality(trajectory="perturbation"), callbacks=[callback]
+    )
+    with pytest.raises(ValueError, match="callback changed weights between"):
+        model.fit(*iris)
+    model.set_params(prune_criterion="intervention").fit(*iris)
+
+
 def test_a_twin_refuses_callbacks_that_act_in_batches(iris):
     from skorch.callbacks import GradientNormClipping
 
@@ -307,7 +363,7 @@ def test_placebo_test_of_a_recorded_series(iris, criterion):
 
     result = model.placebo_test(n_repeats=5)
 
-    if getattr(criterion, "placebo", False):
+    if getattr(criterion, "placebo", False):  # the share is that of the real series
         own = granger_causality(model.target_series_, model.lyapunov_exponents_)
         p_values = np.minimum(1.0, 5 * own.p_value.min(axis=0))
     else:
@@ -354,6 +410,29 @@ def test_placebo_test_of_an_intervention(iris):
         model.placebo_test(X[:, :3], y)
     some = model.placebo_test(X[::2], y[::2], n_repeats=2)  # not those of the fit
     assert some.causal_share != result.causal_share
+    with pytest.raises(ValueError, match="nothing to compare.*on these rows"):
+        model.placebo_test(X[:1], y[:1])
+
+
+def test_placebo_test_takes_the_rows_of_the_fit(cancer):
+    model = small(prune_criterion=Intervention(n_rows=50), max_iter=5).fit(*cancer)
+
+    shares = [
+        model.placebo_test(*cancer, n_repeats=1, random_state=seed).causal_share
+        for seed in range(3)
+    ]
+
+    assert shares == [np.mean(model.weight_scores_ > 0.0)] * 3
+
+
+def test_placebo_test_is_about_the_fit(iris, fitted):
+    model = clone(fitted).fit(*iris)
+    model.set_params(prune_criterion="granger_updates")
+    with pytest.raises(ValueError, match="changed after fit.*was ChaosCausality"):
+        model.placebo_test()
+    model.set_params(prune_criterion="chaos_causality", loss="squared_error")
+    with pytest.raises(ValueError, match="changed after fit"):
+        model.placebo_test()
 
 
 def test_placebo_test_of_a_regressor(diabetes):
@@ -363,9 +442,7 @@ def test_placebo_test_of_a_regressor(diabetes):
 
     result = model.placebo_test(*diabetes, n_repeats=3)
 
-    # more rows than the sample takes: another sample, but of the same
-    expected = np.mean(model.weight_scores_ > 0.0)
-    assert result.causal_share == pytest.approx(expected, abs=0.2)
+    assert result.causal_share == np.mean(model.weight_scores_ > 0.0)
     assert result.placebo_shares.shape == (3,)
 
 

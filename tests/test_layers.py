@@ -67,6 +67,7 @@ STANDARD_LIBRARY = {
     "dataclasses",
     "dis",
     "importlib",
+    "inspect",
     "math",
     "numbers",
     "threading",

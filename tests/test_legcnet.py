@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from skchaosprune import ChaosCausalPrunedMLP
-from skchaosprune._legcnet import DATASETS, VARIANTS, legcnet_params
+from skchaosprune import ChaosCausalPrunedMLP, legcnet_params
+from skchaosprune._legcnet import DATASETS, VARIANTS
 
 # Training rows, features and classes of the paper's tables.
 SHAPES = {

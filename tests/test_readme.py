@@ -15,7 +15,7 @@ def test_code_of_the_readme_runs(capsys):
     for block in blocks:
         exec(compile(block, str(README), "exec"), names)
 
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     assert names["mlp"].sparsity_ == pytest.approx(0.7, abs=1e-3)
     assert (
         names["mlp"].score(names["scaler"].transform(names["X_test"]), names["y_test"])
@@ -24,4 +24,5 @@ def test_code_of_the_readme_runs(capsys):
     assert set(names["search"].best_params_) == {"chaoscausalprunedmlp__prune_ratio"}
     printed = capsys.readouterr().out
     assert "0.69" in printed  # ln 2
+    assert "placebo_share" in printed
     assert "mean radius" in printed  # feature names reach the table

@@ -154,7 +154,7 @@ WAYS = [
     {"engine": "numba", "momentum": 0.5},
     {"engine": "numba", "batch_size": 7},
     {"engine": "torch", "batch_size": 7, "momentum": 0.5, "alpha": 0.1},
-    {"engine": "torch", "solver": "adam"},
+    {"engine": "torch", "solver": "adam", "alpha": 0.5},
 ]
 
 

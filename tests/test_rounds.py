@@ -157,12 +157,13 @@ def test_rounds_are_reported(iris, capsys):
     assert "round 2: scoring: weight 42/42" in printed
 
 
-def test_one_warning_when_a_later_round_cannot_test(iris):
+def test_one_warning_names_the_rounds_that_cannot_test(iris):
     class Fails(Magnitude):
-        """Test nothing from the second round on."""
+        """Test nothing in the second round and the third."""
 
         def score(self, record):
-            problem = None if record.alive.all() else "all are tired"
+            share = record.alive.mean()
+            problem = f"tired at {share:.2f}" if 0.4 < share < 0.8 else None
             return WeightScores(np.abs(record.weights), problem=problem)
 
     model = small(prune_criterion=Fails())
@@ -172,7 +173,7 @@ def test_one_warning_when_a_later_round_cannot_test(iris):
         model.fit(*iris)
 
     assert [str(warning.message) for warning in caught] == [
-        "The weights are ranked by magnitude instead from round 2 on: all are tired"
+        "The weights are ranked by magnitude instead in round 2, 3 of 5: tired at 0.71"
     ]
     assert caught[0].filename == __file__
 
