@@ -43,8 +43,31 @@ def test_the_record_is_long_enough_for_the_test(dataset, variant):
         X, y, None
     )
     record_every, n_windows = task.resolve_record_every()
-    assert record_every == (2 if (dataset, variant) == ("banknote", "ft") else 1)
+    thinned = {("banknote", "ft"): 3, ("banknote", "pt"): 2}
+    assert record_every == thinned.get((dataset, variant), 1)
     assert n_windows >= 3 * task.criterion.max_lag + 2
+
+
+def test_settings_are_those_of_the_paper():
+    params = legcnet_params("banknote", "ft")
+    assert params["hidden_layer_sizes"] == (8,)
+    assert params["learning_rate_init"] == 0.5
+    assert params["max_iter"] == 100
+    assert params["target_score"] == 0.91
+    assert params["batch_size"] == 1
+    assert not params["shuffle"]
+    assert params["weight_init"] == "normal"
+    criterion = params["prune_criterion"]
+    assert (criterion.window_size, criterion.window_overlap) == (250, 0.1)
+    assert (criterion.max_lag, criterion.lag_rule) == (14, "min")
+    assert criterion.test == "ssr_chi2test"
+    assert params["prune_ratio"] is None
+    assert not params["keep_connected"]
+    assert params["dense_fraction"] == 1.0
+    mnist = legcnet_params("mnist", "pt")
+    assert mnist["hidden_layer_sizes"] == (50, 30)
+    assert mnist["batch_size"] == 128
+    assert mnist["dense_fraction"] == 0.1
 
 
 def test_ft_and_pt_differ_in_what_they_record():
