@@ -493,7 +493,9 @@ class _PrunedMLP(BaseEstimator):
                 "placebo_test has nothing to compare, as no weight could be tested: "
                 f"{', '.join(self.untested_reasons_)}"
             )
-        return clone(criterion).set_params(placebo=False)
+        if getattr(criterion, "placebo", False):
+            criterion = clone(criterion).set_params(placebo=False)
+        return criterion
 
     def _recall_record(self, criterion, X, y):
         """Rebuild what the criterion saw of the dense training, with rows of today."""
