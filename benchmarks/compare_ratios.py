@@ -9,8 +9,8 @@ with its defaults but ``n_rounds=1`` is fitted with each criterion and ratio. "p
 is chaos-causality with every weight's exponents shuffled in time, which destroys
 whatever the exponents say about the error: a criterion that is no better than its
 placebo ranks by something else than what its name says. "no repair" is chaos-causality
-with ``keep_connected=False``. The second table is ``prune_ratio=None``: the criterion's
-own rule keeps the weights with p < .05.
+with ``keep_connected=False``, "5 rounds" is magnitude with ``n_rounds=5``. The second
+table is ``prune_ratio=None``: the criterion's own rule keeps the weights with p < .05.
 """
 
 import argparse
@@ -41,6 +41,7 @@ RATIOS = (0.5, 0.7, 0.8, 0.9, 0.95)
 # What is set beside the ratio.
 ROWS = {
     "magnitude": {"prune_criterion": "magnitude"},
+    "magnitude, 5 rounds": {"prune_criterion": "magnitude", "n_rounds": 5},
     "chaos_causality": {"prune_criterion": "chaos_causality"},
     "placebo": {"prune_criterion": ChaosCausality(placebo=True)},
     "random": {"prune_criterion": "random"},
