@@ -52,9 +52,10 @@ def legcnet_params(dataset, variant):
       ``max_iter``; to grant them, fit again with
       :class:`~skchaosprune.criteria.FixedMasks` and a larger ``max_iter``.
 
-    The masks that the authors published are not quite of these settings: they took the
-    misclassification on the test set, which is never seen here.
-    ``benchmarks/reproduce_paper.py`` measures what gives them back.
+    The masks that the authors published do not come out of these settings: they took
+    the misclassification on the test set, which is never seen here, recorded the
+    weights before each step, and seem to have used other lags and steps.
+    ``benchmarks/reproduce_paper.py`` measures what gives most of them back.
 
     References
     ----------

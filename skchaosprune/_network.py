@@ -346,7 +346,7 @@ class _PrunableNet:
             return
         own, twin = self._own, self._twin
         if not torch.equal(own.module.flat, self._left_at):
-            self._refuse_callback("a callback changed weights between the epochs")
+            self._refuse_callback("a callback changed weights")
         for group, twins in zip(
             own.optimizer.param_groups, twin.optimizer.param_groups, strict=True
         ):

@@ -120,6 +120,11 @@ class WindowRecorder:
                 buffer[: self.n_filled] = buffer[self._stride :]
 
     @property
+    def n_windows_planned(self):
+        """Windows of a training that nothing ends early."""
+        return len(self._series)
+
+    @property
     def window_series(self):
         """One row per window, ``(n_windows, n_weights)``, float32."""
         return self._series[: self.n_windows]

@@ -223,10 +223,9 @@ class _GrangerCriterion(_WindowCriterion):
             reasons = ", ".join(f"{reason}: {counts[reason]}" for reason in counts)
             switch = "" if self.target == "loss" else "use target='loss', "
             problem = (
-                f"none of the {record.alive.sum()} weights could be tested "
-                f"({reasons}): {self._facts(*_sizes(record))}. With "
-                f"{type(self).__name__}, {switch}record more often, or train with a "
-                "larger learning_rate_init."
+                f"none of the {record.alive.sum()} weights could be tested ({reasons}; "
+                f"{len(record.target_series)} windows). With {type(self).__name__}, "
+                f"{switch}record more often, or train with a larger learning_rate_init."
             )
             return self._give_up(record, problem)
         log_p += log(self.max_lag) if self.lag_rule == "bonferroni" else 0.0
@@ -413,7 +412,7 @@ class ChaosCausality(_GrangerCriterion):
     Notes
     -----
     As published, chaos-causality ranks weights no better than its own placebo (the
-    exponents shuffled in time); half to 70 % of the weights can go with any ranking.
+    exponents shuffled in time).
 
     References
     ----------
@@ -550,10 +549,15 @@ class ChaosCausality(_GrangerCriterion):
         Raises
         ------
         ValueError
-            If ``perturbation_size`` is lost in rounding.
+            If ``perturbation_size`` is lost in rounding, or there is no candidate.
         """
         if self.trajectory == "weights":
             return None
+        if not np.any(candidates):
+            raise ValueError(
+                "trajectory='perturbation' finds no weight to perturb: all inputs are "
+                "0 in every row. Use trajectory='weights'."
+            )
         seed = seed if self.random_state is None else self.random_state
         perturbed = params.copy()
         weight = np.random.default_rng(seed).choice(np.flatnonzero(candidates))
@@ -950,6 +954,11 @@ class Intervention(BaseEstimator):
             Draws the permutation.
         """
         rows = self._sample_rows(record, _rng(self, record))
+        if np.all(rows.targets == rows.targets[:1]):
+            raise ValueError(
+                f"all {len(rows.targets)} rows of the sample have the same target, and "
+                "permuting them changes nothing; give rows with different ones."
+            )
         return replace(record, data=_permute_targets(rows, rng))
 
     def _sample_rows(self, record, rng):

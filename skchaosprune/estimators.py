@@ -28,9 +28,12 @@ from skchaosprune._recording import (
 # Series of windows and snapshots above this size are not kept by a fitted estimator.
 _KEEP_BYTES = 50e6
 
-# What n_rounds="auto" means: more rounds pay where few weights are left.
+# What n_rounds="auto" means: with most criteria rounds pay where few weights are left.
 _ONE_ROUND_UP_TO = 0.7
 _N_ROUNDS_ABOVE = 5
+
+# What a criterion needs for placebo_test.
+_PLACEBO_PARTS = ("make_placebo", "significance_level")
 
 _SMALL_SET = 32  # "auto" trains on the whole set at once up to so many rows
 
@@ -60,6 +63,14 @@ class _DenseTask:
     def n_iterations(self):
         """Optimiser steps of the planned dense training."""
         return self.n_epochs * self.iterations_per_epoch
+
+    @property
+    def dense_target_score(self):
+        """The target score, where it may end the dense training before its record."""
+        auto = "trajectories" in self.criterion.needs and _is_auto(
+            self.criterion.record_every
+        )
+        return None if auto else self.target_score
 
     def resolve_record_every(self):
         """Iterations from one record to the next, and the windows that are planned."""
@@ -131,56 +142,74 @@ def _run_dense_phase(task, callbacks, n_jobs, on_epoch, on_score):
     from skchaosprune import _network
     from skchaosprune.criteria import score_weights
 
-    plan, criterion, target_score = task.plan, task.criterion, task.target_score
-    recorder, n_planned, target, twin_params, snapshots = None, 0, None, None, None
-    if "trajectories" in criterion.needs:
-        if hasattr(criterion, "perturb"):
-            candidates = task.mask & _can_act(task)
-            twin_params = criterion.perturb(task.params, candidates, task.score_seed)
-        recorder, n_planned = _make_recorder(task, n_jobs, twin_params is not None)
-        target = _make_target(criterion, plan, task.validation or task.data)
-        if criterion.record_every == "auto":
-            target_score = None  # the record is complete at the end
-    if "snapshots" in criterion.needs:
-        iterations = snapshot_iterations(criterion.points, task.n_iterations)
-        snapshots = SnapshotRecorder(iterations, task.params.size)
+    watch = _make_watch(task, n_jobs)
     run = _network.train(
-        plan,
+        task.plan,
         task.data,
         task.params,
         n_epochs=task.n_epochs,
         mask=task.mask,
         seed=task.order_seed,
         validation=task.validation,
-        recorder=recorder,
-        target=target,
-        snapshots=snapshots,
-        twin_params=twin_params,
-        target_score=target_score,
+        target_score=task.dense_target_score,
         callbacks=callbacks,
         on_epoch=on_epoch,
+        **watch,
     )
-    record = TrainingRecord(
-        network=plan,
-        initial_params=task.params,
-        params=run.params,
-        alive=task.mask,
-        window_series=None if recorder is None else recorder.window_series,
-        target_series=None if recorder is None else recorder.target_series,
-        snapshots=None if snapshots is None else snapshots.snapshots,
-        data=task.data if "data" in criterion.needs else None,
-        record_every=None if recorder is None else recorder.record_every,
-        n_windows_planned=n_planned,
-        iterations_per_epoch=task.iterations_per_epoch,
-        dense_fraction=task.dense_fraction,
-        seed=task.score_seed,
+    record = _make_record(task, run, watch["recorder"], watch["snapshots"])
+    seen = replace(
+        record,
+        data=task.data if "data" in task.criterion.needs else None,
         n_jobs=n_jobs,
         on_progress=on_score,
     )
-    scores = score_weights(criterion, record)
-    on_score(plan.n_weights)
-    bare = replace(record, data=None, n_jobs=None, on_progress=None)
-    return _DensePhase(run, bare, scores)
+    scores = score_weights(task.criterion, seen)
+    on_score(task.plan.n_weights)
+    return _DensePhase(run, record, scores)
+
+
+def _make_watch(task, n_jobs):
+    """What is recorded of the dense training: arguments of ``_network.train``."""
+    criterion = task.criterion
+    watch = {"recorder": None, "target": None, "snapshots": None, "twin_params": None}
+    if "trajectories" in criterion.needs:
+        twin_params = None
+        if hasattr(criterion, "perturb"):
+            candidates = task.mask & _can_act(task)
+            twin_params = criterion.perturb(task.params, candidates, task.score_seed)
+        rows = task.validation or task.data
+        watch |= {
+            "recorder": _make_recorder(task, n_jobs, twin_params is not None),
+            "target": _make_target(criterion, task.plan, rows),
+            "twin_params": twin_params,
+        }
+    if "snapshots" in criterion.needs:
+        iterations = snapshot_iterations(criterion.points, task.n_iterations)
+        watch["snapshots"] = SnapshotRecorder(iterations, task.params.size)
+    return watch
+
+
+def _make_record(task, run, recorder, snapshots):
+    """What the criterion sees of the dense training, but for the rows."""
+    record = TrainingRecord(
+        network=task.plan,
+        initial_params=task.params,
+        params=run.params,
+        alive=task.mask,
+        snapshots=None if snapshots is None else snapshots.snapshots,
+        iterations_per_epoch=task.iterations_per_epoch,
+        dense_fraction=task.dense_fraction,
+        seed=task.score_seed,
+    )
+    if recorder is None:
+        return record
+    return replace(
+        record,
+        window_series=recorder.window_series,
+        target_series=recorder.target_series,
+        record_every=recorder.record_every,
+        n_windows_planned=recorder.n_windows_planned,
+    )
 
 
 def _can_act(task):
@@ -192,11 +221,10 @@ def _can_act(task):
 
 
 def _make_recorder(task, n_jobs, has_twin):
-    """Return the recorder of the dense training, and how many windows are planned."""
     criterion = task.criterion
-    record_every, n_planned = task.resolve_record_every()
-    recorder = WindowRecorder(
-        n_planned,
+    record_every, n_windows_planned = task.resolve_record_every()
+    return WindowRecorder(
+        n_windows_planned,
         task.plan.n_weights,
         window_size=criterion.window_size,
         window_overlap=criterion.window_overlap,
@@ -204,7 +232,6 @@ def _make_recorder(task, n_jobs, has_twin):
         reduce_window=lambda window, out: criterion.reduce_window(window, out, n_jobs),
         has_twin=has_twin,
     )
-    return recorder, n_planned
 
 
 def _make_target(criterion, plan, rows):
@@ -358,8 +385,8 @@ class _PrunedMLP(BaseEstimator):
         ------
         ValueError
             If the criterion has no placebo or could test nothing, if it needs data and
-            there is none, if its series were too large to be kept, or if parameters
-            were changed after ``fit``.
+            there is none or the targets are all the same, or if its series were too
+            large to be kept.
         """
         from skchaosprune._network import one_thread_per_fit, unwrap_ctrl_c
 
@@ -371,7 +398,7 @@ class _PrunedMLP(BaseEstimator):
 
         def causal_share(record):
             p_values = criterion.score(record).p_values
-            if np.isnan(p_values).all():
+            if p_values is None or np.isnan(p_values).all():
                 raise ValueError(
                     "placebo_test has nothing to compare, as none of the "
                     f"{self.n_weights_} weights could be tested on these rows."
@@ -476,17 +503,15 @@ class _PrunedMLP(BaseEstimator):
 
     def _recall_criterion(self):
         """Return the criterion of the fit, not itself a placebo."""
-        criterion = self._criterion()
-        if not hasattr(criterion, "make_placebo"):
+        from skchaosprune.criteria import CRITERIA
+
+        name, params, *_ = self._fitted_with
+        criterion = self._criterion() if name is None else CRITERIA[name](**params)
+        if not all(hasattr(criterion, part) for part in _PLACEBO_PARTS):
             raise ValueError(
-                f"prune_criterion={self.prune_criterion!r} has no placebo; fit with "
-                "one that has, like 'chaos_causality' or 'intervention'."
-            )
-        fitted = self._fitted_with
-        if (repr(criterion), self._output_layer(self.n_outputs_)[0]) != fitted[:2]:
-            raise ValueError(
-                f"the parameters were changed after fit (its criterion was "
-                f"{fitted[0]}); fit again before placebo_test."
+                f"{criterion!r} has no placebo; fit with a criterion that has one, "
+                "like 'chaos_causality' or 'intervention'. One of your own needs "
+                f"{' and '.join(_PLACEBO_PARTS)}."
             )
         if self.n_untested_ == self.n_weights_:
             raise ValueError(
@@ -521,7 +546,7 @@ class _PrunedMLP(BaseEstimator):
                 "(placebo=True)."
             )
         layer_sizes = (self.n_features_in_, *(W.shape[1] for W in self.coefs_))
-        loss, _ = self._output_layer(self.n_outputs_)
+        _, _, loss, seed = self._fitted_with
         return TrainingRecord(
             network=_mlp.Network(
                 layer_sizes,
@@ -537,7 +562,7 @@ class _PrunedMLP(BaseEstimator):
             target_series=self.target_series_,
             snapshots=self.snapshots_,
             data=data,
-            seed=self._fitted_with[2],
+            seed=seed,
             n_jobs=self.n_jobs,
         )
 
@@ -705,11 +730,12 @@ class _PrunedMLP(BaseEstimator):
                 problems[number] = dense.scores.problem
             pruning = self._prune_once(dense, pruning, number, n_rounds)
         if problems:
-            rounds = ", ".join(map(str, problems))
-            where = "" if n_rounds == 1 else f" in round {rounds} of {n_rounds}"
+            first, *others = problems
+            where = "" if n_rounds == 1 else f" in round {first} of {n_rounds}"
+            more = f" (Also in round {', '.join(map(str, others))}.)" if others else ""
             warnings.warn(
                 f"The weights are ranked by magnitude instead{where}: "
-                f"{next(iter(problems.values()))}",
+                f"{problems[first]}{more}",
                 stacklevel=3,
             )
         return pruning
@@ -835,8 +861,12 @@ class _PrunedMLP(BaseEstimator):
         }
         targets = record.target_series
         return {
-            # private: for placebo_test, in plain values
-            "_fitted_with": (repr(criterion), record.network.loss, record.seed),
+            # for placebo_test, in plain values
+            "_fitted_with": (
+                *_describe(criterion),
+                record.network.loss,
+                record.seed,
+            ),
             "n_rounds_": pruning.n_rounds,
             "n_windows_": None if targets is None else len(targets),
             "n_untested_": sum(scores.untested.values()),
@@ -903,6 +933,16 @@ class _PrunedMLP(BaseEstimator):
         ]
         names = [list(inputs), *hidden, self._output_names()]
         return [np.array([str(name) for name in layer]) for layer in names]
+
+
+def _describe(criterion):
+    """Name and parameters of a criterion of the registry; None for any other."""
+    from skchaosprune.criteria import CRITERIA
+
+    for name, kind in CRITERIA.items():
+        if type(criterion) is kind:
+            return name, criterion.get_params()
+    return None, None
 
 
 def _copy_if_small(array):
