@@ -1,14 +1,14 @@
 """The paper's rows, to the digits it gives, and the functions that make them."""
 
 import os
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import hypergeom
+
+from tests.test_benchmarks import load_script
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("PAPER_DATA_DIR", ROOT.parent / "shared" / "data"))
@@ -19,15 +19,7 @@ needs_data = pytest.mark.skipif(
 )
 
 
-def load_script():
-    path = ROOT / "benchmarks" / "reproduce_paper.py"
-    spec = spec_from_file_location("reproduce_paper", path)
-    module = sys.modules["reproduce_paper"] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-paper = load_script()
+paper = load_script("reproduce_paper")
 
 
 @needs_data

@@ -1,0 +1,116 @@
+"""The statistics of the benchmarks, by hand, and that they hear the estimator."""
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from skchaosprune.criteria import CRITERIA, ChaosCausality
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def load_script(name):
+    spec = spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    module = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+criteria = load_script("compare_criteria")
+
+
+@pytest.mark.parametrize("n_rounds", [1, 3])
+def test_fits_that_fall_back_are_noted(iris, n_rounds):
+    X, y = iris
+    _, facts = criteria.fit(
+        "iris",
+        (X, y),
+        prune_criterion=ChaosCausality(),
+        max_iter=2,
+        n_rounds=n_rounds,
+        random_state=0,
+    )
+    assert facts["fell_back"] == 1
+    assert facts["reason"] == "too few windows for a test of causality"
+
+    _, facts = criteria.fit("iris", (X, y), prune_criterion="magnitude", max_iter=2)
+    assert (facts["fell_back"], facts["reason"]) == (0, "")
+
+
+def test_later_rounds_that_fall_back_are_noted():
+    text = (
+        "The weights are ranked by magnitude instead in round 4 of 5: the target "
+        "series never moves (it is 0 in every window), so. (Also in round 5.)"
+    )
+    found = criteria.FELL_BACK.match(text)
+    assert found[1] == "4"
+    assert found[2].strip() == "the target series never moves"
+
+
+def test_interval_by_hand():
+    accuracy = np.array([[0.8, 0.9], [0.5, 0.7]])
+
+    mean, half = criteria.mean_and_interval(accuracy)
+
+    # residuals .05, .05, .1, .1 with two degrees of freedom, over four values
+    error = np.sqrt((2 * 0.05**2 + 2 * 0.1**2) / 2 / 4)
+    assert mean == pytest.approx(72.5)
+    assert half == pytest.approx(100 * error * stats.t.ppf(0.975, 2))
+
+
+def test_signed_ranks_count_zeros_and_ties():
+    assert criteria.wilcoxon_p(np.zeros(8)) == 1.0
+    assert criteria.wilcoxon_p(np.full(8, 0.1)) == pytest.approx(2 / 2**8)
+    noise = 1e-9 * np.arange(8)
+    assert criteria.wilcoxon_p(0.1 + noise) == criteria.wilcoxon_p(np.full(8, 0.1))
+
+
+def test_differences_are_corrected_as_one_family():
+    better = 0.01 * np.arange(1.0, 9.0).reshape(4, 2)
+    cells = [("a", 0.5, better), ("b", 0.5, np.zeros((4, 2))), ("c", 0.5, -better)]
+
+    frame = criteria.compare(cells)
+
+    np.testing.assert_allclose(frame["points"], [4.5, 0.0, -4.5])
+    np.testing.assert_allclose(frame["p_pairs"], [2 / 2**8, 1.0, 2 / 2**8])
+    np.testing.assert_allclose(frame["p_holm"], [3 * 2 / 2**8, 1.0, 3 * 2 / 2**8])
+    np.testing.assert_allclose(frame["p_tables"], [2 / 2**4, 1.0, 2 / 2**4])
+
+
+def test_overlap_is_the_mean_over_the_other_seeds():
+    masks = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [1, 1, 0, 0]], dtype=bool)
+    rows = [
+        {"part": "masks", "table": "t", "criterion": "c", "seed": seed, "mask": mask}
+        for seed, mask in enumerate(masks)
+    ]
+
+    overlaps = [row["iou"] for row in criteria.overlap_masks(rows)]
+
+    np.testing.assert_allclose(overlaps, [(1 / 3 + 1) / 2, 1 / 3, (1 / 3 + 1) / 2])
+
+
+def test_every_criterion_and_two_placebos_are_compared():
+    assert set(CRITERIA) < set(criteria.ROWS)
+    placebos = [criteria.ROWS[name] for name in set(criteria.ROWS) - set(CRITERIA)]
+    assert len(placebos) == 2
+    assert all(placebo.placebo for placebo in placebos)
+
+
+def test_dense_is_the_same_at_every_ratio():
+    frame = pd.DataFrame(
+        {
+            "table": ["a", "a", "b", "b"] * 2,
+            "seed": [0, 1] * 4,
+            "criterion": ["dense"] * 4 + ["magnitude"] * 4,
+            "ratio": [0.0] * 4 + [0.5] * 4,
+            "accuracy": np.arange(8.0),
+        }
+    )
+    cube = criteria.Cube(frame)
+    np.testing.assert_array_equal(cube["dense", 0.5], [[0, 1], [2, 3]])
+    np.testing.assert_array_equal(cube["magnitude", 0.5], [[4, 5], [6, 7]])
