@@ -489,3 +489,29 @@ def test_parameters_are_checked(criterion, error, words):
     assert get_criterion(criterion) is criterion
     with pytest.raises(error, match=words):
         criterion.check_parameters()
+
+
+@pytest.mark.parametrize("n_windows", [40, 100, 200])
+def test_tests_are_calibrated_on_noise(record, n_windows):
+    """White noise in place of exponents, an autocorrelated target."""
+    n_weights = 20_000
+    rng = np.random.RandomState(n_windows)
+    target = rng.normal(size=n_windows)
+    for t in range(1, n_windows):
+        target[t] += 0.8 * target[t - 1]
+    noise = replace(
+        record,
+        network=replace(record.network, layer_sizes=(200, 100)),
+        params=rng.normal(size=n_weights + 100),
+        alive=np.ones(n_weights, dtype=bool),
+        window_series=rng.normal(size=(n_windows, n_weights)),
+        target_series=target,
+    )
+    low, high = stats.binom.interval(0.999, n_weights, 0.05)
+
+    result = granger_causality(target, noise.window_series, max_lag=5)
+    for causal in (result.p_value < 0.05).sum(axis=1):
+        assert low <= causal <= high
+    # over five lags at most that, and with the lag that BIC picks exactly that
+    assert 0.02 * n_weights < ChaosCausality().score(noise).keep.sum() < high
+    assert low <= ChaosCausality(lag_rule="bic").score(noise).keep.sum() <= high
