@@ -515,3 +515,20 @@ def test_tests_are_calibrated_on_noise(record, n_windows):
     # over five lags at most that, and with the lag that BIC picks exactly that
     assert 0.02 * n_weights < ChaosCausality().score(noise).keep.sum() < high
     assert low <= ChaosCausality(lag_rule="bic").score(noise).keep.sum() <= high
+
+
+@pytest.mark.parametrize("kind", [ChaosCausality, ChaosCausalMagnitude, GrangerUpdates])
+def test_too_few_windows_rank_by_magnitude(record, kind):
+    short = replace(
+        record,
+        target_series=record.target_series[:10],
+        window_series=record.window_series[:10],
+    )
+
+    result = kind().score(short)
+
+    assert "max_lag=5 needs 17 (max_lag=2 would fit)" in result.problem
+    assert "lower max_lag" in result.problem
+    np.testing.assert_array_equal(result.scores, np.abs(record.weights))
+    assert (result.keep is None) == (kind is ChaosCausalMagnitude)
+    assert result.untested == {result.problem: 10}
