@@ -489,6 +489,15 @@ class PressCtrlC(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.fixture
+def python_hears_ctrl_c():
+    """Undo that shells let their background jobs ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("python_hears_ctrl_c")
 @pytest.mark.parametrize("engine", ["numba", "torch"])
 @pytest.mark.parametrize(
     "estimator", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor]
