@@ -161,17 +161,16 @@ class _WindowCriterion(BaseEstimator):
             )
         return problem
 
-    def _give_up(self, record, problem):
-        """Rank by magnitude, and say why."""
-        nothing = np.full(record.n_weights, np.nan)
-        return WeightScores(
-            np.abs(record.weights),
-            nothing,
-            np.zeros(record.n_weights, dtype=np.int64),
-            np.zeros(record.n_weights, dtype=bool),
-            problem,
-            {problem: int(record.alive.sum())},
-        )
+
+def _give_up(record, problem, **tests):
+    """Rank by magnitude, and say why; ``tests`` are p-values and lags of nothing."""
+    return WeightScores(
+        np.abs(record.weights),
+        keep=np.zeros(record.n_weights, dtype=bool),
+        problem=problem,
+        untested={problem: int(record.alive.sum())},
+        **tests,
+    )
 
 
 class _GrangerCriterion(_WindowCriterion):
@@ -209,9 +208,13 @@ class _GrangerCriterion(_WindowCriterion):
             With p-values, best lags, the decision at ``significance_level``, and how
             many weights could not be tested and why.
         """
+        nothing = {
+            "p_values": np.full(record.n_weights, np.nan),
+            "best_lags": np.zeros(record.n_weights, dtype=np.int64),
+        }
         problem = self._obstacle(record)
         if problem is not None:
-            return self._give_up(record, problem)
+            return _give_up(record, problem, **nothing)
         if self.placebo:
             record = self.make_placebo(record, _rng(self, record))
         series = record.window_series
@@ -227,7 +230,7 @@ class _GrangerCriterion(_WindowCriterion):
                 f"{len(record.target_series)} windows). With {type(self).__name__}, "
                 f"{switch}record more often, or train with a larger learning_rate_init."
             )
-            return self._give_up(record, problem)
+            return _give_up(record, problem, **nothing)
         log_p += log(self.max_lag) if self.lag_rule == "bonferroni" else 0.0
         p_values = self._correct(np.exp(np.minimum(log_p, 0.0)), tested)
         keep = p_values < self.significance_level
@@ -752,7 +755,7 @@ class LossRegression(_WindowCriterion):
         """Regress the loss; see :class:`ChaosCausality` for the parameters."""
         problem = self._obstacle(record)
         if problem is not None:
-            return self._give_up(record, problem)
+            return _give_up(record, problem)
         reductions = -np.diff(record.target_series)
         squares = record.window_series[1:].astype(np.float64)
         scales = np.sqrt(np.mean(squares**2, axis=0))
@@ -765,7 +768,7 @@ class LossRegression(_WindowCriterion):
                 "regression keeps none; use a smaller learning_rate_init, or train "
                 "longer."
             )
-            return self._give_up(record, problem)
+            return _give_up(record, problem)
         penalty = self.penalty * correlations.max()
         scores = np.zeros(record.n_weights)
         scores[moving] = _regress(squares, reductions, penalty)
@@ -909,13 +912,8 @@ class Intervention(BaseEstimator):
                 "planned steps; use smaller points, a higher target_score, or a "
                 "callback that stops later."
             )
-            return WeightScores(
-                np.abs(record.weights),
-                np.full(record.n_weights, np.nan),
-                keep=np.zeros(record.n_weights, dtype=bool),
-                problem=problem,
-                untested={problem: int(record.alive.sum())},
-            )
+            nothing = np.full(record.n_weights, np.nan)
+            return _give_up(record, problem, p_values=nothing)
         rng = _rng(self, record)
         rows = self._sample_rows(record, rng)
         if self.placebo:

@@ -336,6 +336,8 @@ def test_loss_regression_says_when_there_is_nothing_to_explain(record):
         assert words in result.problem
         np.testing.assert_array_equal(result.scores, np.abs(record.weights))
         assert result.untested == {result.problem: 10}
+        assert result.p_values is None  # it never has any
+        assert result.best_lags is None
 
 
 def test_movement_and_saliency_by_hand(record):

@@ -540,7 +540,8 @@ def test_memory_serves_every_criterion_of_ours(iris, tmp_path, monkeypatch):
                 prune_criterion=criterion, memory=str(tmp_path), prune_ratio=prune_ratio
             )
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # joblib, on slow disks
+                # joblib, on slow disks
+                warnings.filterwarnings("ignore", "Persisting input arguments")
                 model.fit(*iris)
             plain = clone(model).set_params(memory=None).fit(*iris)
             np.testing.assert_array_equal(flat(model.coefs_), flat(plain.coefs_))
