@@ -1,39 +1,56 @@
 """How much each input feature drives the outputs of a network."""
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 
 from skchaosprune import _mlp
 
 
-def gradient_importances(X, sample_weight, coefs, intercepts, activation):
+@dataclass(frozen=True)
+class Explainable:
+    """A trained network whose inputs are to be ranked, and what is known of it.
+
+    ``params`` are flat, ``data`` the training rows, ``masks`` one boolean matrix per
+    layer, ``p_values`` those of the weights, where the criterion tests them.
+    """
+
+    network: _mlp.Network
+    params: np.ndarray
+    data: _mlp.TrainingData
+    masks: list
+    p_values: np.ndarray | None
+    seed: int
+
+    @property
+    def layers(self):
+        """Weight matrices and bias vectors."""
+        return _mlp.unflatten(self.params, self.network.layer_sizes)
+
+
+def gradient_importances(subject):
     """Mean absolute gradient times input, summed over the outputs.
 
-    Feature ``j`` gets the weighted mean over rows of
+    Feature ``j`` gets the weighted mean over the training rows of
     ``|(x_j - mean_j) * d logit_k / d x_j|``, summed over the outputs ``k``.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
-        Training rows.
-    sample_weight : ndarray of shape (n_samples,)
-        Their weights.
-    coefs, intercepts : list of ndarray
-        The network.
-    activation : str
-        Of the hidden units.
+    subject : Explainable
+        The network and its training rows.
 
     Returns
     -------
     importances : ndarray of shape (n_features,)
-        Not normalised.
+        Not normalised; exactly 0 for an input without a path of kept weights.
     """
-    layer_sizes = [W.shape[0] for W in coefs] + [coefs[-1].shape[1]]
+    X, sample_weight = subject.data.X, subject.data.sample_weight
+    (coefs, intercepts), activation = subject.layers, subject.network.activation
     # not np.average, which makes a weighted copy of X
     mean = sample_weight @ X / sample_weight.sum()
     importances = np.zeros(X.shape[1])
-    for rows in _mlp.row_blocks(X.shape[0], layer_sizes):
+    for rows in _mlp.row_blocks(X.shape[0], subject.network.layer_sizes):
         layers = _mlp.hidden_outputs(X[rows], coefs, intercepts, activation)
         slopes = [_mlp.activation_slope(layer, activation) for layer in layers[1:]]
         distance = np.abs(X[rows] - mean) * sample_weight[rows, np.newaxis]
@@ -47,31 +64,203 @@ def gradient_importances(X, sample_weight, coefs, intercepts, activation):
     return importances / sample_weight.sum()
 
 
-IMPORTANCES = {"gradient": gradient_importances}
+def connection_importances(subject):
+    """Products of absolute weights, summed over all paths to the outputs.
 
+    Feature ``j`` gets row ``j`` of ``|W_1| |W_2| ... |W_L|``, summed over the outputs.
 
-def normalise_importances(importances, has_path):
-    """Scale to a sum of 1; uniform, with a warning, where all are zero.
+    Parameters
+    ----------
+    subject : Explainable
+        The network. Its rows have no say, so the rule takes the inputs to have one
+        scale: a feature in larger units has smaller weights, and looks less important.
 
-    ``has_path`` says whether kept weights lead from an input to an output.
+    Returns
+    -------
+    importances : ndarray of shape (n_features,)
+        Not normalised; exactly 0 for an input without a path of kept weights.
+
+    Notes
+    -----
+    Of one hidden layer, Garson [1]_ takes absolute values too, but shares each hidden
+    unit out among its inputs, so that every unit weighs what it sends to the outputs;
+    Olden and Jackson [2]_ add up the raw products with their signs, where paths cancel.
+    Here nothing is shared out and nothing cancels, and there may be any number of
+    layers. The slopes of the hidden units are left out: dead or saturated ones count.
+    So do the weights that an input of no use drew at the start, unless ``alpha`` or
+    pruning takes them away.
+
+    References
+    ----------
+    .. [1] G. D. Garson (1991). "Interpreting neural-network connection weights".
+       AI Expert 6.
+    .. [2] J. D. Olden, D. A. Jackson (2002). "Illuminating the 'black box': a
+       randomization approach for understanding variable contributions in artificial
+       neural networks". Ecological Modelling 154, 135-150.
     """
+    coefs, _ = subject.layers
+    return _sum_over_paths([np.abs(W) for W in coefs])
+
+
+def permutation_importances(subject, n_repeats=5):
+    """Mean rise of the training loss when one column is shuffled.
+
+    Parameters
+    ----------
+    subject : Explainable
+        The network, its training rows, and the seed of the row orders.
+    n_repeats : int, default=5
+        Row orders drawn. All columns are shuffled in the same ones.
+
+    Returns
+    -------
+    importances : ndarray of shape (n_features,)
+        Not normalised; 0 where shuffling lowers the loss, and exactly 0 for an input
+        without a path of kept weights.
+
+    Notes
+    -----
+    Breiman's measure [1]_, but of the training rows and of the weighted loss that the
+    network is trained to make small, without the L2 penalty. Rows without weight have
+    no say; the others change places whatever their weights.
+
+    A column moves the first layer by an outer product, so that a shuffle costs as much
+    as a forward pass without its first layer. An input whose weights are all 0 costs
+    nothing.
+
+    References
+    ----------
+    .. [1] L. Breiman (2001). "Random forests". Machine Learning 45, 5-32.
+    """
+    data, network = subject.data, subject.network
+    coefs, intercepts = subject.layers
+    used = np.flatnonzero(coefs[0].any(axis=1))
+    counted = np.flatnonzero(data.sample_weight)
+    rng = np.random.RandomState(subject.seed)
+    orders = [rng.permutation(counted) for _ in range(n_repeats)]
+    rises = np.zeros(network.layer_sizes[0])
+    for block in _mlp.row_blocks(len(counted), network.layer_sizes):
+        rows = counted[block]
+        X, targets = data.X[rows], data.targets[rows]
+        weights = data.sample_weight[rows]
+        z = X @ coefs[0] + intercepts[0]
+        losses = _losses_from_first_layer(subject, z.copy(), targets)
+        for j in used:
+            for order in orders:
+                change = data.X[order[block], j] - X[:, j]
+                shuffled = z + np.outer(change, coefs[0][j])
+                worse = _losses_from_first_layer(subject, shuffled, targets)
+                rises[j] += weights @ (worse - losses)
+    return np.maximum(rises, 0.0) / (n_repeats * data.sample_weight.sum())
+
+
+def causal_importances(subject):
+    """Products of causal strengths, summed over all paths to the outputs.
+
+    The strength of a kept weight is ``-log(p_value)``, that of a pruned or untested one
+    0. A diagnostic of what the criterion found, not a measure of what drives the
+    outputs: it knows neither the sizes of the weights nor the rows, and agreed little
+    with SHAP where we measured it (``benchmarks/compare_importances.md``).
+
+    Parameters
+    ----------
+    subject : Explainable
+        The network, its masks, and the p-values of its weights: those of the first
+        dense training, also for the pruned network. Without p-values all strengths
+        are 0.
+
+    Returns
+    -------
+    importances : ndarray of shape (n_features,)
+        Not normalised.
+    """
+    if subject.p_values is None:
+        return np.zeros(subject.network.layer_sizes[0])
+    # below the smallest normal number a p-value is 0 or has lost its digits
+    p_values = np.maximum(subject.p_values, np.finfo(np.float64).tiny)
+    strengths = np.where(np.isnan(p_values), 0.0, -np.log(p_values))
+    by_layer, _ = _mlp.unflatten(strengths, subject.network.layer_sizes)
+    kept = [part * mask for part, mask in zip(by_layer, subject.masks, strict=True)]
+    return _sum_over_paths(kept)
+
+
+def _sum_over_paths(matrices):
+    """Add up the products along all paths from each input to all outputs."""
+    totals = np.ones(matrices[-1].shape[1])
+    for matrix in reversed(matrices):
+        totals = matrix @ totals
+    return totals
+
+
+def _losses_from_first_layer(subject, z, targets):
+    """Loss of each row from what enters the first layer, which is overwritten."""
+    network, (coefs, intercepts) = subject.network, subject.layers
+    if len(coefs) > 1:
+        hidden = _mlp.activate(z, network.activation)
+        z = _mlp.logits(hidden, coefs[1:], intercepts[1:], network.activation)
+    return _mlp.row_losses(z, targets, network.out_activation, network.loss)
+
+
+# What ranks the inputs: functions from an Explainable to one number >= 0 per feature.
+IMPORTANCES = {
+    "gradient": gradient_importances,
+    "connection": connection_importances,
+    "permutation": permutation_importances,
+    "causal": causal_importances,
+}
+
+# What it means that a rule found nothing in a network that still has a path; why, and
+# the way out.
+_CONSTANT = "The outputs of the pruned network do not depend on any input"
+_NOTHING_FOUND = {
+    "gradient": (
+        _CONSTANT,
+        "its hidden units are dead or saturated in all training rows. Scale X, or use "
+        "more hidden units, another random_state, activation='tanh' or a smaller "
+        "learning_rate_init.",
+    ),
+    "connection": (
+        _CONSTANT,
+        "every path of kept weights has one that is 0. Start from other weights with "
+        "another weight_init or random_state, or use a smaller alpha.",
+    ),
+    "permutation": (
+        "The training loss of the pruned network does not rise when any one input is "
+        "shuffled",
+        "it has learned nothing from a single input. Train longer with a larger "
+        "max_iter, use a smaller prune_ratio, or importance='gradient', which does not "
+        "look at the loss.",
+    ),
+    "causal": (
+        "No path of kept weights has evidence of causality from end to end",
+        "on each of them the criterion could not test a weight (see "
+        "untested_reasons_), or its p-value is 1. Train longer with a larger max_iter, "
+        "use a smaller prune_ratio, or importance='gradient', which needs no evidence.",
+    ),
+}
+
+
+def normalise_importances(importances):
+    """Scale to a sum of 1; uniform where all are zero."""
     total = importances.sum()
     if total > 0.0:
         return importances / total
-    if has_path:
-        reason = (
-            "its hidden units are dead or saturated in all training rows. Scale X, or "
-            "use more hidden units, another random_state, activation='tanh' or a "
-            "smaller learning_rate_init."
-        )
-    else:
+    return np.full(importances.size, 1.0 / importances.size)
+
+
+def warn_of_uniform(rule, has_path):
+    """Warn the caller of fit that a rule found nothing.
+
+    ``has_path`` says whether kept weights lead from an input to an output.
+    """
+    what, reason = _NOTHING_FOUND[rule]
+    if not has_path:
+        what = _CONSTANT
         reason = (
             "no path of kept weights is left. Lower prune_ratio or use "
             "keep_connected=True."
         )
     warnings.warn(
-        "The outputs of the pruned network do not depend on any input, and all "
-        f"features are reported as equally important: {reason}",
-        stacklevel=4,  # the caller of fit
+        f"{what}, and all features are reported as equally important: {reason}",
+        stacklevel=5,  # the caller of fit
     )
-    return np.full(importances.size, 1.0 / importances.size)

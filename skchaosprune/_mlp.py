@@ -8,7 +8,7 @@ one of :mod:`skchaosprune._kernels`.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_expit, log_softmax, softmax
 
 from skchaosprune._pruning import split_layers
 
@@ -110,7 +110,8 @@ def initial_parameters(layer_sizes, weight_init, activation, rng):
     return params
 
 
-def _activate(z, activation):
+def activate(z, activation):
+    """Apply a hidden activation, in place."""
     if activation == "logistic":
         expit(z, out=z)
     elif activation == "tanh":
@@ -124,7 +125,7 @@ def hidden_outputs(X, coefs, intercepts, activation):
     """Return the outputs of the inputs and of every hidden layer, as a list."""
     layers = [X]
     for W, b in zip(coefs[:-1], intercepts[:-1], strict=True):
-        layers.append(_activate(layers[-1] @ W + b, activation))
+        layers.append(activate(layers[-1] @ W + b, activation))
     return layers
 
 
@@ -151,6 +152,17 @@ def outputs_from_logits(z, out_activation):
     if out_activation == "softmax":
         return softmax(z, axis=1)
     return expit(z) if out_activation == "logistic" else z
+
+
+def class_probabilities(z, out_activation):
+    """Turn what enters the output activation into one probability per class."""
+    outputs = outputs_from_logits(z, out_activation)
+    if z.shape[1] == 1:
+        return np.hstack([1.0 - outputs, outputs])
+    if out_activation == "softmax":
+        return outputs
+    # in logarithms, as all outputs of a row may vanish
+    return softmax(log_expit(z), axis=1)
 
 
 def row_losses(z, targets, out_activation, loss):

@@ -342,3 +342,127 @@ def squared_gradients(params, network, data, step=1e-5):
             slope = (losses[0] - losses[1]) / (2 * step)
             squares[k] += weight * slope**2 / len(data.X)
     return squares
+
+
+# Importances
+
+
+def row_logits(params, network, x):
+    """Forward pass of one row, weight by weight, without the output activation."""
+    sizes = network.layer_sizes
+    n_weights = sum(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    weights, biases = iter(params[:n_weights]), iter(params[n_weights:])
+    values = list(x)
+    for n_units in sizes[1:]:
+        z = [next(biases) for _ in range(n_units)]
+        for value in values:
+            for j in range(n_units):
+                z[j] += value * next(weights)
+        values = [activate(v, network.activation) for v in z]
+    return z
+
+
+def gradient_importances(params, network, data, step=1e-6):
+    """Central differences of each row's logits, times the distance from the mean."""
+    n_features = len(data.X[0])
+    total_weight = sum(data.sample_weight)
+    importances = np.zeros(n_features)
+    for j in range(n_features):
+        column = [x[j] for x in data.X]
+        products = zip(column, data.sample_weight, strict=True)
+        mean = sum(value * weight for value, weight in products) / total_weight
+        for x, weight in zip(data.X, data.sample_weight, strict=True):
+            both = []
+            for sign in (1, -1):
+                moved = x.copy()
+                moved[j] += sign * step
+                both.append(row_logits(params, network, moved))
+            for up, down in zip(*both, strict=True):
+                slope = (up - down) / (2 * step)
+                importances[j] += weight * abs((x[j] - mean) * slope) / total_weight
+    return importances
+
+
+def permutation_importances(params, network, data, orders):
+    """Run the whole network again with each column in each order."""
+
+    def mean_loss(X):
+        total = 0.0
+        for x, target, weight in zip(X, data.targets, data.sample_weight, strict=True):
+            total += weight * row_loss(params, network, x, target)
+        return total / sum(data.sample_weight)
+
+    importances = np.zeros(data.X.shape[1])
+    for j in range(data.X.shape[1]):
+        rises = []
+        for order in orders:
+            shuffled = data.X.copy()
+            for row, other in enumerate(order):
+                shuffled[row, j] = data.X[other, j]
+            rises.append(mean_loss(shuffled) - mean_loss(data.X))
+        importances[j] = max(0.0, sum(rises) / len(rises))
+    return importances
+
+
+def sum_over_paths(strengths, layer_sizes):
+    """Add up the products of flat strengths along all paths, for each input."""
+    strength = dict(zip(name_weights(layer_sizes), strengths, strict=True))
+    totals = np.zeros(layer_sizes[0])
+    for path in all_paths(layer_sizes):
+        _, first, _ = path[0]
+        totals[first] += math.prod(strength[weight] for weight in path)
+    return totals
+
+
+def connection_importances(params, network):
+    """Multiply the sizes of the weights along each path."""
+    sizes = network.layer_sizes
+    n_weights = sum(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    return sum_over_paths([abs(weight) for weight in params[:n_weights]], sizes)
+
+
+def causal_importances(kept, p_values, layer_sizes):
+    """Multiply the strengths of the kept weights along each path."""
+    strengths = []
+    for is_kept, p in zip(kept, p_values, strict=True):
+        is_evidence = is_kept and not math.isnan(p)
+        # math.ulp(0) would be the smallest of all; this is the smallest normal one
+        strengths.append(-math.log(max(p, 2.0**-1022)) if is_evidence else 0.0)
+    return sum_over_paths(strengths, layer_sizes)
+
+
+# Compact networks
+
+
+def compact(coefs, intercepts, activation):
+    """Take out one hidden unit at a time, until none is dead or constant.
+
+    Returns the weights, the biases, and the inputs that are used.
+    """
+    coefs = [np.array(W) for W in coefs]
+    intercepts = [np.array(b) for b in intercepts]
+
+    def find():
+        for layer in range(len(coefs) - 1):
+            for unit in range(coefs[layer].shape[1]):
+                is_constant = all(weight == 0 for weight in coefs[layer][:, unit])
+                is_dead = all(weight == 0 for weight in coefs[layer + 1][unit])
+                if is_constant or is_dead:
+                    return layer, unit
+        return None
+
+    while (found := find()) is not None:
+        layer, unit = found
+        if all(weight == 0 for weight in coefs[layer][:, unit]):
+            output = activate(intercepts[layer][unit], activation)
+            for target, weight in enumerate(coefs[layer + 1][unit]):
+                intercepts[layer + 1][target] += output * weight
+        coefs[layer] = np.delete(coefs[layer], unit, axis=1)
+        intercepts[layer] = np.delete(intercepts[layer], unit)
+        coefs[layer + 1] = np.delete(coefs[layer + 1], unit, axis=0)
+
+    used = [j for j, row in enumerate(coefs[0]) if any(weight != 0 for weight in row)]
+    coefs[0] = coefs[0][used]
+    if not used:
+        coefs, intercepts = [np.zeros((0, len(intercepts[-1])))], intercepts[-1:]
+    return coefs, intercepts, used

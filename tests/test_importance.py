@@ -1,48 +1,429 @@
-"""Feature importances against finite differences."""
+"""Feature importances against loops, laws, and the features that were planted."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
+from sklearn.datasets import load_wine
+from sklearn.inspection import permutation_importance
+from sklearn.preprocessing import scale
 
-from skchaosprune import _mlp
-from skchaosprune._importance import gradient_importances, normalise_importances
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, _mlp
+from skchaosprune._importance import (
+    _NOTHING_FOUND,
+    IMPORTANCES,
+    Explainable,
+    causal_importances,
+    connection_importances,
+    gradient_importances,
+    normalise_importances,
+    permutation_importances,
+    warn_of_uniform,
+)
+from skchaosprune.criteria import ChaosCausality, FixedMasks
+from tests import naive
 from tests.test_mlp import ACTIVATIONS, random_net
+
+HIDDEN = [(), (4,), (4, 3)]
+
+# Output activation, loss and number of outputs of what the estimators train.
+OUTPUTS = [
+    ("identity", "squared_error", 1),
+    ("logistic", "log_loss", 1),
+    ("softmax", "log_loss", 3),
+    ("logistic", "squared_error", 3),
+]
+
+# Rules that look at the network; evidence of causality is something else.
+DESCRIPTIVE = ["gradient", "connection", "permutation"]
+
+
+def make_subject(
+    hidden=(4,), activation="tanh", output=OUTPUTS[2], n_features=3, n_rows=20
+):
+    """Draw a network with some weights pruned, and rows with weights."""
+    out_activation, loss, n_outputs = output
+    layer_sizes = (n_features, *hidden, n_outputs)
+    params, coefs, _ = random_net(layer_sizes)
+    rng = np.random.RandomState(3)
+    masks = [rng.uniform(size=W.shape) < 0.8 for W in coefs]
+    for W, mask in zip(coefs, masks, strict=True):
+        W *= mask
+    p_values = rng.uniform(size=sum(W.size for W in coefs))
+    p_values[rng.uniform(size=p_values.size) < 0.1] = np.nan
+    X = rng.standard_normal((n_rows, n_features))
+    # targets that the network is good at, so that shuffling spoils something
+    layers = _mlp.unflatten(params, layer_sizes)
+    params[-n_outputs:] -= _mlp.logits(X, *layers, activation).mean(axis=0)
+    targets = _mlp.logits(X, *layers, activation)
+    targets += 0.1 * rng.standard_normal(targets.shape)
+    is_classifier = out_activation != "identity"
+    if is_classifier:
+        targets = (targets >= np.maximum(0.0, targets.max(axis=1, keepdims=True))) * 1.0
+    data = _mlp.TrainingData(X, None, targets, rng.uniform(0.5, 1.5, size=n_rows))
+    network = _mlp.Network(layer_sizes, activation, out_activation, loss, is_classifier)
+    return Explainable(network, params, data, masks, p_values, seed=7)
+
+
+def with_rows(subject, rows, sample_weight):
+    """Repeat, drop or reorder rows."""
+    data = subject.data
+    return replace(
+        subject,
+        data=_mlp.TrainingData(data.X[rows], None, data.targets[rows], sample_weight),
+    )
+
+
+@pytest.fixture
+def subject():
+    return make_subject()
+
+
+# Against loops.
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("hidden", [(5,), (4, 3)])
-def test_gradient_importances_are_finite_differences(activation, hidden):
-    layer_sizes = (3, *hidden, 2)
-    _, coefs, intercepts = random_net(layer_sizes)
-    rng = np.random.RandomState(3)
-    X, weights = rng.standard_normal((20, 3)), rng.uniform(size=20)
-    mean = weights @ X / weights.sum()
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_gradient_is_finite_differences(activation, hidden, output):
+    subject = make_subject(hidden, activation, output)
 
-    expected = np.zeros(3)
-    for j in range(3):
-        step = np.zeros(3)
-        step[j] = 1e-6
-        slope = (
-            _mlp.logits(X + step, coefs, intercepts, activation)
-            - _mlp.logits(X - step, coefs, intercepts, activation)
-        ) / 2e-6
-        moved = np.abs((X[:, j] - mean[j])[:, np.newaxis] * slope).sum(axis=1)
-        expected[j] = np.average(moved, weights=weights)
-
-    importances = gradient_importances(X, weights, coefs, intercepts, activation)
-    np.testing.assert_allclose(importances, expected, rtol=1e-6)
+    expected = naive.gradient_importances(subject.params, subject.network, subject.data)
+    np.testing.assert_allclose(gradient_importances(subject), expected, rtol=1e-6)
 
 
-def test_importances_without_a_hidden_path():
-    _, coefs, intercepts = random_net((3, 4, 2))
-    coefs[0][1] = 0.0
-    X = np.random.RandomState(0).standard_normal((10, 3))
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_permutation_runs_the_network_on_shuffled_columns(activation, hidden, output):
+    subject = make_subject(hidden, activation, output)
+    rng = np.random.RandomState(subject.seed)
+    orders = [rng.permutation(20) for _ in range(3)]
 
-    importances = gradient_importances(X, np.ones(10), coefs, intercepts, "relu")
+    expected = naive.permutation_importances(
+        subject.params, subject.network, subject.data, orders
+    )
+    importances = permutation_importances(subject, n_repeats=3)
+    np.testing.assert_allclose(importances, expected, rtol=1e-9, atol=1e-14)
+    assert expected.any()
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_connection_and_causal_walk_all_paths(hidden, output):
+    subject = make_subject(hidden, output=output)
+    subject.p_values[[0, -1]] = [0.0, 1e-320]
+    kept = np.concatenate([mask.ravel() for mask in subject.masks])
+
+    np.testing.assert_allclose(
+        connection_importances(subject),
+        naive.connection_importances(subject.params, subject.network),
+        rtol=1e-12,
+    )
+    np.testing.assert_allclose(
+        causal_importances(subject),
+        naive.causal_importances(kept, subject.p_values, subject.network.layer_sizes),
+        rtol=1e-12,
+    )
+
+
+def test_strength_of_one_weight():
+    subject = make_subject((), output=OUTPUTS[0], n_features=5)
+    subject.masks[0][:] = [[True], [True], [True], [True], [False]]
+
+    subject.p_values[:] = [np.exp(-3.0), 1.0, np.nan, 0.0, 1e-9]
+
+    limit = -np.log(np.finfo(float).tiny)
+    np.testing.assert_allclose(causal_importances(subject), [3.0, 0, 0, limit, 0])
+    without = replace(subject, p_values=None)
+    np.testing.assert_array_equal(causal_importances(without), np.zeros(5))
+
+
+# Laws.
+
+
+@pytest.mark.parametrize("rule", IMPORTANCES)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_unused_inputs_get_exactly_zero(rule, hidden):
+    subject = make_subject(hidden)
+    subject.layers[0][0][1] = 0.0
+    subject.masks[0][1] = False
+
+    importances = IMPORTANCES[rule](subject)
+
+    assert importances.shape == (3,)
+    assert importances[1] == 0.0
+    assert importances.any()
+
+
+def test_unused_inputs_are_not_shuffled(subject, monkeypatch):
+    calls = []
+    row_losses = _mlp.row_losses
+
+    def count(*args):
+        calls.append(args)
+        return row_losses(*args)
+
+    subject.layers[0][0][1] = 0.0
+    monkeypatch.setattr(_mlp, "row_losses", count)
+    permutation_importances(subject, n_repeats=4)
+
+    assert len(calls) == 1 + 2 * 4  # as it is, and two inputs four times
+
+
+@pytest.mark.parametrize("rule", IMPORTANCES)
+def test_dead_ends_get_exactly_zero(rule, subject):
+    # the second input only reaches a hidden unit without outputs
+    (first, second), (first_mask, second_mask) = subject.layers[0], subject.masks
+    first[1], first_mask[1] = [2.0, 0.0, 0.0, 0.0], [True, False, False, False]
+    second[0], second_mask[0] = 0.0, False
+
+    importances = IMPORTANCES[rule](subject)
 
     assert importances[1] == 0.0
-    normalised = normalise_importances(importances, has_path=True)
-    assert normalised.sum() == pytest.approx(1.0)
-    for has_path, way in ((True, "more hidden units"), (False, "keep_connected=True")):
-        with pytest.warns(UserWarning, match=f"do not depend on any input.*{way}"):
-            uniform = normalise_importances(np.zeros(4), has_path)
-        np.testing.assert_array_equal(uniform, 0.25)
+    assert importances.any()
+
+
+@pytest.mark.parametrize("rule", IMPORTANCES)
+def test_importances_move_with_their_columns(rule, subject):
+    order = np.array([2, 0, 1])
+    n_first = subject.masks[0].size
+    params, p_values = subject.params.copy(), subject.p_values.copy()
+    for flat in (params, p_values):
+        flat[:n_first] = flat[:n_first].reshape(3, -1)[order].ravel()
+    moved = replace(
+        subject,
+        params=params,
+        p_values=p_values,
+        masks=[subject.masks[0][order], *subject.masks[1:]],
+        data=replace(subject.data, X=subject.data.X[:, order]),
+    )
+
+    np.testing.assert_allclose(
+        IMPORTANCES[rule](moved), IMPORTANCES[rule](subject)[order], rtol=1e-10
+    )
+
+
+def test_two_equal_rows_are_one_of_weight_two(subject):
+    twice = with_rows(subject, np.r_[:20, :5], np.ones(25))
+    once = with_rows(subject, np.arange(20), np.r_[np.full(5, 2.0), np.ones(15)])
+
+    np.testing.assert_allclose(
+        gradient_importances(twice), gradient_importances(once), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("rule", IMPORTANCES)
+def test_only_ratios_of_sample_weights_count(rule, subject):
+    data = subject.data
+    heavier = with_rows(subject, np.arange(20), 3.0 * data.sample_weight)
+    ignored = with_rows(subject, np.r_[:20, :4], np.r_[data.sample_weight, np.zeros(4)])
+    ignored.data.X[20:] = 1e3
+
+    for other in (heavier, ignored):
+        np.testing.assert_allclose(
+            IMPORTANCES[rule](other), IMPORTANCES[rule](subject), rtol=1e-12
+        )
+
+
+def test_only_permutation_depends_on_the_seed(subject):
+    for rule, compute in IMPORTANCES.items():
+        first, same = compute(subject), compute(subject)
+        other = compute(replace(subject, seed=8))
+        np.testing.assert_array_equal(first, same)
+        assert np.array_equal(first, other) == (rule != "permutation")
+
+
+@pytest.mark.parametrize("rule", IMPORTANCES)
+def test_nothing_is_changed(rule, subject):
+    arrays = [subject.params, subject.p_values, subject.data.X, *subject.masks]
+    before = [array.copy() for array in arrays]
+
+    IMPORTANCES[rule](subject)
+
+    for array, copy in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+@pytest.mark.parametrize("rule", IMPORTANCES)
+def test_blocks_of_rows_change_nothing(rule, monkeypatch):
+    subject = make_subject(n_rows=57)
+    whole = IMPORTANCES[rule](subject)
+
+    monkeypatch.setattr(_mlp, "_BLOCK_ELEMENTS", 40)
+
+    assert len(_mlp.row_blocks(57, subject.network.layer_sizes)) == 6
+    np.testing.assert_allclose(IMPORTANCES[rule](subject), whole, rtol=1e-10)
+
+
+def test_normalised_importances_sum_to_one():
+    np.testing.assert_allclose(
+        normalise_importances(np.array([1.0, 0.0, 3.0])), [0.25, 0.0, 0.75]
+    )
+    np.testing.assert_array_equal(normalise_importances(np.zeros(4)), 0.25)
+
+
+@pytest.mark.parametrize("rule", IMPORTANCES)
+def test_every_rule_says_why_it_found_nothing(rule):
+    what, way_out = {
+        "gradient": ("do not depend on any input", "more hidden units"),
+        "connection": ("do not depend on any input", "another weight_init"),
+        "permutation": ("does not rise", "importance='gradient'"),
+        "causal": ("evidence of causality", "importance='gradient'"),
+    }[rule]
+    assert set(_NOTHING_FOUND) == set(IMPORTANCES)
+    with pytest.warns(UserWarning, match=f"{what}.*equally important.*{way_out}"):
+        warn_of_uniform(rule, has_path=True)
+    no_path = "do not depend on any input.*equally important.*keep_connected=True"
+    with pytest.warns(UserWarning, match=no_path):
+        warn_of_uniform(rule, has_path=False)
+
+
+# Against another judge, and the estimators.
+
+
+def explain(model, X, targets, seed=0):
+    """What a fitted model looked like to its rule."""
+    layer_sizes = (X.shape[1], *(W.shape[1] for W in model.coefs_))
+    is_classifier = hasattr(model, "classes_")
+    network = _mlp.Network(
+        layer_sizes,
+        model.activation_,
+        model.out_activation_,
+        "log_loss" if is_classifier else "squared_error",
+        is_classifier,
+    )
+    return Explainable(
+        network,
+        _mlp.flatten(model.coefs_, model.intercepts_),
+        _mlp.TrainingData(X, None, targets, np.ones(len(X))),
+        model.masks_,
+        model.p_values_,
+        seed,
+    )
+
+
+def assert_agree(ours, model, X, y, scoring):
+    """Compare with scikit-learn's importances, up to the noise of their shuffles."""
+    theirs = permutation_importance(
+        model, X, y, scoring=scoring, n_repeats=10, random_state=0
+    )
+    expected = np.maximum(theirs.importances_mean, 0.0)
+    errors = theirs.importances_std / np.sqrt(10)
+    assert spearmanr(ours, expected).statistic > 0.95
+    assert np.all(np.abs(ours - expected) < 5 * errors)
+
+
+def test_permutation_agrees_with_scikit_learn_on_a_classifier():
+    X, y = load_wine(return_X_y=True)
+    X = scale(X)
+    model = ChaosCausalPrunedMLP(
+        (8,), max_iter=20, prune_criterion="magnitude", random_state=0
+    ).fit(X, y)
+
+    ours = permutation_importances(explain(model, X, np.eye(3)[y]), n_repeats=200)
+
+    assert_agree(ours, model, X, y, "neg_log_loss")
+
+
+def test_permutation_agrees_with_scikit_learn_on_a_regressor(diabetes):
+    X, y = diabetes
+    model = ChaosCausalPrunedMLPRegressor(
+        (8,), max_iter=10, prune_criterion="magnitude", random_state=0
+    ).fit(X, y)
+    targets = ((y - model.target_mean_) / model.target_scale_)[:, np.newaxis]
+
+    ours = permutation_importances(explain(model, X, targets), n_repeats=200)
+
+    ours *= model.target_scale_**2
+    assert_agree(ours, model, X, y, "neg_mean_squared_error")
+
+
+def plant(n_rows=300, n_features=8):
+    """Draw rows of which only the columns 2 and 5 say something about the target."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((n_rows, n_features))
+    return X, 2.0 * X[:, 2] - 1.5 * X[:, 5] + 0.1 * rng.standard_normal(n_rows)
+
+
+def make_model(kind, **options):
+    """Build a small estimator whose weights are surely tested."""
+    estimator = {
+        "classifier": ChaosCausalPrunedMLP,
+        "regressor": ChaosCausalPrunedMLPRegressor,
+    }[kind]
+    shared = {
+        "hidden_layer_sizes": (8,),
+        "learning_rate_init": 0.01,
+        "max_iter": 20,
+        "prune_criterion": "intervention",
+        "random_state": 0,
+    }
+    return estimator(**(shared | options))
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+@pytest.mark.parametrize("rule", IMPORTANCES)
+def test_estimators_offer_every_rule(kind, rule):
+    X, y = plant(n_rows=100)
+    y = y > 0.0 if kind == "classifier" else y
+    model, again = (make_model(kind, importance=rule).fit(X, y) for _ in range(2))
+
+    for name in ("feature_importances_", "dense_feature_importances_"):
+        importances = getattr(model, name)
+        assert importances.shape == (8,)
+        assert np.all(importances >= 0.0)
+        np.testing.assert_allclose(importances.sum(), 1.0)
+        assert np.ptp(importances) > 0.0
+        np.testing.assert_array_equal(importances, getattr(again, name))
+    pruned_off = ~model.masks_[0].any(axis=1)
+    np.testing.assert_array_equal(model.feature_importances_[pruned_off], 0.0)
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+@pytest.mark.parametrize("rule", DESCRIPTIVE)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_planted_features_rank_on_top(kind, rule, hidden):
+    X, y = plant()
+    y = y > 0.0 if kind == "classifier" else y
+    options = {"hidden_layer_sizes": hidden, "prune_criterion": "magnitude"}
+    model = make_model(kind, importance=rule, activation="tanh", **options).fit(X, y)
+
+    for name in ("feature_importances_", "dense_feature_importances_"):
+        assert set(np.argsort(getattr(model, name))[-2:]) == {2, 5}
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "loss_regression", "masks"])
+def test_causal_needs_a_criterion_that_tests(iris, fitted, criterion):
+    if criterion == "masks":
+        criterion = FixedMasks(fitted.masks_)
+    model = make_model("classifier", importance="causal", prune_criterion=criterion)
+    with pytest.raises(ValueError, match="importance='causal' needs a criterion with"):
+        model.fit(*iris)
+
+
+def test_causal_of_a_criterion_that_gave_up(iris):
+    model = make_model(
+        "classifier", importance="causal", prune_criterion=ChaosCausality(), max_iter=1
+    )
+    with pytest.warns(UserWarning) as caught:
+        model.fit(*iris)
+
+    assert len(caught) == 2
+    assert "ranked by magnitude instead" in str(caught[0].message)
+    assert "evidence of causality" in str(caught[1].message)
+    np.testing.assert_array_equal(model.feature_importances_, 0.25)
+    np.testing.assert_array_equal(model.dense_feature_importances_, 0.25)
+
+
+@pytest.mark.parametrize("rule", DESCRIPTIVE)
+def test_given_masks_leave_their_input_alone(iris, rule):
+    masks = [np.zeros((4, 8), dtype=bool), np.ones((8, 3), dtype=bool)]
+    masks[0][3] = True
+    model = make_model(
+        "classifier", importance=rule, prune_criterion=FixedMasks(masks)
+    ).fit(*iris)
+
+    np.testing.assert_array_equal(model.feature_importances_, [0.0, 0.0, 0.0, 1.0])
+    assert np.all(model.dense_feature_importances_ > 0.0)
