@@ -2,7 +2,8 @@
 
 The main entry points are :class:`ChaosCausalPrunedMLP` and
 :class:`ChaosCausalPrunedMLPRegressor`; :mod:`skchaosprune.criteria` holds what can rank
-the weights, :func:`legcnet_params` the paper's settings;
+the weights, :func:`legcnet_params` the paper's settings; :class:`CompactMLP` and
+:func:`to_onnx` make what is left of a network small; the ``*Display`` classes draw it;
 :func:`largest_lyapunov_exponent` and :func:`granger_causality` are useful on their own.
 Everything is imported when it is first used, so that ``import skchaosprune`` loads
 neither torch nor numba.
@@ -14,19 +15,35 @@ from importlib.metadata import version
 __version__ = version("skchaosprune")
 
 _HOMES = {
+    "CausalityDisplay": "display",
     "ChaosCausalPrunedMLP": "estimators",
     "ChaosCausalPrunedMLPRegressor": "estimators",
+    "CompactMLP": "compact",
+    "ImportanceDisplay": "display",
+    "LyapunovDisplay": "display",
+    "NetworkDisplay": "display",
+    "PruningCurveDisplay": "display",
     "granger_causality": "_granger",
     "largest_lyapunov_exponent": "_lyapunov",
     "legcnet_params": "_legcnet",
+    "pruning_path": "report",
+    "to_onnx": "_onnx",
 }
 
 __all__ = [
+    "CausalityDisplay",
     "ChaosCausalPrunedMLP",
     "ChaosCausalPrunedMLPRegressor",
+    "CompactMLP",
+    "ImportanceDisplay",
+    "LyapunovDisplay",
+    "NetworkDisplay",
+    "PruningCurveDisplay",
     "granger_causality",
     "largest_lyapunov_exponent",
     "legcnet_params",
+    "pruning_path",
+    "to_onnx",
 ]
 
 

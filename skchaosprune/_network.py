@@ -5,6 +5,7 @@ import dis
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import threadpoolctl
@@ -118,6 +119,58 @@ _TORCH_ACTIVATIONS = {
 }
 
 
+class _MaskedLinear(torch.nn.Linear):
+    """A linear layer whose pruned weights stay zero, whatever trains it."""
+
+    def __init__(self, coef, intercept, mask):
+        super().__init__(*coef.shape, dtype=torch.float64)
+        self.register_buffer("mask", torch.tensor(mask.T, dtype=torch.float64))
+        with torch.no_grad():
+            self.weight.copy_(torch.tensor(coef.T))
+            self.bias.copy_(torch.tensor(intercept))
+
+    def reset_parameters(self):
+        # torch would draw weights from its global generator
+        pass
+
+    def forward(self, X):
+        return torch.nn.functional.linear(X, self.weight * self.mask, self.bias)
+
+
+_TORCH_MODULES = {
+    "identity": torch.nn.Identity,
+    "logistic": torch.nn.Sigmoid,
+    "tanh": torch.nn.Tanh,
+    "relu": torch.nn.ReLU,
+}
+
+
+class MaskedMLP(torch.nn.Module):
+    """A pruned network for use in torch: picks its inputs, keeps zeros zero.
+
+    ``forward`` returns what enters the output activation, ``(n_rows, n_outputs)``; of a
+    regressor the prediction, its output times scale plus mean.
+    """
+
+    def __init__(
+        self, coefs, intercepts, *, masks, activation, selected_features, target
+    ):
+        super().__init__()
+        self.n_outputs = len(intercepts[-1])
+        self.target_mean, self.target_scale = target
+        self.register_buffer("selected_features", torch.tensor(selected_features))
+        layers = []
+        for coef, intercept, mask in zip(coefs, intercepts, masks, strict=True):
+            layers.append(_MaskedLinear(coef, intercept, mask))
+            layers.append(_TORCH_MODULES[activation]())
+        self.layers = torch.nn.Sequential(*layers[:-1])
+
+    def forward(self, X):
+        """Return the outputs for rows with all columns, ``(n_rows, n_outputs)``."""
+        z = self.layers(X[:, self.selected_features])
+        return z * self.target_scale + self.target_mean
+
+
 def _torch_outputs(z, out_activation):
     if out_activation == "softmax":
         return torch.softmax(z, dim=1)
@@ -139,11 +192,11 @@ class MLPLoss(torch.nn.Module):
         return torch.mean(losses if sample_weight is None else losses * sample_weight)
 
     def _targets(self, y):
-        if y.dtype.is_floating_point:
+        if y.ndim == 2:
             return y
         if self.n_outputs == 1:
             return y.double().unsqueeze(1)
-        return torch.nn.functional.one_hot(y, self.n_outputs).double()
+        return torch.nn.functional.one_hot(y.long(), self.n_outputs).double()
 
     def _row_losses(self, z, targets):
         if self.loss == "squared_error":
@@ -154,6 +207,35 @@ class MLPLoss(torch.nn.Module):
         return torch.nn.functional.binary_cross_entropy_with_logits(
             z, targets, reduction="none"
         ).sum(dim=1)
+
+
+def _class_probabilities(z, out_activation):
+    """Turn what enters the output activation into one probability per class."""
+    outputs = _torch_outputs(z, out_activation)
+    if z.shape[1] == 1:
+        return torch.cat([1.0 - outputs, outputs], dim=1)
+    if out_activation == "softmax":
+        return outputs
+    return torch.softmax(torch.nn.functional.logsigmoid(z), dim=1)
+
+
+def _nonlinearity(is_classifier, out_activation):
+    """What skorch applies to the outputs of a module in predictions."""
+    if not is_classifier:
+        return None
+    return partial(_class_probabilities, out_activation=out_activation)
+
+
+class ScaledSquaredError(torch.nn.Module):
+    """Mean squared error in units of the training target's variance."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, z, y):
+        """Return the mean over rows."""
+        return torch.mean(((z - y.reshape(z.shape)) / self.scale) ** 2)
 
 
 class _PrunableNet:
@@ -624,20 +706,7 @@ def _clone_callback(callback):
 
 
 def _build_net(plan, n_epochs, callbacks, validation):
-    optimizer = torch.optim.Adam
-    settings = {}
-    if plan.solver == "sgd":
-        optimizer = torch.optim.SGD
-        settings["optimizer__momentum"] = plan.momentum
     net_class = ClassifierNet if plan.is_classifier else RegressorNet
-    out_activation = plan.out_activation
-
-    def nonlinearity(z):
-        outputs = _torch_outputs(z, out_activation)
-        if plan.is_classifier and outputs.shape[1] == 1:
-            return torch.cat([1.0 - outputs, outputs], dim=1)
-        return outputs
-
     split = None
     if validation is not None:
         split = predefined_split(Dataset(validation.X, validation.y))
@@ -647,23 +716,75 @@ def _build_net(plan, n_epochs, callbacks, validation):
         module__activation=plan.activation,
         criterion=MLPLoss,
         criterion__loss=plan.loss,
-        criterion__out_activation=out_activation,
+        criterion__out_activation=plan.out_activation,
         criterion__n_outputs=plan.layer_sizes[-1],
-        optimizer=optimizer,
         lr=plan.learning_rate,
         max_epochs=n_epochs,
         batch_size=plan.batch_size,
         train_split=split,
         callbacks=[_clone_callback(callback) for callback in callbacks or ()],
-        predict_nonlinearity=nonlinearity,
+        predict_nonlinearity=_nonlinearity(plan.is_classifier, plan.out_activation),
         use_caching=False,
         verbose=0,
         device=plan.device,
         # data loaders draw from torch's global generator unless they have their own
         iterator_train__generator=torch.Generator(),
         iterator_valid__generator=torch.Generator(),
-        **settings,
+        **optimizer_settings(plan.solver, plan.momentum),
     )
+
+
+def make_trainable_net(module, loss, out_activation, **settings):
+    """Put a module into an initialised skorch net of the user's.
+
+    Parameters
+    ----------
+    module : MaskedMLP
+        The network; trained in place.
+    loss : {"log_loss", "squared_error"}
+        What to make small.
+    out_activation : {"identity", "logistic", "softmax"}
+        "identity" is a regressor.
+    **settings : dict
+        Further parameters of the skorch net.
+
+    Returns
+    -------
+    net : NeuralNetClassifier or NeuralNetRegressor
+        Without a validation split, unless ``settings`` have a ``train_split``.
+    """
+    is_classifier = out_activation != "identity"
+    if is_classifier:
+        net_class = NeuralNetClassifier
+        criterion = {
+            "criterion": MLPLoss,
+            "criterion__loss": loss,
+            "criterion__out_activation": out_activation,
+            "criterion__n_outputs": module.n_outputs,
+        }
+    else:
+        net_class = NeuralNetRegressor
+        criterion = {
+            "criterion": ScaledSquaredError,
+            "criterion__scale": module.target_scale,
+        }
+    if "criterion" in settings:
+        criterion = {}  # ours takes parameters that others do not
+    defaults = {
+        "train_split": None,
+        "predict_nonlinearity": _nonlinearity(is_classifier, out_activation),
+        # data loaders draw from torch's global generator unless they have their own
+        "iterator_train__generator": torch.Generator(),
+        "iterator_valid__generator": torch.Generator(),
+    }
+    return net_class(module, **(defaults | criterion | settings)).initialize()
+
+
+def optimizer_settings(solver, momentum):
+    """Name the optimiser of a skorch net, in one setting: another replaces it whole."""
+    if solver == "adam":
+        return {"optimizer": torch.optim.Adam}
+    return {"optimizer": partial(torch.optim.SGD, momentum=momentum)}
 
 
 def _plain_history(history):

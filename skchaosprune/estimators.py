@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from joblib import Memory
-from scipy.special import log_expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelEncoder
@@ -15,7 +14,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_memory, validate_data
 
 from skchaosprune import __version__, _mlp, _pruning, _validation
-from skchaosprune._importance import IMPORTANCES, normalise_importances
+from skchaosprune._importance import (
+    IMPORTANCES,
+    Explainable,
+    normalise_importances,
+    warn_of_uniform,
+)
 from skchaosprune._recording import (
     SnapshotRecorder,
     TrainingRecord,
@@ -24,6 +28,7 @@ from skchaosprune._recording import (
     resolve_record_every,
     snapshot_iterations,
 )
+from skchaosprune.compact import CompactMLP, compact_layers
 
 # Series of windows and snapshots above this size are not kept by a fitted estimator.
 _KEEP_BYTES = 50e6
@@ -292,14 +297,7 @@ class _PrunedMLP(BaseEstimator):
         task, learned = self._prepare(X, y, sample_weight)
         with one_thread_per_fit(), unwrap_ctrl_c():
             dense = self._train_and_score(task)
-            pruning = self._prune_in_rounds(task, dense)
-            sparse = self._retrain(task, pruning)
-            learned |= self._collect_networks(task, dense, sparse)
-            learned |= self._collect_evidence(dense, pruning)
-            learned |= self._collect_sizes(task, pruning.masks)
-            learned["feature_importances_"] = self._compute_importances(
-                task, sparse, has_path=learned["effective_sparsity_"] < 1.0
-            )
+            learned |= self._prune_and_retrain(task, dense)
         self._keep(learned)
         return self
 
@@ -347,6 +345,104 @@ class _PrunedMLP(BaseEstimator):
         except ImportError:
             return np.rec.fromarrays(list(columns.values()), names=list(columns))
         return pd.DataFrame(columns)
+
+    def compact(self):
+        """Drop what does nothing: a smaller network with the same outputs.
+
+        Hidden units that lead nowhere and inputs that are not used are left out, and
+        units without inputs become part of the biases.
+
+        Returns
+        -------
+        compact : CompactMLP
+            A predictor in plain numpy; its ``selected_features_`` are the inputs that
+            are left. Predicts as this estimator does, to rounding.
+        """
+        check_is_fitted(self)
+        return self._compact(self.coefs_, self.intercepts_)
+
+    def to_torch(self):
+        """Build the pruned network as a torch module, in its full shape.
+
+        ``compact().to_torch()`` is the smaller one.
+
+        Returns
+        -------
+        module : torch.nn.Module
+            Takes float64 rows. Returns what enters the output activation,
+            ``(n_samples, n_outputs_)``; a regressor's predictions. Pruned weights stay
+            zero when it is trained.
+        """
+        from skchaosprune._network import MaskedMLP
+
+        check_is_fitted(self)
+        return MaskedMLP(
+            self.coefs_,
+            self.intercepts_,
+            masks=self.masks_,
+            activation=self.activation_,
+            selected_features=np.arange(self.n_features_in_),
+            target=self._target_units(),
+        )
+
+    def to_skorch(self, **settings):
+        """Build an initialised skorch net, to train the pruned network further.
+
+        Parameters
+        ----------
+        **settings : dict
+            Parameters of the skorch net. The defaults follow ``learning_rate_init``,
+            ``solver``, ``momentum``, ``batch_size`` ("auto" is 32), ``max_iter``,
+            ``device`` and ``verbose``; ``alpha`` has no counterpart.
+
+        Returns
+        -------
+        net : skorch.NeuralNetClassifier or skorch.NeuralNetRegressor
+            With the weights of this network; pruned ones stay zero. Trains on float64
+            rows and class codes (0 to n_classes - 1), or targets in their units;
+            ``fit`` and ``partial_fit`` both go on from these weights.
+        """
+        from skchaosprune._network import make_trainable_net, optimizer_settings
+
+        module = self.to_torch()
+        _, _, loss, _ = self._fitted_with
+        defaults = {
+            "lr": self.learning_rate_init,
+            "batch_size": 32 if _is_auto(self.batch_size) else self.batch_size,
+            "max_epochs": self.max_iter,
+            "device": self.device,
+            "verbose": self.verbose,
+            "iterator_train__shuffle": self.shuffle,
+            **optimizer_settings(self.solver, self.momentum),
+        }
+        return make_trainable_net(
+            module, loss, self.out_activation_, **(defaults | settings)
+        )
+
+    def report(self, X, y):
+        """Compare the network before and after pruning, in one table.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to score on, best held-out ones, scaled like the training rows.
+        y : array-like of shape (n_samples,)
+            Their targets.
+
+        Returns
+        -------
+        report : PruningReport
+            Prints as a table, is one in notebooks, and has ``to_dict()``.
+
+        Notes
+        -----
+        "Before" is the dense network when it was scored: after its whole training,
+        unless ``dense_fraction`` is below 1.
+        """
+        from skchaosprune.report import make_report
+
+        check_is_fitted(self)
+        return make_report(self, X, y)
 
     def placebo_test(self, X=None, y=None, *, n_repeats=20, random_state=0):
         """Compare the share of causal weights with what its placebo calls causal.
@@ -661,6 +757,13 @@ class _PrunedMLP(BaseEstimator):
     def _check_feasible(self, task):
         """Refuse, before any training, what cannot succeed after it."""
         criterion, layer_sizes = task.criterion, task.plan.layer_sizes
+        if self.importance == "causal" and not hasattr(criterion, "significance_level"):
+            raise ValueError(
+                "importance='causal' needs a criterion with p-values and a "
+                f"significance_level, and prune_criterion={self.prune_criterion!r} has "
+                "none. Use 'gradient', 'connection' or 'permutation', or a criterion "
+                "like 'chaos_causality' or 'intervention'."
+            )
         if hasattr(criterion, "check_layer_sizes"):
             criterion.check_layer_sizes(layer_sizes)
             return
@@ -681,6 +784,30 @@ class _PrunedMLP(BaseEstimator):
             )
             if problem is not None:
                 raise ValueError(f"prune_ratio=None cannot decide: {problem}")
+
+    def _fit_ratios(self, X, y, prune_ratios):
+        """Fit copies that differ in ``prune_ratio`` alone, from one dense training."""
+        from skchaosprune._network import one_thread_per_fit, unwrap_ctrl_c
+
+        models = [clone(self).set_params(prune_ratio=ratio) for ratio in prune_ratios]
+        task, learned = models[0]._prepare(X, y, None)
+        for model in models[1:]:
+            model._check_parameters()
+            model._check_feasible(task)
+        with one_thread_per_fit(), unwrap_ctrl_c():
+            dense = self._train_and_score(task)
+            for model in models:
+                model._keep(learned | model._prune_and_retrain(task, dense))
+        return models
+
+    def _prune_and_retrain(self, task, dense):
+        """All that follows the dense training; returns what is learned."""
+        pruning = self._prune_in_rounds(task, dense)
+        sparse = self._retrain(task, pruning)
+        learned = self._collect_networks(task, dense, sparse)
+        learned |= self._collect_evidence(dense, pruning)
+        learned |= self._collect_sizes(task, pruning.masks)
+        return learned | self._collect_importances(task, dense, sparse, learned)
 
     def _train_and_score(self, task, round_number=1):
         progress = _Progress(self.verbose, type(self).__name__)
@@ -736,7 +863,7 @@ class _PrunedMLP(BaseEstimator):
             warnings.warn(
                 f"The weights are ranked by magnitude instead{where}: "
                 f"{problems[first]}{more}",
-                stacklevel=3,
+                stacklevel=4,
             )
         return pruning
 
@@ -900,14 +1027,33 @@ class _PrunedMLP(BaseEstimator):
             "n_outputs_": sizes[-1],
         }
 
-    def _compute_importances(self, task, sparse, has_path):
-        importances = IMPORTANCES[self.importance](
-            task.data.X,
-            task.data.sample_weight,
-            *_mlp.unflatten(sparse.params, task.plan.layer_sizes),
-            task.plan.activation,
+    def _collect_importances(self, task, dense, sparse, learned):
+        """What drives the sparse network, and what drove the dense one."""
+        rule = IMPORTANCES[self.importance]
+        everything = [np.ones_like(mask) for mask in learned["masks_"]]
+        dense_found, found = (
+            rule(
+                Explainable(
+                    network=task.plan,
+                    params=params,
+                    data=task.data,
+                    masks=masks,
+                    p_values=dense.scores.p_values,
+                    seed=task.score_seed,
+                )
+            )
+            for params, masks in (
+                (dense.run.params, everything),
+                (sparse.params, learned["masks_"]),
+            )
         )
-        return normalise_importances(importances, has_path)
+        if not found.any():
+            has_path = learned["effective_sparsity_"] < 1.0
+            warn_of_uniform(self.importance, has_path)
+        return {
+            "feature_importances_": normalise_importances(found),
+            "dense_feature_importances_": normalise_importances(dense_found),
+        }
 
     def _keep(self, learned):
         """Replace what an earlier fit learned, in one step that cannot be cut."""
@@ -922,6 +1068,31 @@ class _PrunedMLP(BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         return _mlp.logits(X, self.coefs_, self.intercepts_, self.activation_)
+
+    def _compact(self, coefs, intercepts):
+        """Make the compact form of a network with our inputs and outputs."""
+        coefs, intercepts, selected = compact_layers(
+            coefs, intercepts, self.activation_
+        )
+        _, _, loss, _ = self._fitted_with
+        mean, scale = self._target_units()
+        return CompactMLP(
+            coefs,
+            intercepts,
+            activation=self.activation_,
+            out_activation=self.out_activation_,
+            loss=loss,
+            n_features_in=self.n_features_in_,
+            selected_features=selected,
+            classes=getattr(self, "classes_", None),
+            feature_names_in=getattr(self, "feature_names_in_", None),
+            target_mean=mean,
+            target_scale=scale,
+        )
+
+    def _target_units(self):
+        """Mean and scale of a regressor's target; 0 and 1 for a classifier."""
+        return getattr(self, "target_mean_", 0.0), getattr(self, "target_scale_", 1.0)
 
     def _unit_names(self):
         inputs = getattr(self, "feature_names_in_", None)
@@ -1033,9 +1204,16 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         one round.
     rewind : bool, default=True
         Retrain from the initial weights; False goes on from the dense ones.
-    importance : {"gradient"}, default="gradient"
-        Rule of ``feature_importances_``: the mean over the training rows of
-        ``|(x - mean) * d logit / d x|``, summed over the outputs.
+    importance : {"gradient", "connection", "permutation", "causal"}, \
+            default="gradient"
+        Rule of ``feature_importances_``. "gradient": the mean over the training rows of
+        ``|(x - mean) * d logit / d x|``, summed over the outputs; closest to SHAP.
+        "connection": products of absolute weights, summed over all paths; looks at no
+        row. "permutation": the mean rise of the training loss when a column is
+        shuffled, five times; costs up to a third of a training for each of the two
+        networks. "causal": like "connection", with ``-log(p_value)`` of the first round
+        in place of the weights; a diagnostic of a criterion that tests for causality,
+        no explanation.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, multiplied with ``sample_weight``.
     validation_fraction : float or None, default=None
@@ -1127,8 +1305,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         Weights; weights and biases; kept weights and biases.
     flops_, dense_flops_ : int
         Weights kept and weights in all: the paper's count of multiplications per row.
-    feature_importances_ : ndarray of shape (n_features_in_,)
-        Non-negative, sums to 1; of the pruned network.
+    feature_importances_, dense_feature_importances_ : ndarray of shape \
+            (n_features_in_,)
+        Non-negative, sum to 1; of the pruned network, and of the dense one.
     n_layers_, n_outputs_ : int
         Layers, input and output included; output units.
     activation_, out_activation_ : str
@@ -1264,14 +1443,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
             In the order of ``classes_``. With ``loss="squared_error"`` the outputs of
             more than two classes are scaled to a sum of 1.
         """
-        z = self._logits(X)
-        outputs = _mlp.outputs_from_logits(z, self.out_activation_)
-        if z.shape[1] == 1:
-            return np.hstack([1.0 - outputs, outputs])
-        if self.out_activation_ == "softmax":
-            return outputs
-        # in logarithms, as all outputs of a row may vanish
-        return softmax(log_expit(z), axis=1)
+        return _mlp.class_probabilities(self._logits(X), self.out_activation_)
 
     _is_classifier = True
 
@@ -1376,9 +1548,16 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         one round.
     rewind : bool, default=True
         Retrain from the initial weights; False goes on from the dense ones.
-    importance : {"gradient"}, default="gradient"
-        Rule of ``feature_importances_``: the mean over the training rows of
-        ``|(x - mean) * d logit / d x|``, summed over the outputs.
+    importance : {"gradient", "connection", "permutation", "causal"}, \
+            default="gradient"
+        Rule of ``feature_importances_``. "gradient": the mean over the training rows of
+        ``|(x - mean) * d logit / d x|``, summed over the outputs; closest to SHAP.
+        "connection": products of absolute weights, summed over all paths; looks at no
+        row. "permutation": the mean rise of the training loss when a column is
+        shuffled, five times; costs up to a third of a training for each of the two
+        networks. "causal": like "connection", with ``-log(p_value)`` of the first round
+        in place of the weights; a diagnostic of a criterion that tests for causality,
+        no explanation.
     validation_fraction : float or None, default=None
         Share of the rows that is held out of both trainings, in (0, 1). The target
         series is then taken on these rows, and callbacks see a ``valid_loss``.
@@ -1469,8 +1648,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         Weights; weights and biases; kept weights and biases.
     flops_, dense_flops_ : int
         Weights kept and weights in all: the paper's count of multiplications per row.
-    feature_importances_ : ndarray of shape (n_features_in_,)
-        Non-negative, sums to 1; of the pruned network.
+    feature_importances_, dense_feature_importances_ : ndarray of shape \
+            (n_features_in_,)
+        Non-negative, sum to 1; of the pruned network, and of the dense one.
     n_layers_, n_outputs_ : int
         Layers, input and output included; output units.
     activation_, out_activation_ : str

@@ -1,7 +1,6 @@
 """The estimators: the whole way from data to a pruned network and its attributes."""
 
 import copy
-import pickle
 import re
 import subprocess
 import sys
@@ -744,42 +743,12 @@ def test_feature_names_are_checked(iris):
     assert not hasattr(model, "feature_names_in_")
 
 
-@pytest.mark.parametrize("remake", ["pickle", "deepcopy", "joblib"])
-def test_copies_of_a_fit_predict_the_same(fitted, iris, remake, tmp_path):
-    if remake == "pickle":
-        other = pickle.loads(pickle.dumps(fitted))
-    elif remake == "deepcopy":
-        other = copy.deepcopy(fitted)
-    else:
-        joblib.dump(fitted, tmp_path / "model")
-        other = joblib.load(tmp_path / "model")
-
-    np.testing.assert_array_equal(
-        other.predict_proba(iris[0]), fitted.predict_proba(iris[0])
-    )
-    assert len(pickle.dumps(fitted)) < 200_000
-    with pytest.raises(NotFittedError):
-        clone(fitted).predict(iris[0])
-
-
 def run_python(code, *args):
     result = subprocess.run(
         [sys.executable, "-c", code, *args], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
-
-
-def test_prediction_needs_no_torch(fitted, iris, tmp_path):
-    joblib.dump((fitted, iris[0]), tmp_path / "model")
-    code = """
-import sys, joblib
-model, X = joblib.load(sys.argv[1])
-model.predict_proba(X); model.weight_table(); repr(model); model._repr_html_()
-heavy = {"torch", "skorch", "numba", "statsmodels", "matplotlib"}
-print(sorted(heavy & set(sys.modules)))
-"""
-    assert run_python(code, str(tmp_path / "model")).strip() == "[]"
 
 
 def test_import_loads_nothing_heavy():

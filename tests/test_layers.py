@@ -20,6 +20,18 @@ MAY_IMPORT = {
     "_mlp": {"numpy", "scipy", "_pruning"},
     "_recording": {"numpy"},
     "_importance": {"numpy", "_mlp"},
+    "_onnx": {"numpy", "sklearn", "compact"},
+    "compact": {"numpy", "scipy", "sklearn", "_mlp"},
+    "display": {"numpy", "sklearn", "_pruning"},
+    "report": {
+        "numpy",
+        "scipy",
+        "sklearn",
+        "_onnx",
+        "_pruning",
+        "_validation",
+        "estimators",
+    },
     "_ablation": {"numpy", "_jit", "_kernels", "_mlp"},
     "_legcnet": {"_validation", "criteria"},
     "_validation": {"numpy", "sklearn"},
@@ -53,12 +65,17 @@ MAY_IMPORT = {
         "_pruning",
         "_recording",
         "_validation",
+        "compact",
     },
 }
 # And inside functions, where heavy packages stay unloaded until they are needed.
 MAY_IMPORT_LATE = {
     "criteria": {"statsmodels"},
-    "estimators": {"_network", "criteria", "pandas"},
+    "estimators": {"_network", "criteria", "pandas", "report"},
+    "compact": {"_network", "_onnx"},
+    "_onnx": {"onnx"},
+    "display": {"estimators", "matplotlib", "report"},
+    "report": {"_network"},
 }
 STANDARD_LIBRARY = {
     "collections",
@@ -66,12 +83,21 @@ STANDARD_LIBRARY = {
     "copy",
     "dataclasses",
     "dis",
+    "functools",
+    "html",
     "importlib",
     "inspect",
+    "io",
+    "itertools",
     "math",
     "numbers",
+    "pathlib",
+    "tempfile",
+    "textwrap",
     "threading",
+    "time",
     "warnings",
+    "zipfile",
 }
 
 

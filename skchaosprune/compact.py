@@ -1,0 +1,604 @@
+"""A smaller network with the same outputs: dead units dropped, constants folded."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
+from sklearn.utils.metaestimators import available_if
+
+from skchaosprune import _mlp
+
+# From benchmarks/bench_compact.py: a sparse product is at least as fast as a dense one,
+# for one row and for a thousand, from so many weights on and up to such a density.
+_CSR_FROM_SIZE = 65_536
+_CSR_UP_TO_DENSITY = 0.08
+
+_NPZ_FORMAT = "skchaosprune.CompactMLP/1"
+_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+_OUT_ACTIVATIONS = ("identity", "logistic", "softmax")
+_LOSSES = ("log_loss", "squared_error")
+
+
+def compact_layers(coefs, intercepts, activation):
+    """Remove what cannot change the outputs of a network.
+
+    Hidden units that no input reaches are constant: what they add goes into the biases
+    of the next layer. Hidden units from which nothing leads on are dropped, and so are
+    inputs that are not used. One sweep forwards and one backwards reach the fixpoint:
+    dropping a unit takes no input from any other that is left.
+
+    Parameters
+    ----------
+    coefs : list of ndarray of shape (fan_in, fan_out)
+        Weights; pruned ones are 0.
+    intercepts : list of ndarray of shape (fan_out,)
+        Biases.
+    activation : str
+        Of the hidden units.
+
+    Returns
+    -------
+    coefs, intercepts : list of ndarray
+        The smaller network. A network whose outputs are constant is one layer without
+        inputs.
+    selected_features : ndarray of int of shape (n_selected,)
+        The inputs that it uses, in their order.
+    """
+    coefs = [np.array(W, dtype=np.float64) for W in coefs]
+    intercepts = [np.array(b, dtype=np.float64) for b in intercepts]
+    for layer in range(len(coefs) - 1):
+        constant = ~coefs[layer].any(axis=0)
+        outputs = _mlp.activate(intercepts[layer][constant], activation)
+        intercepts[layer + 1] += outputs @ coefs[layer + 1][constant]
+        coefs[layer + 1][constant] = 0.0
+    for layer in range(len(coefs) - 2, -1, -1):
+        used = coefs[layer + 1].any(axis=1)
+        coefs[layer] = coefs[layer][:, used]
+        intercepts[layer] = intercepts[layer][used]
+        coefs[layer + 1] = coefs[layer + 1][used]
+    selected = np.flatnonzero(coefs[0].any(axis=1))
+    if selected.size == 0:
+        return [np.zeros((0, len(intercepts[-1])))], intercepts[-1:], selected
+    coefs[0] = coefs[0][selected]
+    return coefs, intercepts, selected
+
+
+def _is_classifier(compact):
+    return hasattr(compact, "classes_")
+
+
+class CompactMLP:
+    """The network of a fitted estimator without what does nothing, in plain numpy.
+
+    Made by :meth:`ChaosCausalPrunedMLP.compact` and by :meth:`load_npz`. Its outputs
+    are those of the estimator, to rounding. It takes the same rows, in all their
+    columns, and picks those that it uses. A final step of a fitted Pipeline may be
+    replaced by it.
+
+    Parameters
+    ----------
+    coefs : list of ndarray of shape (fan_in, fan_out)
+        Weights of the layers that are left.
+    intercepts : list of ndarray of shape (fan_out,)
+        Biases.
+    activation : {"identity", "logistic", "tanh", "relu"}
+        Of the hidden units.
+    out_activation : {"identity", "logistic", "softmax"}
+        Of the output units.
+    loss : {"log_loss", "squared_error"}
+        What the network was trained to make small.
+    n_features_in : int
+        Columns of the rows that it takes.
+    selected_features : ndarray of int of shape (n_selected,)
+        The columns that are used.
+    classes : ndarray of shape (n_classes,) or None, default=None
+        Class labels; None for a regressor.
+    feature_names_in : ndarray of str of shape (n_features_in,) or None, default=None
+        Names of the columns.
+    target_mean, target_scale : float, default=0.0, 1.0
+        A regressor's prediction is its output times the scale plus the mean.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; not there for a regressor.
+    n_features_in_ : int
+        Columns of the rows that it takes.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where they are known.
+    selected_features_, unused_features_ : ndarray of int
+        Columns that are used, and those that are not.
+    layer_sizes_ : tuple of int
+        Units per layer, used inputs and outputs included.
+    storage_ : tuple of {"dense", "csr"}
+        How each weight matrix is stored. Sparse where the product is at least as fast
+        for one row and for a thousand: from 65,536 weights on, at most 8 % of them
+        not zero (measured, see ``benchmarks/bench_compact.md``).
+    n_weights_, n_parameters_ : int
+        Weights that are not zero; these and the biases.
+    nbytes : int
+        Bytes of the weights, biases and ``selected_features_``, as they are stored.
+
+    See Also
+    --------
+    to_onnx : Write it, with the scaler before it, as an ONNX file.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.preprocessing import scale
+    >>> from skchaosprune import ChaosCausalPrunedMLP
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = ChaosCausalPrunedMLP((32,), prune_ratio=0.9, max_iter=20,
+    ...                              prune_criterion="magnitude", random_state=0)
+    >>> compact = model.fit(scale(X), y).compact()
+    >>> compact.n_parameters_ < model.n_parameters_ / 4
+    True
+    >>> bool((compact.predict(scale(X)) == model.predict(scale(X))).all())
+    True
+    """
+
+    def __init__(
+        self,
+        coefs,
+        intercepts,
+        *,
+        activation,
+        out_activation,
+        loss,
+        n_features_in,
+        selected_features,
+        classes=None,
+        feature_names_in=None,
+        target_mean=0.0,
+        target_scale=1.0,
+    ):
+        self.activation_ = activation
+        self.out_activation_ = out_activation
+        self.loss_ = loss
+        self.n_features_in_ = n_features_in
+        self.selected_features_ = np.array(selected_features, dtype=np.intp)
+        # copies, so that nobody else can change the network
+        if classes is not None:
+            self.classes_ = np.array(classes)
+        if feature_names_in is not None:
+            self.feature_names_in_ = np.array(feature_names_in)
+        self.target_mean_ = target_mean
+        self.target_scale_ = target_scale
+        self.intercepts_ = [np.array(b, dtype=np.float64) for b in intercepts]
+        # transposed, so that sparse and dense products read their operands in order
+        self._weights = [_store(np.asarray(W, dtype=np.float64).T) for W in coefs]
+
+    def predict(self, X):
+        """Predict the class, or the target, of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features_in_)
+            Rows, scaled like the training rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Labels out of ``classes_``, or values in the units of the training target.
+        """
+        if _is_classifier(self):
+            return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+        return self._logits(X)[:, 0] * self.target_scale_ + self.target_mean_
+
+    @available_if(_is_classifier)
+    def predict_proba(self, X):
+        """Estimate the probability of each class; not there for a regressor.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features_in_)
+            Rows, scaled like the training rows.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``.
+        """
+        return _mlp.class_probabilities(self._logits(X), self.out_activation_)
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy of a classifier, coefficient of determination R2 of a regressor.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features_in_)
+            Rows, scaled like the training rows.
+        y : array-like of shape (n_samples,)
+            True targets.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            The best is 1.
+        """
+        from sklearn.metrics import accuracy_score, r2_score
+
+        metric = accuracy_score if _is_classifier(self) else r2_score
+        return metric(y, self.predict(X), sample_weight=sample_weight)
+
+    def fit(self, X, y=None):
+        """Refuse: the network is finished. Pipelines look for this method.
+
+        Parameters
+        ----------
+        X, y : object
+            Not used.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        raise NotImplementedError(
+            "a CompactMLP is a finished network and cannot be fitted. Fit the "
+            "estimator that it comes from, or train the net that to_skorch() returns."
+        )
+
+    def save_npz(self, path):
+        """Write the network to a compressed file of plain arrays, without pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; written as it is named.
+
+        Raises
+        ------
+        ValueError
+            If class labels or feature names are neither numbers, bools nor strings.
+        """
+        arrays = {
+            "format": np.array(_NPZ_FORMAT),
+            "activation": np.array(self.activation_),
+            "out_activation": np.array(self.out_activation_),
+            "loss": np.array(self.loss_),
+            "n_features_in": np.array(self.n_features_in_),
+            "selected_features": self.selected_features_,
+            "n_layers": np.array(len(self._weights)),
+            "target": np.array([self.target_mean_, self.target_scale_]),
+        }
+        if _is_classifier(self):
+            arrays["classes"] = _as_plain(self.classes_, "class labels")
+        if hasattr(self, "feature_names_in_"):
+            arrays["feature_names_in"] = _as_plain(
+                self.feature_names_in_, "feature names"
+            )
+        for layer, (W, b) in enumerate(
+            zip(self._weights, self.intercepts_, strict=True)
+        ):
+            arrays[f"intercept_{layer}"] = b
+            if isinstance(W, np.ndarray):
+                arrays[f"weights_{layer}"] = W
+                continue
+            for part in ("data", "indices", "indptr"):
+                arrays[f"{part}_{layer}"] = getattr(W, part)
+        # made in memory first, so that a failure leaves no half of a file
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        Path(path).write_bytes(buffer.getvalue())
+
+    @classmethod
+    def load_npz(cls, path):
+        """Read a network that :meth:`save_npz` wrote; runs no code from the file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        compact : CompactMLP
+            The network. Class labels and feature names of dtype object come back as
+            numpy strings, numbers or bools.
+
+        Raises
+        ------
+        ValueError
+            If the file is not one of :meth:`save_npz`, or is damaged.
+        """
+        content = io.BytesIO(Path(path).read_bytes())
+        try:
+            with np.load(content, allow_pickle=False) as stored:
+                arrays = dict(stored)
+            return cls(**_read_arrays(arrays))
+        # what a damaged file raises depends on the damage: BadZipFile, zlib.error, ...
+        except Exception as error:
+            raise ValueError(
+                f"{path!s} is not a network that CompactMLP.save_npz wrote, or it is "
+                f"damaged: {error}"
+            ) from error
+
+    def to_onnx(self, path):
+        """Write the network as an ONNX file; see :func:`skchaosprune.to_onnx`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+        """
+        from skchaosprune._onnx import to_onnx
+
+        to_onnx(self, path)
+
+    def to_torch(self):
+        """Build the network as a torch module.
+
+        Returns
+        -------
+        module : torch.nn.Module
+            Takes float64 rows with all ``n_features_in_`` columns. Returns what
+            enters the output activation, ``(n_samples, n_outputs)``; a regressor's
+            predictions. Weights that are zero stay zero when it is trained.
+        """
+        from skchaosprune import _network
+
+        return _network.MaskedMLP(
+            self.coefs_,
+            self.intercepts_,
+            masks=[W != 0.0 for W in self.coefs_],
+            activation=self.activation_,
+            selected_features=self.selected_features_,
+            target=(self.target_mean_, self.target_scale_),
+        )
+
+    def to_skorch(self, **settings):
+        """Build an initialised skorch net, to train the compact network further.
+
+        Parameters
+        ----------
+        **settings : dict
+            Parameters of the skorch net, like ``lr``, ``max_epochs`` or ``callbacks``.
+
+        Returns
+        -------
+        net : skorch.NeuralNetClassifier or skorch.NeuralNetRegressor
+            With the weights of this network. Trains on float64 rows and class codes
+            (0 to n_classes - 1), or targets in their units; ``fit`` and
+            ``partial_fit`` both go on from these weights.
+        """
+        from skchaosprune import _network
+
+        return _network.make_trainable_net(
+            self.to_torch(), self.loss_, self.out_activation_, **settings
+        )
+
+    @property
+    def coefs_(self):
+        """Copies of the weights, dense and ``(fan_in, fan_out)`` as in scikit-learn."""
+        return [
+            (W if isinstance(W, np.ndarray) else W.toarray()).T.copy()
+            for W in self._weights
+        ]
+
+    @property
+    def storage_(self):
+        """How each weight matrix is stored: "dense" or "csr"."""
+        return tuple(
+            "dense" if isinstance(W, np.ndarray) else "csr" for W in self._weights
+        )
+
+    @property
+    def layer_sizes_(self):
+        """Units per layer, used inputs and outputs included."""
+        return (self._weights[0].shape[1], *(W.shape[0] for W in self._weights))
+
+    @property
+    def unused_features_(self):
+        """Columns that change nothing."""
+        return np.setdiff1d(np.arange(self.n_features_in_), self.selected_features_)
+
+    @property
+    def n_weights_(self):
+        """Weights that are not zero."""
+        return int(
+            sum(
+                np.count_nonzero(W) if isinstance(W, np.ndarray) else W.nnz
+                for W in self._weights
+            )
+        )
+
+    @property
+    def n_parameters_(self):
+        """Weights that are not zero, and biases."""
+        return self.n_weights_ + sum(self.layer_sizes_[1:])
+
+    @property
+    def nbytes(self):
+        """Bytes of weights, biases and selected features, as they are stored."""
+        total = self.selected_features_.nbytes + sum(b.nbytes for b in self.intercepts_)
+        for W in self._weights:
+            parts = [W] if isinstance(W, np.ndarray) else [W.data, W.indices, W.indptr]
+            total += sum(part.nbytes for part in parts)
+        return total
+
+    def __repr__(self):
+        sizes = "-".join(str(size) for size in self.layer_sizes_)
+        return (
+            f"<CompactMLP {sizes}: {len(self.selected_features_)} of "
+            f"{self.n_features_in_} inputs, {self.n_parameters_} parameters, "
+            f"{self.nbytes} bytes, stored {' and '.join(self.storage_)}>"
+        )
+
+    def _logits(self, X):
+        X = self._check_rows(X)
+        z = np.empty((len(X), len(self.intercepts_[-1])))
+        # huge rows overflow here as they do in the estimator
+        with np.errstate(over="ignore", invalid="ignore"):
+            for rows in _mlp.row_blocks(len(X), self.layer_sizes_):
+                columns = X[rows].T.take(self.selected_features_, axis=0)
+                for W, b in zip(self._weights[:-1], self.intercepts_[:-1], strict=True):
+                    columns = W @ columns
+                    columns += b[:, np.newaxis]
+                    columns = _mlp.activate(columns, self.activation_)
+                z[rows] = (self._weights[-1] @ columns).T
+        z += self.intercepts_[-1]
+        return z
+
+    def _check_rows(self, X):
+        names = [name for name in getattr(X, "columns", ()) if isinstance(name, str)]
+        known = list(getattr(self, "feature_names_in_", names))
+        if names and names != known:
+            raise ValueError(
+                f"X has the columns {names}; the network was fitted on {known}. Select "
+                "and order the columns as in fit."
+            )
+        X = np.asarray(X)
+        if X.ndim != 2 or X.shape[1] != self.n_features_in_ or len(X) == 0:
+            raise ValueError(
+                f"X has the shape {X.shape}; it must be (n_samples, "
+                f"{self.n_features_in_}), with at least one row and all columns of "
+                "fit, also the unused ones."
+            )
+        if X.dtype.kind == "c":
+            raise ValueError("X is complex; the network takes real numbers.")
+        X = X.astype(np.float64, copy=False)
+        if not np.isfinite(X).all():
+            raise ValueError(
+                "X contains NaN or infinity; impute or remove these values first."
+            )
+        return X
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def __sklearn_clone__(self):
+        return self
+
+    def __sklearn_tags__(self):
+        is_classifier = _is_classifier(self)
+        return Tags(
+            estimator_type="classifier" if is_classifier else "regressor",
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags() if is_classifier else None,
+            regressor_tags=None if is_classifier else RegressorTags(),
+            input_tags=InputTags(),
+        )
+
+
+def _store(W):
+    """Store a matrix dense or sparse, whichever multiplies faster."""
+    if W.size >= _CSR_FROM_SIZE and np.count_nonzero(W) <= _CSR_UP_TO_DENSITY * W.size:
+        return csr_array(W)
+    return np.array(W, order="C")
+
+
+def _as_plain(values, what):
+    """Return an array that needs no pickle."""
+    if values.dtype != object:
+        return values
+    plain = np.array(values.tolist())
+    if plain.dtype == object or plain.tolist() != values.tolist():
+        raise ValueError(
+            f"{what} of dtype object can be saved where all are strings, all numbers "
+            f"or all bools. Got {values.tolist()[:5]} instead."
+        )
+    return plain
+
+
+def _read_arrays(arrays):
+    """Turn the arrays of a file into arguments of CompactMLP, and check them."""
+    if str(arrays["format"]) != _NPZ_FORMAT:
+        raise ValueError(
+            f"its format is {str(arrays['format'])!r}, not {_NPZ_FORMAT!r}."
+        )
+    weights, intercepts = [], []
+    fan_in = arrays["selected_features"].size
+    for layer in range(int(arrays["n_layers"])):
+        intercepts.append(arrays[f"intercept_{layer}"])
+        fan_out = intercepts[-1].size
+        if f"weights_{layer}" in arrays:
+            weights.append(arrays[f"weights_{layer}"])
+        else:
+            weights.append(_read_csr(arrays, layer, (fan_out, fan_in)))
+        fan_in = fan_out
+    target_mean, target_scale = arrays["target"].tolist()
+    network = {
+        "coefs": [W.T for W in weights],
+        "intercepts": intercepts,
+        "activation": str(arrays["activation"]),
+        "out_activation": str(arrays["out_activation"]),
+        "loss": str(arrays["loss"]),
+        "n_features_in": int(arrays["n_features_in"]),
+        "selected_features": arrays["selected_features"],
+        "classes": arrays.get("classes"),
+        "feature_names_in": arrays.get("feature_names_in"),
+        "target_mean": target_mean,
+        "target_scale": target_scale,
+    }
+    _check_network(**network)
+    return network
+
+
+def _read_csr(arrays, layer, shape):
+    """Read one sparse weight matrix, as a dense array."""
+    data, indices, indptr = (
+        arrays[f"{part}_{layer}"] for part in ("data", "indices", "indptr")
+    )
+    if {indices.dtype.kind, indptr.dtype.kind} != {"i"}:
+        raise ValueError(f"the places in its layer {layer} are not integers.")
+    W = csr_array((data, indices, indptr), shape=shape)
+    W.check_format(full_check=True)
+    return W.toarray()
+
+
+def _check_network(
+    *,
+    coefs,
+    intercepts,
+    activation,
+    out_activation,
+    loss,
+    n_features_in,
+    selected_features,
+    classes,
+    feature_names_in,
+    target_mean,
+    target_scale,
+):
+    """Raise ValueError where the parts of a network do not fit together."""
+    n_outputs = len(intercepts[-1]) if intercepts else 0
+    selected = selected_features
+    fits = {
+        "activation": activation in _ACTIVATIONS,
+        "out_activation": out_activation in _OUT_ACTIVATIONS,
+        "loss": loss in _LOSSES,
+        "intercepts": n_outputs > 0 and all(b.ndim == 1 for b in intercepts),
+        "weights": all(
+            W.ndim == 2 and W.dtype == np.float64 and W.shape[1:] == b.shape
+            for W, b in zip(coefs, intercepts, strict=True)
+        )
+        and all(
+            before.shape[-1] == len(after)
+            for before, after in zip(coefs[:-1], coefs[1:], strict=True)
+        ),
+        "selected_features": selected.ndim == 1
+        and selected.dtype.kind == "i"
+        and [len(W) for W in coefs[:1]] == [selected.size]
+        and bool(np.all((selected >= 0) & (selected < n_features_in)))
+        and bool(np.all(np.diff(selected) > 0)),
+        "n_features_in": n_features_in > 0,
+        "outputs": out_activation != "identity" or n_outputs == 1,
+        "classes": classes is None
+        if out_activation == "identity"
+        else classes is not None and classes.shape == (max(2, n_outputs),),
+        "feature_names_in": feature_names_in is None
+        or feature_names_in.shape == (n_features_in,),
+        "numbers": all(
+            np.isfinite(part).all()
+            for part in (*coefs, *intercepts, target_mean, target_scale)
+        ),
+    }
+    wrong = [name for name, is_right in fits.items() if not is_right]
+    if wrong:
+        raise ValueError(f"its {' and '.join(wrong)} do not make a network.")

@@ -1,0 +1,547 @@
+"""Before and after: the report of one fit, and the path over many prune ratios."""
+
+import html
+import textwrap
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    r2_score,
+    root_mean_squared_error,
+)
+from sklearn.model_selection import check_cv
+from sklearn.pipeline import Pipeline
+from sklearn.utils import Bunch, indexable
+from sklearn.utils.validation import validate_data
+
+from skchaosprune import _pruning, _validation
+from skchaosprune._onnx import serialize
+from skchaosprune.estimators import (
+    ChaosCausalPrunedMLP,
+    ChaosCausalPrunedMLPRegressor,
+)
+
+# What a report compares: label and number format of each row, in their order.
+_MEASURES = {
+    "accuracy": ("accuracy", ".4f"),
+    "f1": ("F1", ".4f"),
+    "r2": ("R2", ".4f"),
+    "rmse": ("root mean squared error", ".5g"),
+    "n_weights": ("weights", ","),
+    "effective_sparsity": ("effective sparsity", ".4f"),
+    "n_hidden_units": ("hidden units", ","),
+    "n_features": ("inputs used", ","),
+    "flops": ("FLOPs per row", ","),
+    "effective_flops": ("FLOPs without dead weights", ","),
+    "npz_bytes": ("bytes, npz", ","),
+    "onnx_bytes": ("bytes, ONNX", ","),
+    "latency_1_row": ("predict 1 row, µs", ",.1f"),
+    "latency_1000_rows": ("predict 1,000 rows, µs", ",.1f"),
+}
+
+_N_PLACEBOS = 5  # an intervention's take long
+_N_TURNS = 50  # of each network, when latencies are measured
+_N_NAMES = 10  # features shown
+_NAME_LENGTH, _LINE_LENGTH = 32, 88
+
+_CELL = "border: none; color: inherit; white-space: normal; vertical-align: top"
+_LEFT = f"{_CELL}; width: 18em; text-align: left; padding: 0.15em 1em 0.15em 0"
+_RIGHT = f"{_CELL}; text-align: right; padding: 0.15em 0 0.15em 1em"
+_HEAD = "border-bottom: 1px solid currentColor; padding-top: 0.5em"
+_TEXT = "text-align: left"
+
+
+@dataclass(frozen=True, repr=False)
+class PruningReport:
+    """A network before and after pruning, in one table.
+
+    Made by :meth:`ChaosCausalPrunedMLP.report`. Prints as a plain table and is an HTML
+    table in notebooks. "Before" is the dense network when it was scored, "after" the
+    pruned one; both are measured in their compact form, in the same way.
+
+    Attributes
+    ----------
+    estimator : str
+        Name of the estimator's class.
+    n_samples : int
+        Rows that were scored.
+    positive_class : str or None
+        The class that F1 is of; None for a regressor and for more than two classes,
+        where it is the unweighted mean over the classes.
+    before, after : dict
+        From the name of a measure to its value. Of a classifier ``accuracy`` and
+        ``f1``, of a regressor ``r2`` and ``rmse``, the root mean squared error. Then
+        ``n_weights``; ``effective_sparsity``, the share of weights that are zero or on
+        no path from input to output; ``n_hidden_units`` and ``n_features``, those on
+        such a path; ``flops``, one multiplication per row for each kept weight, as in
+        the paper, and ``effective_flops``, the same without weights on no path;
+        ``npz_bytes`` and ``onnx_bytes`` on disk; ``latency_1_row`` and
+        ``latency_1000_rows``, medians of the time that ``predict`` takes on one
+        thread, in microseconds.
+    rank_agreement : float or None
+        Spearman correlation of the feature importances before and after, in [-1, 1];
+        None where one of them is constant.
+    causal_share, placebo_share : float or None
+        Share of the weights of the dense network that the criterion calls causal, and
+        the mean of the same share for five placebos; see
+        :meth:`ChaosCausalPrunedMLP.placebo_test`. None where there is no placebo.
+    unused_features : list of str
+        Inputs that change nothing any more.
+    strongest_features : list of dict
+        ``name`` and the importances ``before`` and ``after``, of the ten features that
+        are the most important after pruning.
+    notes : dict
+        Why ``onnx_bytes`` or ``placebo_share`` are None, where they are.
+
+    See Also
+    --------
+    pruning_path : Held-out scores over many prune ratios.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skchaosprune import ChaosCausalPrunedMLP
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = ChaosCausalPrunedMLP((6,), max_iter=40, random_state=0,
+    ...                              prune_criterion="magnitude")
+    >>> report = model.fit(X, y).report(X, y)
+    >>> report.before["n_weights"], report.after["n_weights"]
+    (42, 21)
+    >>> report.to_dict()["ratio"]["n_weights"]
+    0.5
+    """
+
+    estimator: str
+    n_samples: int
+    positive_class: str | None
+    before: dict
+    after: dict
+    rank_agreement: float | None
+    causal_share: float | None
+    placebo_share: float | None
+    unused_features: list
+    strongest_features: list
+    notes: dict
+
+    @property
+    def ratio(self):
+        """After divided by before; None where one is missing or before is not > 0."""
+        return {
+            name: _divide(self.after[name], value)
+            for name, value in self.before.items()
+        }
+
+    def to_dict(self):
+        """Return everything in nested plain Python values, ready for JSON.
+
+        Returns
+        -------
+        report : dict
+            The attributes, and the ``ratio`` of after to before for each measure.
+        """
+        return asdict(self) | {"ratio": self.ratio}
+
+    def __repr__(self):
+        measures, features, facts = self._measures(), self._features(), self._facts()
+        heading = "importances of the strongest inputs"
+        features = [(f"  {name}", *numbers) for name, *numbers in features]
+        table = [("", "before", "after", "ratio"), *measures, *features]
+        first, *others = (max(map(len, column)) for column in zip(*table, strict=True))
+        first = max(first, *(len(label) for label, _ in facts))
+        lines = [
+            "  ".join(
+                [label.ljust(first)]
+                + [text.rjust(width) for text, width in zip(texts, others, strict=True)]
+            )
+            for label, *texts in table
+        ]
+        lines.insert(1 + len(measures), heading)
+        for label, text in facts:
+            lines += textwrap.wrap(
+                text,
+                _LINE_LENGTH,
+                initial_indent=f"{label.ljust(first)}  ",
+                subsequent_indent=" " * (first + 2),
+            )
+        return "\n".join([self._title(), *lines])
+
+    def _repr_html_(self):
+        """Return a static table; names and labels, which are user input, escaped."""
+        rows = [
+            _html_row("th", ("", "before", "after", "ratio"), _HEAD),
+            *(_html_row("td", row) for row in self._measures()),
+            _html_row("th", ("importances of the strongest inputs",), _HEAD),
+            *(_html_row("td", row) for row in self._features()),
+            _html_row("th", ("",), _HEAD),
+            *(_html_row("td", row, last=_TEXT) for row in self._facts()),
+        ]
+        return (
+            '<table style="border-collapse: collapse; table-layout: fixed; '
+            'width: 38em; color: inherit; background: none">'
+            '<caption style="caption-side: top; text-align: left; color: inherit; '
+            f'font-weight: bold">{html.escape(self._title())}</caption>'
+            f"<tbody>{''.join(rows)}</tbody></table>"
+        )
+
+    def _title(self):
+        return (
+            f"{_tidy(self.estimator)} before and after pruning, on {self.n_samples:,} "
+            f"row{'' if self.n_samples == 1 else 's'}"
+        )
+
+    def _measures(self):
+        """Label, before, after and ratio of each measure, as text."""
+        of = "macro"
+        if self.positive_class is not None:
+            of = f"class {_tidy(self.positive_class)}"
+        return [
+            (
+                f"F1 ({of})" if name == "f1" else label,
+                _show(self.before[name], form),
+                _show(self.after[name], form),
+                _show(self.ratio[name], ".3f"),
+            )
+            for name, (label, form) in _MEASURES.items()
+            if name in self.before
+        ]
+
+    def _features(self):
+        return [
+            (
+                _tidy(feature["name"]),
+                _show(feature["before"], ".4f"),
+                _show(feature["after"], ".4f"),
+                _show(_divide(feature["after"], feature["before"]), ".3f"),
+            )
+            for feature in self.strongest_features
+        ]
+
+    def _facts(self):
+        """Label and text of what is no pair of numbers."""
+        unused = [_tidy(name) for name in self.unused_features[:_N_NAMES]]
+        n_more = len(self.unused_features) - len(unused)
+        names = ", ".join(unused) + (f" and {n_more} more" if n_more else "")
+        facts = [
+            ("importances' rank agreement", _show(self.rank_agreement, ".4f")),
+            ("share of weights called causal", _show(self.causal_share, ".4f")),
+            ("the same of the placebo", _show(self.placebo_share, ".4f")),
+            ("inputs not used", names or "none"),
+        ]
+        labels = {"placebo_share": "no placebo", "onnx_bytes": "no ONNX"}
+        return facts + [(labels[name], note) for name, note in self.notes.items()]
+
+
+def make_report(estimator, X, y):
+    """Compare a fitted estimator with its dense network.
+
+    Parameters
+    ----------
+    estimator : ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor
+        Fitted.
+    X : array-like of shape (n_samples, n_features)
+        Rows to score on, scaled like the training rows.
+    y : array-like of shape (n_samples,)
+        Their targets.
+
+    Returns
+    -------
+    report : PruningReport
+        The comparison.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` and ``y`` are not valid or do not fit the estimator.
+    """
+    rows, targets = validate_data(
+        estimator,
+        X,
+        y,
+        dtype=np.float64,
+        order="C",
+        reset=False,
+        y_numeric=is_regressor(estimator),
+    )
+    dense_coefs, coefs = estimator.dense_coefs_, estimator.coefs_
+    dense = estimator._compact(dense_coefs, estimator.dense_intercepts_)
+    compact = estimator.compact()
+    before = _score(dense, rows, targets) | {"n_weights": estimator.n_weights_}
+    after = _score(compact, rows, targets) | {"n_weights": estimator.flops_}
+    before |= _count(dense, dense_coefs) | {"flops": estimator.dense_flops_}
+    after |= _count(compact, coefs) | {"flops": estimator.flops_}
+    notes = {}
+    for measured, network in (before, dense), (after, compact):
+        measured["npz_bytes"] = _npz_bytes(network)
+        measured["onnx_bytes"] = _onnx_bytes(network, notes)
+    some = np.arange(1000) % len(rows)
+    for name, part in ("1_row", rows[:1]), ("1000_rows", rows[some]):
+        times = _measure_latencies([dense, compact], part)
+        before[f"latency_{name}"], after[f"latency_{name}"] = times
+
+    # of X as it came, as names of columns are compared once more
+    causal_share, placebo_share = _test_placebo(estimator, X, y, notes)
+    names = [str(name) for name in estimator._unit_names()[0]]
+    classes = getattr(compact, "classes_", None)
+    is_binary = classes is not None and len(classes) == 2
+    return PruningReport(
+        estimator=type(estimator).__name__,
+        n_samples=len(rows),
+        positive_class=str(classes[1]) if is_binary else None,
+        before=before,
+        after=after,
+        rank_agreement=_rank_agreement(estimator),
+        causal_share=causal_share,
+        placebo_share=placebo_share,
+        unused_features=[names[column] for column in compact.unused_features_],
+        strongest_features=_strongest_features(estimator, names),
+        notes=notes,
+    )
+
+
+def pruning_path(estimator, X, y, prune_ratios, cv=None):
+    """Cross-validate many prune ratios with one dense training per fold.
+
+    The same as fitting the estimator with each ratio on each fold, bit for bit where
+    ``random_state`` is an int: the dense training and its scores do not depend on the
+    ratio. Only what follows them is done for every ratio: pruning and sparse training,
+    and with several rounds the trainings between.
+
+    Parameters
+    ----------
+    estimator : ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor or Pipeline
+        Never fitted or changed itself. A pipeline ends in one of the two; what comes
+        before is cloned, and fitted on the training part of each fold.
+    X : array-like of shape (n_samples, n_features)
+        Rows.
+    y : array-like of shape (n_samples,)
+        Targets.
+    prune_ratios : list of float or None
+        Shares of the weights to remove, in [0, 1); None is the significance rule of
+        the criterion. The estimator's own ``prune_ratio`` is not used.
+    cv : int, splitter, iterable or None, default=None
+        Folds, as in scikit-learn: None is 5 folds, stratified for a classifier.
+
+    Returns
+    -------
+    path : Bunch
+        ``prune_ratios``, the list; ``sparsities`` and ``effective_sparsities``,
+        ndarrays of shape (n_ratios, n_folds), shares in [0, 1]; ``scores``, of the same
+        shape, the held-out accuracy or R2; ``dense_scores``, an ndarray of shape
+        (n_folds,), the same for the dense network when it was scored.
+
+    Raises
+    ------
+    TypeError
+        If ``estimator`` or ``prune_ratios`` is of another kind.
+    ValueError
+        If ``prune_ratios`` is empty, has a ratio outside [0, 1), or one that leaves
+        fewer weights than layers: this is known before the first training.
+
+    See Also
+    --------
+    skchaosprune.display.PruningCurveDisplay.from_path : Draws the result.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skchaosprune import ChaosCausalPrunedMLP, pruning_path
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = ChaosCausalPrunedMLP((6,), max_iter=40, random_state=0,
+    ...                              prune_criterion="magnitude")
+    >>> path = pruning_path(model, X, y, [0.0, 0.5, 0.8], cv=3)
+    >>> path.scores.shape
+    (3, 3)
+    >>> path.sparsities.mean(axis=1).round(2)
+    array([0.  , 0.5 , 0.81])
+    """
+    transformers, model = _split_steps(estimator)
+    prune_ratios = _check_ratios(prune_ratios)
+    X, y = (
+        part if hasattr(part, "shape") else np.asarray(part) for part in indexable(X, y)
+    )
+    folds = check_cv(cv, y, classifier=is_classifier(model)).split(X, y)
+    dense_scores, columns = [], []
+    for train, test in folds:
+        X_train, X_test = _take(X, train), _take(X, test)
+        y_train, y_test = _take(y, train), _take(y, test)
+        if transformers is not None:
+            fitted = clone(transformers)
+            X_train = fitted.fit_transform(X_train, y_train)
+            X_test = fitted.transform(X_test)
+        models = model._fit_ratios(X_train, y_train, prune_ratios)
+        dense = models[0]._compact(models[0].dense_coefs_, models[0].dense_intercepts_)
+        dense_scores.append(dense.score(X_test, y_test))
+        columns.append(
+            [
+                (m.sparsity_, m.effective_sparsity_, m.score(X_test, y_test))
+                for m in models
+            ]
+        )
+    sparsities, effective_sparsities, scores = np.array(columns).T
+    return Bunch(
+        prune_ratios=prune_ratios,
+        sparsities=sparsities,
+        effective_sparsities=effective_sparsities,
+        scores=scores,
+        dense_scores=np.array(dense_scores),
+    )
+
+
+# What a report measures.
+
+
+def _score(compact, X, y):
+    predicted = compact.predict(X)
+    if not hasattr(compact, "classes_"):
+        r2, rmse = r2_score(y, predicted), root_mean_squared_error(y, predicted)
+        return {"r2": None if np.isnan(r2) else float(r2), "rmse": float(rmse)}
+    # the mean over one class is the F1 of that class
+    labels = compact.classes_[1:] if len(compact.classes_) == 2 else None
+    f1 = f1_score(y, predicted, labels=labels, average="macro", zero_division=0.0)
+    return {"accuracy": float(accuracy_score(y, predicted)), "f1": float(f1)}
+
+
+def _count(compact, coefs):
+    """What is left of a network with the weights ``coefs``."""
+    return {
+        "effective_sparsity": _pruning.effective_sparsity([W != 0.0 for W in coefs]),
+        "n_hidden_units": sum(compact.layer_sizes_[1:-1]),
+        "n_features": len(compact.selected_features_),
+        "effective_flops": compact.n_weights_,
+    }
+
+
+def _npz_bytes(compact):
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "network.npz")
+        compact.save_npz(path)
+        return path.stat().st_size
+
+
+def _onnx_bytes(compact, notes):
+    """Size of the file; None, with the reason in ``notes``, where there can be none."""
+    try:
+        return len(serialize(compact))
+    except (ImportError, ValueError) as error:  # no onnx, or labels that it has not
+        notes["onnx_bytes"] = str(error)
+        return None
+
+
+def _measure_latencies(networks, X):
+    """Median microseconds of ``predict(X)``; the networks take turns."""
+    from skchaosprune._network import one_thread_per_fit
+
+    times = np.empty((_N_TURNS, len(networks)))
+    for network in networks:
+        network.predict(X)
+    # a second thread of BLAS waits wherever the machine is busy, often for long
+    with one_thread_per_fit():
+        for turn in range(_N_TURNS):
+            for place, network in enumerate(networks):
+                start = perf_counter()
+                network.predict(X)
+                times[turn, place] = perf_counter() - start
+    return (1e6 * np.median(times, axis=0)).tolist()
+
+
+def _test_placebo(estimator, X, y, notes):
+    """Causal share and placebo share; None, with the reason in ``notes``."""
+    try:
+        result = estimator.placebo_test(X, y, n_repeats=_N_PLACEBOS)
+    except ValueError as error:  # the data are valid: there is nothing to compare
+        notes["placebo_share"] = str(error)
+        return None, None
+    return result.causal_share, result.placebo_share
+
+
+def _rank_agreement(estimator):
+    pair = estimator.dense_feature_importances_, estimator.feature_importances_
+    if any(np.ptp(importances) == 0.0 for importances in pair):
+        return None
+    return float(spearmanr(*pair).statistic)
+
+
+def _strongest_features(estimator, names):
+    before = estimator.dense_feature_importances_.tolist()
+    after = estimator.feature_importances_.tolist()
+    order = np.argsort(-estimator.feature_importances_, kind="stable")
+    return [
+        {"name": names[column], "before": before[column], "after": after[column]}
+        for column in order[:_N_NAMES]
+    ]
+
+
+# How a report looks.
+
+
+def _divide(after, before):
+    return after / before if after is not None and before else None
+
+
+def _show(value, form):
+    return "-" if value is None else format(value, form)
+
+
+def _tidy(name):
+    """Make one short line of a name, without control characters."""
+    name = "".join(letter if letter.isprintable() else " " for letter in name)
+    name = " ".join(name.split())
+    return name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 1]}…"
+
+
+def _html_row(tag, cells, style="", last=""):
+    """Write a row; the last cell goes on to the end of the table."""
+    parts = []
+    for place, text in enumerate(cells):
+        styles = [_RIGHT if place else _LEFT, style]
+        span = ""
+        if place == len(cells) - 1 < 3:
+            span, styles = f' colspan="{4 - place}"', [*styles, last]
+        css = "; ".join(filter(None, styles))
+        parts.append(f'<{tag}{span} style="{css}">{html.escape(text)}</{tag}>')
+    return f"<tr>{''.join(parts)}</tr>"
+
+
+# What a path needs.
+
+
+def _split_steps(estimator):
+    """Split into the transformers of a pipeline, or None, and the estimator."""
+    transformers, model = None, estimator
+    if isinstance(estimator, Pipeline):
+        model = estimator.steps[-1][1]
+        transformers = estimator[:-1] if len(estimator.steps) > 1 else None
+    if not isinstance(model, ChaosCausalPrunedMLP | ChaosCausalPrunedMLPRegressor):
+        raise TypeError(
+            "pruning_path needs a ChaosCausalPrunedMLP or "
+            "ChaosCausalPrunedMLPRegressor, or a Pipeline that ends in one. Got "
+            f"{estimator!r} instead."
+        )
+    return transformers, model
+
+
+def _check_ratios(prune_ratios):
+    """Return the ratios as a list, each a valid one."""
+    text = (
+        f"prune_ratios={prune_ratios!r} must be a list of shares of weights to remove, "
+        "like [0.5, 0.9]; None in it is the significance rule of the criterion."
+    )
+    if not isinstance(prune_ratios, list | tuple | np.ndarray):
+        raise TypeError(text)
+    if len(prune_ratios) == 0:
+        raise ValueError(text)
+    for ratio in prune_ratios:
+        _validation.check_prune_ratio(ratio)
+    return list(prune_ratios)
+
+
+def _take(X, rows):
+    """Pick rows of an array or a data frame, which stays one."""
+    return getattr(X, "iloc", X)[rows]

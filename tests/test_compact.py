@@ -1,0 +1,1025 @@
+"""The compact network against its estimator, a slow oracle, and damaged files."""
+
+import copy
+import io
+import json
+import pickle
+import subprocess
+import sys
+import warnings
+import zipfile
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.exceptions import NotFittedError
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import accuracy_score, get_scorer, log_loss, r2_score
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
+
+from skchaosprune import (
+    ChaosCausalPrunedMLP,
+    ChaosCausalPrunedMLPRegressor,
+    CompactMLP,
+    _mlp,
+    compact,
+)
+from skchaosprune.compact import compact_layers
+from skchaosprune.criteria import FixedMasks
+from tests import naive
+
+ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
+RATIOS = [0.5, 0.9, 0.95, 0.99]
+
+# What a network is for: number of classes (None = regressor) and loss.
+KINDS = {
+    "two classes": (2, "log_loss"),
+    "two classes, squared": (2, "squared_error"),
+    "three classes": (3, "log_loss"),
+    "four classes, squared": (4, "squared_error"),
+    "regressor": (None, None),
+}
+
+
+def random_masks(layer_sizes, ratio, rng):
+    shapes = zip(layer_sizes[:-1], layer_sizes[1:], strict=True)
+    return [rng.uniform(size=shape) >= ratio for shape in shapes]
+
+
+def make_rows(n_rows=30, n_features=6, seed=0):
+    rng = np.random.RandomState(seed)
+    X = rng.standard_normal((n_rows, n_features))
+    return X, 50.0 + 7.0 * X[:, 0] + rng.standard_normal(n_rows)
+
+
+def fit(
+    kind="three classes",
+    hidden=(20, 15),
+    *,
+    ratio=0.5,
+    masks=None,
+    labels=None,
+    seed=0,
+    **params,
+):
+    """Fit an estimator whose masks are random, or those that are given."""
+    rng = np.random.RandomState(seed)
+    X, y = make_rows()
+    n_classes, loss = KINDS[kind]
+    kind_of_model = ChaosCausalPrunedMLPRegressor
+    if n_classes is not None:
+        kind_of_model, params = ChaosCausalPrunedMLP, params | {"loss": loss}
+        y = np.arange(len(X)) % n_classes
+        y = y if labels is None else np.asarray(labels)[y]
+    n_outputs = n_classes if n_classes is not None and n_classes > 2 else 1
+    if masks is None:
+        masks = random_masks((6, *hidden, n_outputs), ratio, rng)
+    defaults = {
+        "prune_criterion": FixedMasks(masks),
+        "keep_connected": False,
+        "weight_init": "normal",
+        "max_iter": 2,
+        "random_state": seed,
+    }
+    model = kind_of_model(hidden, **(defaults | params))
+    with warnings.catch_warnings():
+        # inputs that lead nowhere have no importance
+        warnings.filterwarnings("ignore", message=".*equally important")
+        return model.fit(X, y)
+
+
+def assert_same_outputs(small, model, X):
+    if not hasattr(small, "classes_"):
+        assert_allclose(small.predict(X), model.predict(X), rtol=1e-12)
+        return
+    assert_array_equal(small.predict(X), model.predict(X))
+    assert_allclose(small.predict_proba(X), model.predict_proba(X), rtol=0, atol=1e-12)
+
+
+def assert_same_networks(ours, expected):
+    for got, right in zip(ours[:2], expected[:2], strict=True):
+        assert [part.shape for part in got] == [part.shape for part in right]
+        for one, other in zip(got, right, strict=True):
+            assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+    assert_array_equal(ours[2], expected[2])
+
+
+def make_network(sizes=(6, 5, 3), out_activation="softmax", *, density=1.0, **changes):
+    """Make a compact network of random weights, without an estimator."""
+    rng = np.random.RandomState(len(sizes))
+    shapes = list(zip(sizes[:-1], sizes[1:], strict=True))
+    coefs = [
+        rng.standard_normal(shape) * (rng.uniform(size=shape) < density)
+        for shape in shapes
+    ]
+    arguments = {
+        "coefs": coefs,
+        "intercepts": [rng.standard_normal(size) for size in sizes[1:]],
+        "activation": "relu",
+        "out_activation": out_activation,
+        "loss": "squared_error" if out_activation == "identity" else "log_loss",
+        "n_features_in": sizes[0] + 2,
+        "selected_features": np.arange(sizes[0]) + 1,
+        "classes": None
+        if out_activation == "identity"
+        else np.arange(max(2, sizes[-1])),
+    }
+    return CompactMLP(**(arguments | changes))
+
+
+def dense_logits(network, X):
+    values = X[:, network.selected_features_]
+    layers = list(zip(network.coefs_, network.intercepts_, strict=True))
+    for W, b in layers[:-1]:
+        values = np.maximum(values @ W + b, 0.0)
+    return values @ layers[-1][0] + layers[-1][1]
+
+
+# The smaller network
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_random_masks_leave_the_oracles_network_with_the_same_outputs(
+    kind, activation, ratio
+):
+    X, _ = make_rows(seed=1)
+    for hidden in [(20,), (20, 15), (12, 20, 15)]:
+        model = fit(kind, hidden, ratio=ratio, activation=activation)
+        expected = naive.compact(model.coefs_, model.intercepts_, activation)
+
+        small = model.compact()
+
+        ours = small.coefs_, small.intercepts_, small.selected_features_
+        assert_same_networks(ours, expected)
+        assert_same_outputs(small, model, X)
+
+
+def test_random_masks_leave_dead_and_constant_units():
+    # else the test above would compare little
+    sizes = []
+    for ratio in RATIOS:
+        model = fit(ratio=ratio)
+        sizes.append(model.compact().layer_sizes_)
+    assert sizes[0] == (6, 20, 15, 3)
+    for size, bound in zip(sizes[1], (7, 20, 15, 4), strict=True):
+        assert 0 < size < bound
+    assert sizes[3] == (0, 3)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("name", ["iris", "cancer", "diabetes"])
+def test_trained_networks_keep_their_outputs(request, name, ratio):
+    X, y = request.getfixturevalue(name)
+    kind = ChaosCausalPrunedMLPRegressor if name == "diabetes" else ChaosCausalPrunedMLP
+    model = kind(
+        (40, 10),
+        max_iter=3,
+        prune_ratio=ratio,
+        prune_criterion="magnitude",
+        n_rounds=1,
+        random_state=0,
+    ).fit(X, y)
+
+    small = model.compact()
+
+    assert_same_outputs(small, model, X)
+    # a living unit is not always useful: others that are dead may lead to it
+    assert small.n_weights_ == round((1 - model.effective_sparsity_) * model.n_weights_)
+
+
+@given(
+    layer_sizes=st.lists(st.integers(1, 5), min_size=2, max_size=5),
+    density=st.floats(0.1, 1.0),
+    activation=st.sampled_from(ACTIVATIONS),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=150, deadline=None)
+def test_layers_are_the_oracles_and_compute_the_same(
+    layer_sizes, density, activation, seed
+):
+    rng = np.random.RandomState(seed)
+    masks = random_masks(layer_sizes, 1 - density, rng)
+    coefs = [rng.standard_normal(mask.shape) * mask for mask in masks]
+    intercepts = [rng.standard_normal(size) for size in layer_sizes[1:]]
+    X = rng.standard_normal((4, layer_sizes[0]))
+
+    small = compact_layers(coefs, intercepts, activation)
+
+    assert_same_networks(small, naive.compact(coefs, intercepts, activation))
+    assert_same_networks(
+        compact_layers(*small[:2], activation),
+        (*small[:2], np.arange(len(small[2]))),
+    )
+    assert_allclose(
+        _mlp.logits(X[:, small[2]], *small[:2], activation),
+        _mlp.logits(X, coefs, intercepts, activation),
+        rtol=1e-12,
+        atol=1e-12,
+    )
+
+
+def test_a_constant_unit_makes_the_next_one_constant():
+    # unit 0 of each hidden layer hangs on nothing but biases
+    coefs = [
+        np.array([[0.0, 2.0], [0.0, 0.0]]),
+        np.array([[3.0, 0.0], [0.0, 1.0]]),
+        np.array([[0.5], [4.0]]),
+    ]
+    intercepts = [np.array([0.1, 0.2]), np.array([0.3, 0.4]), np.array([0.5])]
+
+    small, biases, selected = compact_layers(coefs, intercepts, "tanh")
+
+    assert [W.tolist() for W in small] == [[[2.0]], [[1.0]], [[4.0]]]
+    constant = np.tanh(0.3 + 3.0 * np.tanh(0.1))
+    assert_allclose(np.concatenate(biases), [0.2, 0.4, 0.5 + 0.5 * constant])
+    assert selected.tolist() == [0]
+
+
+def test_a_dead_unit_takes_what_leads_to_it_alone():
+    # input 1 -> first unit 1 -> second unit 1 -> nothing
+    coefs = [np.diag([1.0, 2.0]), np.diag([3.0, 4.0]), np.array([[5.0], [0.0]])]
+    intercepts = [np.ones(2), np.ones(2), np.ones(1)]
+
+    small, biases, selected = compact_layers(coefs, intercepts, "relu")
+
+    assert [W.tolist() for W in small] == [[[1.0]], [[3.0]], [[5.0]]]
+    assert [b.tolist() for b in biases] == [[1.0], [1.0], [1.0]]
+    assert selected.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "activation, output", [("identity", -2), ("relu", 0), ("logistic", 0.1192029220221)]
+)
+def test_a_constant_is_the_activation_of_the_bias(activation, output):
+    coefs = [np.array([[0.0, 1.0]]), np.array([[10.0], [1.0]])]
+
+    _, biases, _ = compact_layers(coefs, [np.array([-2.0, 0.0]), [1.0]], activation)
+
+    assert biases[1] == pytest.approx(1.0 + 10.0 * output)
+
+
+def test_kept_weights_that_are_zero_count_as_pruned():
+    model = copy.deepcopy(
+        fit(masks=[np.ones((6, 4), bool), np.ones((4, 3), bool)], hidden=(4,))
+    )
+    model.coefs_[0][:, 1] = 0.0
+    model.coefs_[0][2] = -0.0
+    model.coefs_[1][3] = 0.0
+
+    small = model.compact()
+
+    assert small.layer_sizes_ == (5, 2, 3)
+    assert small.unused_features_.tolist() == [2]
+    assert small.n_parameters_ == 5 * 2 + 2 * 3 + 2 + 3
+    assert_same_outputs(small, model, make_rows()[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cut", [0, 1, 2])
+def test_a_disconnected_network_is_a_constant(kind, cut):
+    n_outputs = {"three classes": 3, "four classes, squared": 4}.get(kind, 1)
+    sizes = (6, 4, 3, n_outputs)
+    masks = random_masks(sizes, 0.0, np.random.RandomState(0))
+    masks[cut][...] = False
+    model = fit(kind, sizes[1:-1], masks=masks)
+
+    small = model.compact()
+
+    assert small.layer_sizes_ == (0, n_outputs)
+    assert small.selected_features_.size == 0
+    assert small.unused_features_.tolist() == list(range(6))
+    assert (small.n_weights_, small.n_parameters_) == (0, n_outputs)
+    X = make_rows(50, seed=2)[0]
+    assert_same_outputs(small, model, X)
+    assert np.ptp(small.predict(X)) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ratio", [0.0, 0.7])
+def test_a_net_without_hidden_layer_loses_inputs_alone(kind, ratio):
+    model = fit(kind, (), ratio=ratio)
+    used = model.coefs_[0].any(axis=1)
+
+    small = model.compact()
+
+    assert_array_equal(small.selected_features_, np.flatnonzero(used))
+    assert_array_equal(small.coefs_[0], model.coefs_[0][used])
+    assert_same_outputs(small, model, make_rows()[0])
+
+
+def test_an_output_may_lose_all_its_weights():
+    model = fit(
+        masks=[np.ones((6, 4), bool), np.eye(4, 3, dtype=bool) * [1, 1, 0] > 0],
+        hidden=(4,),
+    )
+
+    small = model.compact()
+
+    assert small.layer_sizes_ == (6, 2, 3)
+    assert_same_outputs(small, model, make_rows()[0])
+
+
+def test_blocks_of_rows_change_nothing(monkeypatch):
+    small, X = make_network(), np.random.RandomState(0).standard_normal((57, 8))
+    whole = small.predict_proba(X)
+
+    monkeypatch.setattr(_mlp, "_BLOCK_ELEMENTS", 60)
+
+    assert len(_mlp.row_blocks(57, small.layer_sizes_)) == 6
+    assert_allclose(small.predict_proba(X), whole, rtol=1e-12)
+
+
+def test_an_unfitted_estimator_has_no_compact_form():
+    with pytest.raises(NotFittedError):
+        ChaosCausalPrunedMLP().compact()
+
+
+# A predictor
+
+
+def test_what_it_says_of_itself():
+    labels = ["ant", "bee", "cow"]
+    model, X = fit(ratio=0.9, labels=labels), make_rows()[0]
+    small = model.compact()
+    assert small.n_parameters_ < model.n_active_parameters_
+    n_used, *_ = small.layer_sizes_
+
+    assert small.classes_.tolist() == labels
+    assert small.n_features_in_ == 6
+    assert not hasattr(small, "feature_names_in_")
+    assert len(small.selected_features_) == n_used < 6
+    together = np.concatenate([small.selected_features_, small.unused_features_])
+    assert sorted(together) == list(range(6))
+    n_kept = sum(np.count_nonzero(W) for W in small.coefs_)
+    assert small.n_weights_ == n_kept
+    assert small.n_parameters_ == n_kept + sum(b.size for b in small.intercepts_)
+    sizes = "-".join(map(str, small.layer_sizes_))
+    assert repr(small).startswith(f"<CompactMLP {sizes}: {n_used} of 6 inputs, ")
+    for said in (f"{small.n_parameters_} param", f"{small.nbytes} bytes", "dense"):
+        assert said in repr(small)
+
+    # an unused column is taken, and has no say
+    other = X.copy()
+    other[:, small.unused_features_] = 1e3
+    assert_array_equal(small.predict_proba(other), small.predict_proba(X))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scikit_learn_takes_it_for_what_it_is(kind):
+    model, (X, y) = fit(kind), make_rows()
+    small = model.compact()
+    is_regression = kind == "regressor"
+    if not is_regression:
+        y = np.roll(model.classes_[np.arange(len(X)) % len(model.classes_)], 1)
+
+    assert is_regressor(small) == is_regression
+    assert is_classifier(small) != is_regression
+    assert hasattr(small, "predict_proba") != is_regression
+    assert get_tags(small).estimator_type == get_tags(model).estimator_type
+    assert small.score(X, y) == pytest.approx(model.score(X, y))
+    weights = np.arange(len(X))
+    assert small.score(X, y, weights) == pytest.approx(model.score(X, y, weights))
+    metric = r2_score if is_regression else accuracy_score
+    assert small.score(X, y) == pytest.approx(metric(y, small.predict(X)))
+    name = "neg_mean_squared_error" if is_regression else "neg_log_loss"
+    scorer = get_scorer(name)
+    assert scorer(small, X, y) == pytest.approx(scorer(model, X, y), rel=1e-9)
+
+    ours, expected = (
+        permutation_importance(each, X, y, n_repeats=2, random_state=0)
+        for each in (small, model)
+    )
+    assert_allclose(ours.importances, expected.importances, rtol=1e-9, atol=1e-12)
+    unused = small.unused_features_
+    assert not ours.importances[unused].any()
+
+
+def test_it_is_the_last_step_of_a_pipeline(iris):
+    X, y = iris[0] * 3 + 5, np.array(["a", "b", "c"])[iris[1]]
+    model = ChaosCausalPrunedMLP((6,), max_iter=5, prune_criterion="magnitude")
+    pipeline = make_pipeline(StandardScaler(), model).fit(X, y)
+    small = Pipeline([("scaler", pipeline[0]), ("net", pipeline[1].compact())])
+
+    assert_array_equal(small.predict(X), pipeline.predict(X))
+    assert_allclose(small.predict_proba(X), pipeline.predict_proba(X), atol=1e-12)
+    assert small.score(X, y) == pipeline.score(X, y)
+    assert small.classes_.tolist() == ["a", "b", "c"]
+    assert get_scorer("roc_auc_ovr")(small, X, y) > 0.5
+    assert "CompactMLP" in repr(small)
+    assert "CompactMLP" in small._repr_html_()
+    assert_array_equal(pickle.loads(pickle.dumps(small)).predict(X), small.predict(X))
+
+
+def test_it_is_finished():
+    small = make_network()
+
+    with pytest.raises(NotImplementedError, match="Fit the estimator .* to_skorch()"):
+        small.fit(np.zeros((3, 8)), [0, 1, 2])
+    with pytest.raises(NotImplementedError, match="cannot be fitted"):
+        make_pipeline(StandardScaler(), small).fit(np.ones((3, 8)), [0, 1, 2])
+    assert clone(small) is small
+    with pytest.raises(NotImplementedError, match="cannot be fitted"):
+        cross_val_score(
+            small, np.ones((9, 8)), [0, 1, 2] * 3, cv=3, error_score="raise"
+        )
+
+
+@pytest.mark.parametrize("kind", ["three classes", "regressor"])
+@pytest.mark.parametrize("how", ["deepcopy", "pickle", "joblib", "memory map"])
+def test_copies_predict_the_same(monkeypatch, tmp_path, kind, how):
+    monkeypatch.setattr(compact, "_CSR_FROM_SIZE", 100)
+    monkeypatch.setattr(compact, "_CSR_UP_TO_DENSITY", 0.6)
+    small, X = fit(kind, ratio=0.6).compact(), make_rows()[0]
+    assert "csr" in small.storage_ and "dense" in small.storage_
+    if how == "deepcopy":
+        other = copy.deepcopy(small)
+    elif how == "pickle":
+        other = pickle.loads(pickle.dumps(small))
+    else:
+        joblib.dump(small, tmp_path / "net")
+        mode = "r" if how == "memory map" else None
+        other = joblib.load(tmp_path / "net", mmap_mode=mode)
+
+    assert_array_equal(other.predict(X), small.predict(X))
+    assert repr(other) == repr(small)
+    assert other.storage_ == small.storage_
+    assert hasattr(other, "predict_proba") == hasattr(small, "predict_proba")
+
+
+def test_it_does_not_hang_on_the_estimator():
+    X, y = make_rows()
+    names = list("abcdef")
+    model = copy.deepcopy(fit(hidden=(), ratio=0.0))
+    model.feature_names_in_ = np.array(names, dtype=object)
+    small = model.compact()
+    expected, coef = small.predict_proba(X), model.coefs_[0].copy()
+
+    for array in (*model.coefs_, *model.intercepts_, model.classes_):
+        array[...] = 7
+    model.feature_names_in_[...] = "z"
+
+    assert_array_equal(small.predict_proba(X), expected)
+    assert_array_equal(small.coefs_[0], coef)
+    assert small.classes_.tolist() == [0, 1, 2]
+    assert small.feature_names_in_.tolist() == names
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_it_does_not_hang_on_its_arguments(order):
+    X = np.random.RandomState(0).standard_normal((5, 3))
+    W, b = np.ones((3, 1), order=order), np.ones(1)
+    selected, classes = np.arange(3), np.array([0, 1])
+    small = make_network(
+        (3, 1),
+        "logistic",
+        coefs=[W],
+        intercepts=[b],
+        n_features_in=3,
+        selected_features=selected,
+        classes=classes,
+    )
+    expected = small.predict_proba(X)
+
+    for array in (W, b, selected, classes):
+        array[...] = 0
+
+    assert_array_equal(small.predict_proba(X), expected)
+    assert small.classes_.tolist() == [0, 1]
+
+
+# Rows
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        np.asfortranarray,
+        lambda X: X.astype(np.float32),
+        lambda X: X.astype(np.int8),
+        lambda X: X > 0,
+        lambda X: X.tolist(),
+        lambda X: pd.DataFrame(X),
+        lambda X: X[:1],
+        lambda X: X[::-3],
+        lambda X: np.repeat(X, 2, axis=1)[:, ::2],
+        np.ma.asarray,
+    ],
+    ids="fortran float32 int8 bool list frame one steps strided masked".split(),
+)
+def test_rows_of_all_kinds_are_taken_as_by_the_estimator(change):
+    model, X = fit(), change(make_rows()[0] * 3)
+
+    assert_same_outputs(model.compact(), model, X)
+
+
+def test_rows_are_left_as_they_are():
+    small, X = make_network(activation="logistic"), np.ones((4, 8))
+    X.flags.writeable = False
+
+    first = small.predict_proba(X)
+
+    assert_array_equal(small.predict_proba(X), first)
+    assert (X == 1).all()
+
+
+@pytest.mark.parametrize(
+    "rows, match",
+    [
+        (np.ones((4, 5)), r"has the shape \(4, 5\); it must be \(n_samples, 6\)"),
+        (np.ones((4, 7)), r"has the shape \(4, 7\).*also the unused"),
+        (np.ones(6), r"has the shape \(6,\)"),
+        (np.ones((2, 6, 1)), r"has the shape \(2, 6, 1\)"),
+        (np.ones((0, 6)), r"has the shape \(0, 6\).*at least one row"),
+        (np.full((4, 6), np.nan), "NaN or infinity; impute or remove"),
+        (np.full((4, 6), np.inf), "NaN or infinity; impute or remove"),
+        ([["a"] * 6], "could not convert"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused_as_by_the_estimator(rows, match):
+    model = fit("regressor")
+    with pytest.raises(ValueError):
+        model.predict(rows)
+    with pytest.raises(ValueError, match=match):
+        model.compact().predict(rows)
+
+
+def test_a_nan_in_an_unused_column_is_refused_too():
+    # as the estimator refuses it
+    X = np.ones((3, 8))
+    X[1, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        make_network().predict(X)
+
+
+def test_columns_of_a_frame_must_be_those_of_fit():
+    X, y = make_rows()
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    model = ChaosCausalPrunedMLPRegressor(
+        (3,), max_iter=1, prune_criterion="magnitude", random_state=0
+    ).fit(frame, y)
+    small = model.compact()
+
+    assert small.feature_names_in_.tolist() == list("abcdef")
+    assert_allclose(small.predict(frame), model.predict(frame), rtol=1e-12)
+    assert_array_equal(small.predict(X), small.predict(frame))
+    for wrong in (
+        frame[list("bacdef")],
+        frame[list("abcde")],
+        frame.assign(g=1),
+        frame.rename(columns={"a": "A"}),
+    ):
+        with pytest.raises(ValueError):
+            model.predict(wrong)
+        with pytest.raises(ValueError, match="Select and order the columns as in fit"):
+            small.predict(wrong)
+
+
+# Storage
+
+
+@pytest.mark.parametrize(
+    "from_size, density, storage",
+    [
+        (20, 0.5, ("csr", "dense")),
+        (21, 0.5, ("dense", "dense")),
+        (20, 0.49, ("dense", "dense")),
+        (1, 1.0, ("csr", "csr")),
+    ],
+)
+def test_a_matrix_is_sparse_from_a_size_on_and_up_to_a_density(
+    monkeypatch, from_size, density, storage
+):
+    monkeypatch.setattr(compact, "_CSR_FROM_SIZE", from_size)
+    monkeypatch.setattr(compact, "_CSR_UP_TO_DENSITY", density)
+    W = np.zeros((5, 4))
+    W.flat[::2] = np.arange(10) + 1.0
+    V = np.ones((4, 3))
+
+    small = make_network((5, 4, 3), coefs=[W, V])
+
+    assert small.storage_ == storage
+    assert f"stored {storage[0]} and {storage[1]}" in repr(small)
+    assert small.layer_sizes_ == (5, 4, 3)
+    assert small.n_weights_ == 10 + 12
+    assert small.n_parameters_ == 10 + 12 + 4 + 3
+    for ours, given_ in zip(small.coefs_, [W, V], strict=True):
+        assert isinstance(ours, np.ndarray)
+        assert_array_equal(ours, given_)
+    n_bytes = 8 * (5 + 4 + 3)  # features, biases
+    n_bytes += 10 * (8 + 4) + 4 * (4 + 1) if storage[0] == "csr" else 8 * 20
+    n_bytes += 12 * (8 + 4) + 4 * (3 + 1) if storage[1] == "csr" else 8 * 12
+    assert small.nbytes == n_bytes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_storages_compute_the_same(monkeypatch, kind):
+    model, X = fit(kind, ratio=0.7), make_rows()[0]
+    dense = model.compact()
+    monkeypatch.setattr(compact, "_CSR_FROM_SIZE", 1)
+    monkeypatch.setattr(compact, "_CSR_UP_TO_DENSITY", 1.0)
+
+    sparse = model.compact()
+
+    assert set(dense.storage_) == {"dense"}
+    assert set(sparse.storage_) == {"csr"}
+    for rows in (X, X[:1], np.asfortranarray(X)):
+        assert_same_outputs(sparse, dense, rows)
+        assert_same_outputs(sparse, model, rows)
+
+
+def test_a_constant_network_may_be_stored_sparse(monkeypatch):
+    monkeypatch.setattr(compact, "_CSR_FROM_SIZE", 0)
+    masks = random_masks((6, 4, 3), 1.0, np.random.RandomState(0))
+    model = fit(hidden=(4,), masks=masks)
+
+    small = model.compact()
+
+    assert small.storage_ == ("csr",)
+    assert_same_outputs(small, model, make_rows()[0])
+
+
+def test_large_layers_are_stored_sparse_where_few_weights_are_left():
+    X = np.random.RandomState(0).standard_normal((20, 402))
+
+    sparse = make_network((400, 400, 3), density=0.04)
+    dense = make_network((400, 400, 3), density=0.2)
+    small = make_network((90, 90, 3), density=0.04)
+
+    assert sparse.storage_ == ("csr", "dense")
+    assert dense.storage_ == small.storage_ == ("dense", "dense")
+    assert sparse.nbytes < dense.nbytes / 8
+    for network, rows in ((sparse, X), (dense, X), (small, X[:, :92])):
+        expected = dense_logits(network, rows)
+        assert_allclose(
+            network.predict_proba(rows),
+            _mlp.outputs_from_logits(expected, "softmax"),
+            atol=1e-12,
+        )
+
+
+# Files
+
+LABELS = {
+    "int": np.array([3, -1, 7]),
+    "str": np.array(["ö", "bee", "a longer one"]),
+    "object": np.array(["ant", "", "cow"], dtype=object),
+    "float": np.array([0.0, 1.0, 5.0]),
+    "uint8": np.array([1, 2, 255], dtype=np.uint8),
+    "bool": np.array([False, True]),
+}
+
+
+def save(network, path):
+    network.save_npz(path)
+    with np.load(path, allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def is_damaged(path):
+    with pytest.raises(ValueError, match="that CompactMLP.save_npz wrote, or it is"):
+        CompactMLP.load_npz(path)
+    return True
+
+
+@pytest.mark.parametrize("labels", LABELS)
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_file_brings_back_all(tmp_path, labels, as_text):
+    labels = LABELS[labels]
+    kind = {2: "two classes", 3: "three classes"}[len(labels)]
+    model, X = fit(kind, labels=labels, ratio=0.6), make_rows()[0]
+    small = model.compact()
+    path = tmp_path / "net"  # no suffix, and none is added
+    path = str(path) if as_text else path
+
+    small.save_npz(path)
+    other = CompactMLP.load_npz(path)
+
+    assert [file.name for file in tmp_path.iterdir()] == ["net"]
+    assert other.classes_.tolist() == small.classes_.tolist()
+    if labels.dtype != object:
+        assert other.classes_.dtype == small.classes_.dtype
+    assert_array_equal(other.predict(X), small.predict(X))
+    assert_array_equal(other.predict_proba(X), small.predict_proba(X))
+    assert repr(other) == repr(small)
+    assert other.loss_ == small.loss_
+    for name, value in vars(small).items():
+        assert type(getattr(other, name)) is type(value), name
+    with np.load(path, allow_pickle=False) as stored:
+        assert not any(stored[name].dtype.hasobject for name in stored.files)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ratio", [0.6, 1.1])
+def test_a_file_brings_back_all_kinds(monkeypatch, tmp_path, kind, ratio):
+    monkeypatch.setattr(compact, "_CSR_FROM_SIZE", 100)
+    monkeypatch.setattr(compact, "_CSR_UP_TO_DENSITY", 0.6)
+    model, X = fit(kind, ratio=ratio, activation="tanh"), make_rows()[0]
+    small = model.compact()
+    small.feature_names_in_ = np.array(list("abcdeé"), dtype=object)
+    assert ratio > 1 or "csr" in small.storage_
+
+    small.save_npz(tmp_path / "net.npz")
+    other = CompactMLP.load_npz(tmp_path / "net.npz")
+
+    assert_array_equal(other.predict(X), small.predict(X))
+    assert other.feature_names_in_.tolist() == list("abcdeé")
+    assert_array_equal(other.selected_features_, small.selected_features_)
+    assert other.storage_ == small.storage_
+    assert other.nbytes == small.nbytes
+    assert hasattr(other, "predict_proba") == (kind != "regressor")
+    assert_array_equal(
+        other.predict(pd.DataFrame(X, columns=small.feature_names_in_)),
+        small.predict(X),
+    )
+
+
+@pytest.mark.parametrize(
+    "labels", [["a\0", "b", "c"], ["a", 1, "c"], [(1,), (2, 3), (4,)]]
+)
+def test_labels_that_need_pickle_leave_no_file(tmp_path, labels):
+    classes = np.empty(3, dtype=object)
+    classes[:] = labels
+    small = make_network(classes=classes)
+    old = tmp_path / "old.npz"
+    old.write_text("of yesterday")
+
+    for path in (tmp_path / "new.npz", old):
+        with pytest.raises(ValueError):
+            small.save_npz(path)
+
+    assert not (tmp_path / "new.npz").exists()
+    assert old.read_text() == "of yesterday"
+
+
+def test_the_error_says_which_labels_cannot_be_saved(tmp_path):
+    small = make_network(classes=np.array(["a", 1, "c"], dtype=object))
+    with pytest.raises(ValueError, match=r"class labels .* Got \['a', 1, 'c'\]"):
+        small.save_npz(tmp_path / "net.npz")
+
+
+def test_a_file_that_is_not_there_is_not_damaged(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        CompactMLP.load_npz(tmp_path / "net.npz")
+    with pytest.raises(FileNotFoundError):
+        make_network().save_npz(tmp_path / "folder" / "net.npz")
+
+
+TRACES = []
+
+
+def leave_trace():
+    TRACES.append("was run")
+
+
+class _Payload:
+    """Leaves a trace when it is unpickled."""
+
+    def __reduce__(self):
+        return leave_trace, ()
+
+
+def test_other_files_are_refused_and_not_run(tmp_path):
+    arrays = save(make_network(), tmp_path / "net.npz")
+    bomb = np.array([_Payload()], dtype=object)
+    TRACES.clear()
+    file = tmp_path / "file"
+
+    def refuses(content):
+        file.write_bytes(content)
+        return is_damaged(file)
+
+    assert refuses(b"")
+    assert refuses(b"not a network")
+    assert refuses(pickle.dumps(_Payload()))
+    buffer = io.BytesIO()
+    np.save(buffer, np.ones(3))
+    assert refuses(buffer.getvalue())
+    for name in arrays:
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=True, **(arrays | {name: bomb}))
+        assert refuses(buffer.getvalue())
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in arrays:
+            archive.writestr(name, b"no array")
+    assert refuses(buffer.getvalue())
+    assert TRACES == []
+    pickle.loads(pickle.dumps(_Payload()))
+    assert TRACES == ["was run"]  # it would have
+
+
+def test_every_part_of_a_file_is_needed(tmp_path, monkeypatch):
+    monkeypatch.setattr(compact, "_CSR_FROM_SIZE", 8)
+    # with two hidden units and two classes, half of it would be a network, too
+    monkeypatch.setattr(compact, "_CSR_UP_TO_DENSITY", 0.5)
+    small = make_network((6, 2, 2, 1), "logistic", density=0.3)
+    assert small.storage_ == ("csr", "dense", "dense")
+    arrays = save(small, tmp_path / "net.npz")
+
+    for name in arrays:
+        rest = {key: value for key, value in arrays.items() if key != name}
+        np.savez(tmp_path / "part.npz", **rest)
+        assert is_damaged(tmp_path / "part.npz"), name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "skchaosprune.CompactMLP/2"},
+        {"activation": "gelu"},
+        {"out_activation": "tanh"},
+        {"out_activation": "identity"},
+        {"loss": "hinge"},
+        {"n_features_in": 5},
+        {"n_features_in": -1},
+        {"n_features_in": np.array([8, 8])},
+        {"n_features_in": np.nan},
+        {"n_layers": 1},
+        {"n_layers": 3},
+        {"n_layers": 0},
+        {"n_layers": -1},
+        {"selected_features": np.array([-1, 2, 3, 4, 5, 6])},
+        {"selected_features": np.array([1, 2, 3, 4, 5, 8])},
+        {"selected_features": np.array([1, 1, 3, 4, 5, 6])},
+        {"selected_features": np.array([2, 1, 3, 4, 5, 6])},
+        {"selected_features": np.arange(5)},
+        {"selected_features": np.arange(7)},
+        {"selected_features": np.arange(6.0)},
+        {"selected_features": np.arange(6).reshape(2, 3)},
+        {"selected_features": np.array(["a"] * 6)},
+        {"target": np.array([0.0, np.nan])},
+        {"target": np.zeros(3)},
+        {"target": np.array(["a", "b"])},
+        {"classes": np.arange(2)},
+        {"classes": np.arange(4)},
+        {"classes": np.arange(3)[:, np.newaxis]},
+        {"classes": np.array(0)},
+        {"feature_names_in": np.array(["a", "b"])},
+        {"weights_0": np.zeros((6, 5))},
+        {"weights_0": np.zeros((5, 6), dtype=np.float32)},
+        {"weights_0": np.zeros((5, 6), dtype=complex)},
+        {"weights_0": np.full((5, 6), np.nan)},
+        {"weights_0": np.full((5, 6), np.inf)},
+        {"weights_0": np.array(1.0)},
+        {"weights_0": np.zeros(30)},
+        {"weights_0": np.full((5, 6), "a")},
+        {"weights_1": np.zeros((3, 4))},
+        {"intercept_0": np.zeros(4)},
+        {"intercept_0": np.zeros((5, 1))},
+        {"intercept_1": np.array([0.0, np.inf, 0.0])},
+        {"intercept_1": np.array(1.0)},
+        {"intercept_1": np.array(["a", "b", "c"])},
+        {"intercept_1": np.zeros(0)},
+    ],
+    ids=str,
+)
+def test_parts_that_do_not_fit_are_refused(tmp_path, changes):
+    arrays = save(make_network(), tmp_path / "net.npz")
+    np.savez(tmp_path / "other.npz", **(arrays | changes))
+
+    assert is_damaged(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize(
+    "name, change",
+    [
+        ("indices", lambda places: places + 3),
+        ("indices", lambda places: places - 1),
+        ("indices", lambda places: places.astype(float)),
+        ("indices", lambda places: places[:-1]),
+        ("indices", lambda places: np.full_like(places, 2**30)),
+        ("indptr", lambda places: places[::-1]),
+        ("indptr", lambda places: places + 1),
+        ("indptr", lambda places: places[:-1]),
+        ("indptr", lambda places: np.append(places, places[-1])),
+        ("indptr", lambda places: places.astype(float)),
+        ("indptr", lambda places: np.full_like(places, -(2**30))),
+        ("indptr", lambda places: places[:, np.newaxis]),
+        ("data", lambda data: data[:-1]),
+        ("data", lambda data: data * np.nan),
+        ("data", lambda data: data[np.newaxis]),
+        ("data", lambda data: data.astype(np.float32)),
+    ],
+)
+def test_sparse_parts_that_do_not_fit_are_refused(monkeypatch, tmp_path, name, change):
+    monkeypatch.setattr(compact, "_CSR_FROM_SIZE", 8)
+    monkeypatch.setattr(compact, "_CSR_UP_TO_DENSITY", 1.0)
+    small = make_network((3, 4, 3), density=0.6)
+    arrays = save(small, tmp_path / "net.npz")
+    assert small.storage_ == ("csr", "csr")
+
+    arrays[f"{name}_0"] = change(arrays[f"{name}_0"])
+    np.savez(tmp_path / "other.npz", **arrays)
+
+    assert is_damaged(tmp_path / "other.npz")
+
+
+def test_a_regressor_has_one_output_and_no_labels(tmp_path):
+    arrays = save(make_network((4, 3, 1), "identity"), tmp_path / "net.npz")
+    two = {"weights_1": np.zeros((2, 3)), "intercept_1": np.zeros(2)}
+
+    for changes in ({"classes": np.arange(2)}, two):
+        np.savez(tmp_path / "other.npz", **(arrays | changes))
+        assert is_damaged(tmp_path / "other.npz")
+
+
+def test_a_part_that_says_it_is_huge_is_refused(tmp_path):
+    arrays = save(make_network(), tmp_path / "net.npz")
+    buffer = io.BytesIO()
+    np.save(buffer, arrays["weights_0"])
+    huge = buffer.getvalue().replace(b"(5, 6), }" + 12 * b" ", b"(5, 6000000000000), }")
+    assert huge != buffer.getvalue()
+    del arrays["weights_0"]
+    np.savez(tmp_path / "other.npz", **arrays)
+    with zipfile.ZipFile(tmp_path / "other.npz", "a") as archive:
+        archive.writestr("weights_0.npy", huge)
+
+    assert is_damaged(tmp_path / "other.npz")
+
+
+def test_damage_is_found_or_harmless(tmp_path):
+    small, X = make_network(), make_rows(n_features=8)[0]
+    path = tmp_path / "net.npz"
+    small.save_npz(path)
+    content, expected = path.read_bytes(), small.predict_proba(X)
+    rng = np.random.RandomState(0)
+    n_refused = 0
+
+    pieces = [content[:end] for end in range(0, len(content), len(content) // 40)]
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[rng.randint(len(content))] ^= 1 << rng.randint(8)
+        pieces.append(bytes(damaged))
+    for piece in pieces:
+        path.write_bytes(piece)
+        try:
+            other = CompactMLP.load_npz(path)
+        except ValueError:
+            n_refused += 1
+        else:
+            assert_array_equal(other.predict_proba(X), expected)
+
+    assert n_refused > 200
+
+
+_LOAD_AND_PREDICT = """
+import json, sys
+import numpy as np
+from skchaosprune import CompactMLP
+network = CompactMLP.load_npz(sys.argv[1])
+X = np.linspace(-1, 1, 24).reshape(3, 8)
+heavy = {"torch", "skorch", "numba", "onnx", "onnxruntime", "matplotlib"}
+print(json.dumps([network.predict_proba(X).tolist(), sorted(heavy & set(sys.modules))]))
+"""
+
+
+def test_a_file_is_used_without_torch(tmp_path):
+    small = make_network()
+    small.save_npz(tmp_path / "net.npz")
+
+    result = subprocess.run(
+        [sys.executable, "-c", _LOAD_AND_PREDICT, str(tmp_path / "net.npz")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    probabilities, heavy = json.loads(result.stdout)
+    X = np.linspace(-1, 1, 24).reshape(3, 8)
+    assert_allclose(probabilities, small.predict_proba(X), rtol=1e-12)
+    assert heavy == []
+    assert log_loss([0, 1, 2], probabilities) > 0
+
+
+def test_odd_rows():
+    small, X = make_network(), make_rows(n_features=8)[0]
+
+    with pytest.raises(ValueError, match="complex"):
+        small.predict(X + 1j)
+    with pytest.raises(ValueError, match="must be"):
+        small.predict(sparse.csr_array(X))
+    # a frame without names of its own is taken as an array
+    assert_array_equal(small.predict(pd.DataFrame(X)), small.predict(X))
+    # rows that overflow do so in silence, as in the estimator
+    regressor = make_network((6, 5, 1), "identity")
+    assert not np.isfinite(regressor.predict(1.7e308 * np.sign(X))).all()
+
+
+def test_the_weights_are_copies():
+    small, X = make_network(), make_rows(n_features=8)[0]
+    before = small.predict_proba(X)
+    for W in small.coefs_:
+        W[...] = 0.0
+
+    assert_array_equal(small.predict_proba(X), before)

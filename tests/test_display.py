@@ -1,0 +1,764 @@
+import pickle
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgba
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils import Bunch
+
+from skchaosprune import (
+    ChaosCausalPrunedMLP,
+    ChaosCausalPrunedMLPRegressor,
+    _pruning,
+    display,
+)
+from skchaosprune.criteria import ChaosCausality
+from skchaosprune.display import (
+    CausalityDisplay,
+    ImportanceDisplay,
+    LyapunovDisplay,
+    NetworkDisplay,
+    PruningCurveDisplay,
+)
+
+OF_FITTED = [LyapunovDisplay, CausalityDisplay, NetworkDisplay, ImportanceDisplay]
+LAYER_SIZES = [(4, 6, 3), (64, 32, 10), (5, 1), (6, 4, 3, 2)]
+PATH = Bunch(
+    prune_ratios=np.array([0.0, 0.5, 0.9]),
+    sparsities=np.array([[0.0, 0.0], [0.5, 0.52], [0.9, 0.88]]),
+    scores=np.array([[0.9, 1.0], [0.8, 0.9], [0.5, 0.7]]),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_screen():
+    before = matplotlib.get_backend()
+    matplotlib.use("agg")
+    yield
+    matplotlib.use(before)
+
+
+@pytest.fixture
+def pyplot():
+    from matplotlib import pyplot
+
+    yield pyplot
+    pyplot.close("all")
+
+
+@pytest.fixture(autouse=True)
+def close_figures(pyplot):
+    """Draw what was made, as a layout may warn only then, and close it."""
+    yield
+    for number in pyplot.get_fignums():
+        pyplot.figure(number).canvas.draw()
+
+
+def make_matrices(layer_sizes, seed=0):
+    rng = np.random.default_rng(seed)
+    shapes = zip(layer_sizes[:-1], layer_sizes[1:], strict=True)
+    return [rng.normal(size=shape) for shape in shapes]
+
+
+def make_display(kind, layer_sizes=(4, 6, 3)):
+    """Make a display of arrays."""
+    rng = np.random.default_rng(0)
+    weights = make_matrices(layer_sizes)
+    n_weights = sum(W.size for W in weights)
+    if kind is LyapunovDisplay:
+        return kind(
+            lyapunov_exponents=rng.normal(size=(20, n_weights)),
+            target_series=rng.random(20),
+        )
+    if kind is CausalityDisplay:
+        return kind(p_values=[rng.random(W.shape) for W in weights])
+    if kind is NetworkDisplay:
+        return kind(coefs=weights, masks=[W > 0.5 for W in weights])
+    if kind is ImportanceDisplay:
+        return kind(
+            importances=rng.dirichlet(np.ones(layer_sizes[0])),
+            dense_importances=rng.dirichlet(np.ones(layer_sizes[0])),
+        )
+    return kind(sparsities=PATH.sparsities, scores=PATH.scores)
+
+
+def texts(labels):
+    return [label.get_text() for label in labels]
+
+
+def as_if_fitted(model, **attributes):
+    """Copy a fitted estimator and replace what it learned."""
+    model = pickle.loads(pickle.dumps(model))
+    for name, value in attributes.items():
+        setattr(model, name, value)
+    return model
+
+
+class TestContract:
+    """What holds for every display."""
+
+    @pytest.mark.parametrize("layer_sizes", LAYER_SIZES)
+    @pytest.mark.parametrize("kind", [*OF_FITTED, PruningCurveDisplay])
+    def test_plot(self, kind, layer_sizes, pyplot):
+        shown = make_display(kind, layer_sizes)
+        given = dict(vars(shown))
+        assert not any(name.endswith("_") for name in given)
+
+        assert shown.plot() is shown
+
+        assert isinstance(shown.ax_, pyplot.Axes)
+        assert shown.ax_ in shown.figure_.axes
+        assert pyplot.get_fignums() == [shown.figure_.number]
+        for name, value in given.items():
+            assert getattr(shown, name) is value
+
+    @pytest.mark.parametrize("layout", [None, "constrained"])
+    @pytest.mark.parametrize("kind", [*OF_FITTED, PruningCurveDisplay])
+    def test_given_axes(self, kind, layout, pyplot):
+        figure, (ax, other) = pyplot.subplots(1, 2, figsize=(12, 5), layout=layout)
+
+        shown = make_display(kind).plot(ax)
+
+        figure.canvas.draw()
+        assert shown.figure_ is figure
+        assert pyplot.get_fignums() == [figure.number]
+        assert not other.has_data()
+        if kind in (LyapunovDisplay, CausalityDisplay):
+            assert not ax.axison
+            assert shown.ax_.get_position().x1 < 0.5
+        else:
+            assert shown.ax_ is ax
+
+    @pytest.mark.parametrize("kind", [LyapunovDisplay, CausalityDisplay])
+    def test_array_of_axes(self, kind, pyplot):
+        figure, axes = pyplot.subplots(1, 2)
+
+        shown = make_display(kind).plot(axes)
+
+        assert shown.ax_ is axes[0]
+        assert shown.figure_ is figure
+        assert axes[1].has_data()
+
+    @pytest.mark.parametrize("kind", [LyapunovDisplay, CausalityDisplay])
+    def test_axes_without_room(self, kind, pyplot):
+        figure, axes = pyplot.subplots(1, 3)
+        with pytest.raises(ValueError, match="ax has 3 axes, and 2 are needed"):
+            make_display(kind).plot(axes)
+        make_display(kind).plot(axes[0])
+        with pytest.raises(ValueError, match="switched off by an earlier plot"):
+            make_display(kind).plot(axes[0])
+        with pytest.raises(ValueError, match="an array of 2 axes"):
+            make_display(kind).plot(figure.add_axes((0.1, 0.1, 0.8, 0.8)))
+
+    @pytest.mark.parametrize("kind", OF_FITTED)
+    def test_from_estimator(self, kind, fitted, fitted_regressor, pyplot):
+        figure, ax = pyplot.subplots()
+        assert isinstance(kind.from_estimator(fitted, ax=ax), kind)
+        assert kind.from_estimator(fitted_regressor).figure_ is not figure
+        assert len(ax.figure.axes) > 1 or ax.has_data()
+
+    @pytest.mark.parametrize("kind", OF_FITTED)
+    def test_from_unfitted(self, kind):
+        for estimator in (
+            ChaosCausalPrunedMLP(),
+            ChaosCausalPrunedMLPRegressor(),
+            make_pipeline(StandardScaler(), ChaosCausalPrunedMLP()),
+        ):
+            with pytest.raises(NotFittedError, match="is not fitted yet"):
+                kind.from_estimator(estimator)
+
+    @pytest.mark.parametrize("kind", OF_FITTED)
+    def test_from_other_estimator(self, kind, fitted):
+        for estimator in (
+            LogisticRegression(),
+            make_pipeline(StandardScaler(), LogisticRegression()),
+            GridSearchCV(fitted, {}),
+        ):
+            with pytest.raises(TypeError, match="needs a ChaosCausalPrunedMLP or"):
+                kind.from_estimator(estimator)
+
+    @pytest.mark.parametrize("kind", [*OF_FITTED, PruningCurveDisplay])
+    def test_without_matplotlib(self, kind, monkeypatch):
+        shown = make_display(kind)
+        monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+        with pytest.raises(ImportError, match=r"pip install skchaosprune\[plots\]"):
+            shown.plot()
+
+
+def test_import_leaves_matplotlib_out():
+    code = (
+        "import sys, skchaosprune.display; "
+        "print([name for name in ('matplotlib', 'torch') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+class TestFeatureNames:
+    def test_of_a_frame(self, iris):
+        pd = pytest.importorskip("pandas")
+        X, y = iris
+        names = ["sepal length", "sepal width", "petal length", "petal width"]
+        model = ChaosCausalPrunedMLP((3,), max_iter=2, prune_criterion="magnitude")
+        model.fit(pd.DataFrame(X, columns=names), y)
+        shown = NetworkDisplay.from_estimator(model)
+        assert texts(shown.input_texts_) == names
+
+        pipeline = make_pipeline(StandardScaler(), clone(model))
+        pipeline.fit(pd.DataFrame(X, columns=names), y)
+        assert not hasattr(pipeline[-1], "feature_names_in_")
+        shown = NetworkDisplay.from_estimator(pipeline)
+        assert texts(shown.input_texts_) == names
+
+    def test_of_an_array(self, fitted, iris):
+        names = ["x0", "x1", "x2", "x3"]
+        for estimator in (
+            fitted,
+            Pipeline([("model", fitted)]),
+            make_pipeline(StandardScaler().fit(iris[0]), fitted),
+            make_pipeline(FunctionTransformer(), fitted),  # knows no names
+        ):
+            shown = NetworkDisplay.from_estimator(estimator)
+            assert texts(shown.input_texts_) == names
+            assert texts(shown.output_texts_) == ["0", "1", "2"]
+
+    def test_of_new_features(self, fitted, iris):
+        pipeline = make_pipeline(PCA().fit(iris[0]), fitted)
+        shown = ImportanceDisplay.from_estimator(pipeline)
+        assert shown.feature_names == ["pca0", "pca1", "pca2", "pca3"]
+
+    @pytest.mark.parametrize("kind", OF_FITTED)
+    def test_given(self, kind, fitted):
+        names = ["a", "$b_$c", "_d", "long" * 20]
+        shown = kind.from_estimator(fitted, feature_names=names)
+        if kind is ImportanceDisplay:
+            assert list(shown.feature_names) == names
+        else:
+            assert shown.unit_names[0] == names
+        shown.figure_.canvas.draw()  # no formula in a name stops it
+        with pytest.raises(ValueError, match="has 2 names, and the estimator was"):
+            kind.from_estimator(fitted, feature_names=["a", "b"])
+
+    def test_long_names_lose_their_middle(self, fitted):
+        names = ["a", "b", "c", "a name that is far too long for a label, number 7"]
+        shown = NetworkDisplay.from_estimator(fitted, feature_names=names)
+        (*_, long) = texts(shown.input_texts_)
+        assert len(long) == 24
+        assert long.startswith("a name") and long.endswith("number 7") and "…" in long
+
+
+class TestLyapunovDisplay:
+    def test_lines(self, fitted):
+        shown = LyapunovDisplay.from_estimator(fitted, weights=[3, 25])
+
+        exponents = fitted.lyapunov_exponents_
+        (line,) = shown.lines_
+        assert_allclose(line.get_ydata(), np.median(exponents, axis=1), rtol=1e-6)
+        assert_array_equal(line.get_xdata(), np.arange(1, fitted.n_windows_ + 1))
+        for weight, line in zip([3, 25], shown.weight_lines_, strict=True):
+            assert_array_equal(line.get_ydata(), exponents[:, weight])
+        assert_array_equal(shown.target_line_.get_ydata(), fitted.target_series_)
+        assert shown.target_ax_.get_ylabel() == "misclassification"
+        assert "nats per record" in shown.ax_.get_ylabel()
+        assert texts(shown.ax_.get_legend().get_texts()) == [
+            "median and 5-95 % of 42 weights",
+            "3: x0 → h1_3",
+            "25: h1_0 → 1",
+        ]
+
+    def test_band(self):
+        exponents = np.tile(np.linspace(-1.0, 1.0, 101), (8, 1))
+        shown = LyapunovDisplay(
+            lyapunov_exponents=exponents, target_series=np.arange(8.0)
+        ).plot()
+        (band,) = shown.bands_
+        (path,) = band.get_paths()
+        assert_allclose(
+            [path.vertices[:, 1].min(), path.vertices[:, 1].max()], [-0.9, 0.9]
+        )
+
+    def test_layers(self, fitted):
+        shown = LyapunovDisplay.from_estimator(fitted, by_layer=True)
+        parts = np.split(fitted.lyapunov_exponents_, [24], axis=1)
+        assert len(shown.lines_) == len(shown.bands_) == 2
+        for line, part in zip(shown.lines_, parts, strict=True):
+            assert_allclose(line.get_ydata(), np.median(part, axis=1), rtol=1e-6)
+        colors = {line.get_color() for line in shown.lines_}
+        assert len(colors) == 2
+
+    def test_without_names(self):
+        shown = make_display(LyapunovDisplay)
+        with pytest.raises(ValueError, match="by_layer=True needs unit_names"):
+            shown.plot(by_layer=True)
+        shown.plot(weights=[5])
+        assert shown.weight_lines_[0].get_label() == "weight 5"
+        with pytest.raises(IndexError, match="out of bounds"):
+            shown.plot(weights=[42])
+
+    @pytest.mark.parametrize(
+        "fitted_with, name",
+        [
+            (
+                ("chaos_causality", {"target": "auto"}, "log_loss", 0),
+                "misclassification",
+            ),
+            (("chaos_causality", {"target": "loss"}, "log_loss", 0), "loss"),
+            (("chaos_causality", {"target": min}, "log_loss", 0), "target"),
+            ((None, None, "log_loss", 0), "misclassification"),
+        ],
+    )
+    def test_target_name(self, fitted, fitted_with, name):
+        model = as_if_fitted(fitted, _fitted_with=fitted_with)
+        assert LyapunovDisplay.from_estimator(model).target_name == name
+
+    def test_target_name_of_own_criterion(self, fitted):
+        class Mine(ChaosCausality):
+            pass
+
+        model = as_if_fitted(fitted, _fitted_with=(None, None, "log_loss", 0))
+        model.prune_criterion = Mine(target="loss")
+        assert LyapunovDisplay.from_estimator(model).target_name == "loss"
+
+    def test_target_name_of_a_regressor(self, fitted_regressor):
+        shown = LyapunovDisplay.from_estimator(fitted_regressor)
+        assert shown.target_ax_.get_ylabel() == "squared error"
+
+    def test_missing_exponents(self, fitted):
+        nothing = {"lyapunov_exponents_": None, "mean_lyapunov_exponents_": None}
+        cases = [
+            ({"lyapunov_exponents_": None}, "took more than 50 MB"),
+            (nothing | {"n_windows_": 0}, "ended before one window was full"),
+            (nothing | {"n_windows_": None}, "prune_criterion='magnitude' computes no"),
+            (nothing, "Fit with a criterion that does: 'chaos_causality'"),
+        ]
+        for attributes, message in cases:
+            model = as_if_fitted(fitted, prune_criterion="magnitude", **attributes)
+            with pytest.raises(ValueError, match=message):
+                LyapunovDisplay.from_estimator(model)
+
+
+class TestCausalityDisplay:
+    def test_maps(self, fitted):
+        shown = CausalityDisplay.from_estimator(fitted)
+        p_values = _pruning.split_layers(fitted.p_values_, (4, 6, 3))
+        for image, p in zip(shown.images_, p_values, strict=True):
+            assert_allclose(10.0 ** -image.get_array().filled(np.nan), p, rtol=1e-6)
+        assert texts(shown.axes_[0].get_yticklabels()) == ["x0", "x1", "x2", "x3"]
+        assert texts(shown.axes_[1].get_xticklabels()) == ["0", "1", "2"]
+        assert shown.axes_[0].get_xlabel() == shown.axes_[1].get_ylabel() == "hidden 1"
+
+    def test_colors_tell_what_is_significant(self):
+        p = np.array([[0.0, 0.0499, 0.05, 0.0501, 1.0]])
+        shown = CausalityDisplay(p_values=[p]).plot()
+        (image,) = shown.images_
+        light = image.to_rgba(image.get_array())[0, :, :3].mean(axis=1)
+        assert light[:2].max() < light[2:].min() - 0.15
+        assert light[2] == light[3] < light[4]
+
+    @pytest.mark.parametrize("level", [0.5, 0.05, 1e-4])
+    def test_level_is_on_the_bar(self, fitted, level):
+        shown = CausalityDisplay.from_estimator(fitted, significance_level=level)
+        bar = shown.colorbar_
+        place = -np.log10(level)
+        labels = dict(
+            zip(bar.get_ticks(), texts(bar.ax.get_yticklabels()), strict=True)
+        )
+        assert labels[place] == f"{level:g} (level)"
+        assert any(np.allclose(line.get_ydata(), place) for line in bar.ax.get_lines())
+        assert bar.norm(place) == 0.5
+
+    @pytest.mark.parametrize("figsize", [None, (5, 3)])
+    def test_labels_do_not_overlap(self, figsize, pyplot):
+        shown = make_display(CausalityDisplay, (30, 16, 8, 3))
+        if figsize is None:
+            shown.plot()
+        else:
+            shown.plot(pyplot.subplots(figsize=figsize, layout="constrained")[1])
+        shown.figure_.canvas.draw()
+        for panel in shown.axes_:
+            boxes = [label.get_window_extent() for label in panel.get_xticklabels()]
+            for left, right in zip(boxes[:-1], boxes[1:], strict=True):
+                assert left.x1 <= right.x0 + 1.0
+            boxes = [label.get_window_extent() for label in panel.get_yticklabels()]
+            for above, below in zip(boxes[:-1], boxes[1:], strict=True):
+                assert above.y0 >= below.y1 - 1.0
+
+    def test_level_of_the_criterion(self, fitted):
+        assert CausalityDisplay.from_estimator(fitted).significance_level == 0.05
+        params = {"significance_level": 0.2}
+        model = as_if_fitted(
+            fitted, _fitted_with=("chaos_causality", params, "log_loss", 0)
+        )
+        assert CausalityDisplay.from_estimator(model).significance_level == 0.2
+        model = as_if_fitted(
+            fitted,
+            _fitted_with=(None, None, "log_loss", 0),
+            prune_criterion=ChaosCausality(significance_level=0.3),
+        )
+        assert CausalityDisplay.from_estimator(model).significance_level == 0.3
+
+    def test_untested(self):
+        p = np.array([[0.01, np.nan], [np.nan, 0.5]])
+        shown = CausalityDisplay(p_values=[p]).plot()
+        (image,) = shown.images_
+        assert_array_equal(np.ma.getmaskarray(image.get_array()), np.isnan(p))
+        assert image.cmap.get_bad()[3] == 0.0  # the hatched ground is seen
+        assert shown.ax_.patch.get_hatch()
+        (patch,) = shown.colorbar_.ax.get_legend().get_patches()
+        assert patch.get_hatch() == shown.ax_.patch.get_hatch()
+        assert texts(shown.colorbar_.ax.get_legend().get_texts()) == ["2 not tested"]
+
+    def test_all_tested(self):
+        shown = make_display(CausalityDisplay).plot()
+        assert shown.colorbar_.ax.get_legend() is None
+
+    def test_none_tested(self):
+        shown = CausalityDisplay(p_values=[np.full((3, 2), np.nan)]).plot()
+        assert texts(shown.colorbar_.ax.get_legend().get_texts()) == ["6 not tested"]
+
+    def test_no_p_values(self, fitted):
+        model = as_if_fitted(fitted, p_values_=None, prune_criterion="magnitude")
+        with pytest.raises(ValueError, match="p_values_ is None.*'magnitude' tests"):
+            CausalityDisplay.from_estimator(model)
+
+
+class TestNetworkDisplay:
+    def test_one_segment_per_kept_weight(self, fitted):
+        shown = NetworkDisplay.from_estimator(fitted)
+        for lines, mask in zip(shown.lines_, fitted.masks_, strict=True):
+            assert len(lines.get_segments()) == mask.sum()
+        assert "21 of 42 weights kept" in shown.ax_.get_title()
+
+    def test_segments_join_their_units(self):
+        coefs = [
+            np.array([[0.0, -2.0], [0.0, 0.0], [1.0, 0.0]]),
+            np.array([[3.0], [1.0]]),
+        ]
+        shown = NetworkDisplay(coefs=coefs, masks=[W != 0.0 for W in coefs]).plot()
+
+        places = [units.get_offsets() for units in shown.units_]
+        small, large = shown.lines_[0].get_segments()  # the larger one is drawn last
+        assert_allclose(small, [places[0][2], places[1][0]])
+        assert_allclose(large, [places[0][0], places[1][1]])
+        blue, orange = shown.lines_[0].get_colors()
+        assert_allclose(blue[:3], to_rgba(display._BLUE)[:3])
+        assert_allclose(orange[:3], to_rgba(display._VERMILION)[:3])
+        thin, thick = shown.lines_[0].get_linewidths()
+        assert thin < thick == max(shown.lines_[1].get_linewidths())
+
+    def test_dead_units_are_grey_and_hollow(self):
+        # x1 has no weight; h1_1 has an input and no output, h1_2 the reverse
+        masks = [
+            np.array([[True, True, False], [False, False, False]]),
+            np.array([[True, False], [False, False], [False, True]]),
+        ]
+        coefs = [np.ones(mask.shape) for mask in masks]
+        shown = NetworkDisplay(coefs=coefs, masks=masks).plot()
+
+        alive = [[True, False], [True, False, False], [True, False]]
+        hollow = to_rgba("white")
+        for units, flags in zip(shown.units_, alive, strict=True):
+            faces = [tuple(face) != hollow for face in units.get_facecolors()]
+            assert faces == flags
+        assert [text.get_color() == "black" for text in shown.input_texts_] == alive[0]
+        assert [text.get_color() == "black" for text in shown.output_texts_] == alive[2]
+        grey = to_rgba(display._GREY)[:3]
+        n_grey = sum(
+            np.allclose(color[:3], grey)
+            for lines in shown.lines_
+            for color in lines.get_colors()
+        )
+        assert n_grey == 2
+        assert shown.ax_.get_title() == "4 of 12 weights kept, 2 of them on no path"
+        assert texts(shown.ax_.get_xticklabels()) == [
+            "inputs\n1 of 2 used",
+            "hidden 1\n1 of 3 alive",
+            "outputs\n1 of 2 reached",
+        ]
+        assert "on no path" in texts(shown.ax_.get_legend().get_texts())
+
+    def test_all_alive(self):
+        coefs = make_matrices((3, 2))
+        shown = NetworkDisplay(coefs=coefs, masks=[W == W for W in coefs]).plot()
+        assert texts(shown.ax_.get_legend().get_texts()) == ["positive", "negative"]
+
+    def test_strongest_units(self):
+        coefs = make_matrices((5, 300, 2))
+        coefs[0][:, [7, 250]] += 100.0
+        masks = [np.ones(W.shape, dtype=bool) for W in coefs]
+        masks[0][0, 7] = False
+        shown = NetworkDisplay(coefs=coefs, masks=masks).plot(max_units=2)
+
+        assert [len(units.get_offsets()) for units in shown.units_] == [2, 2, 2]
+        assert texts(shown.ax_.get_xticklabels()) == [
+            "inputs\n5 of 5 used\n… 3 more",
+            "hidden 1\n300 of 300 alive\n… 298 more",
+            "outputs\n2 of 2 reached",
+        ]
+        assert [len(lines.get_segments()) for lines in shown.lines_] == [4, 4]
+        assert len(texts(shown.input_texts_)) == 2
+        assert "x0" not in texts(shown.input_texts_)  # the weight it lost was large
+
+    def test_labels_shrink_and_thin_out(self, pyplot):
+        sizes = {}
+        for n_features in (4, 64):
+            shown = make_display(NetworkDisplay, (n_features, 3)).plot()
+            assert len(shown.input_texts_) == n_features
+            sizes[n_features] = shown.input_texts_[0].get_fontsize()
+        assert display._SMALLEST_FONT <= sizes[64] < sizes[4]
+        _, ax = pyplot.subplots(figsize=(3, 2))
+        shown = make_display(NetworkDisplay, (64, 3)).plot(ax)
+        assert 1 < len(shown.input_texts_) < 32
+
+    @pytest.mark.parametrize("n_features", [4, 30, 64])
+    def test_labels_do_not_overlap(self, n_features):
+        shown = make_display(NetworkDisplay, (n_features, 8, 3)).plot()
+        shown.figure_.canvas.draw()
+        boxes = [text.get_window_extent() for text in shown.input_texts_]
+        for above, below in zip(boxes[:-1], boxes[1:], strict=True):
+            assert above.y0 >= below.y1 - 1.0  # descenders may touch
+        assert min(box.x0 for box in boxes) >= 0.0
+
+    def test_no_layer_but_the_output(self, iris):
+        model = ChaosCausalPrunedMLP((), max_iter=20, random_state=0).fit(*iris)
+        assert len(NetworkDisplay.from_estimator(model).lines_) == 1
+        assert len(CausalityDisplay.from_estimator(model).axes_) == 1
+        assert len(LyapunovDisplay.from_estimator(model, by_layer=True).lines_) == 1
+
+    def test_bad_max_units(self):
+        with pytest.raises(ValueError, match="max_units == 0"):
+            make_display(NetworkDisplay).plot(max_units=0)
+
+
+class TestImportanceDisplay:
+    def test_bars(self):
+        shown = ImportanceDisplay(
+            importances=[0.1, 0.6, 0.0, 0.3],
+            dense_importances=[0.4, 0.3, 0.2, 0.1],
+            feature_names=["a", "b", "c", "d"],
+        ).plot()
+        widths = [bar.get_width() for bar in shown.bars_]
+        dense = [bar.get_width() for bar in shown.dense_bars_]
+        assert_allclose(widths, [0.6, 0.3, 0.1, 0.0])
+        assert_allclose(dense, [0.3, 0.1, 0.4, 0.2])
+        assert texts(shown.ax_.get_yticklabels()) == ["b", "d", "a", "c"]
+        assert shown.ax_.yaxis_inverted()
+        assert shown.ax_.get_title() == ""
+        assert texts(shown.ax_.get_legend().get_texts()) == ["dense", "pruned"]
+
+    def test_the_most_important(self):
+        shown = make_display(ImportanceDisplay, (64, 3)).plot()
+        assert len(shown.bars_) == 20
+        assert shown.ax_.get_title().startswith("20 of 64 features")
+        largest = np.sort(shown.importances)[::-1][:20]
+        assert_allclose([bar.get_width() for bar in shown.bars_], largest)
+
+        shown.plot(max_features=3)
+        assert len(shown.dense_bars_) == 3
+        with pytest.raises(ValueError, match="max_features == 0"):
+            shown.plot(max_features=0)
+
+    def test_from_estimator(self, fitted):
+        dense = np.array([0.1, 0.2, 0.3, 0.4])
+        model = as_if_fitted(fitted, dense_feature_importances_=dense)
+        shown = ImportanceDisplay.from_estimator(model, max_features=2)
+        assert_array_equal(shown.importances, fitted.feature_importances_)
+        assert_array_equal(shown.dense_importances, dense)
+        assert list(shown.feature_names) == ["x0", "x1", "x2", "x3"]
+        assert len(shown.bars_) == 2
+
+
+def make_search(params, scores, **more):
+    """Make what a search leaves behind, from scores (n_rows, n_folds)."""
+    scores = np.asarray(scores, dtype=float)
+    columns = {f"split{i}_test_score": column for i, column in enumerate(scores.T)}
+    mean = {"mean_test_score": scores.mean(axis=1)}
+    return Bunch(cv_results_={"params": params} | columns | mean | more)
+
+
+class TestPruningCurveDisplay:
+    def test_from_path(self):
+        shown = PruningCurveDisplay.from_path(PATH, score_name="R²")
+        (line,), (bars,), (points,) = shown.lines_, shown.errorbars_, shown.points_
+        assert_allclose(line.get_xdata(), [0.0, 0.51, 0.89])
+        assert_allclose(line.get_ydata(), [0.95, 0.85, 0.6])
+        (segments,) = (part.get_segments() for part in bars.lines[2])
+        assert_allclose(segments[2][:, 1], [0.5, 0.7])  # 0.6 ± 0.1
+        assert_allclose(
+            points.get_offsets(), np.c_[PATH.sparsities.ravel(), PATH.scores.ravel()]
+        )
+        assert shown.ax_.get_xlabel() == "sparsity"
+        assert shown.ax_.get_ylabel().startswith("R²")
+        assert shown.dense_score is None
+        assert shown.ax_.get_legend() is None
+
+    def test_path_with_everything(self):
+        path = Bunch(
+            prune_ratios=[0.9, None, 0.5],
+            sparsities=np.array([[0.9, 0.9], [0.6, 0.8], [0.5, 0.5]]),
+            scores=np.array([[0.4, 0.6], [0.6, 0.8], [0.8, 1.0]]),
+            dense_scores=np.array([0.9, 1.0]),
+        )
+        shown = PruningCurveDisplay.from_path(path)
+        curve, rule = shown.lines_
+        assert_allclose(curve.get_xdata(), [0.5, 0.9])  # in order
+        assert_allclose(curve.get_ydata(), [0.9, 0.5])
+        assert_allclose(rule.get_xydata(), [[0.7, 0.7]])
+        assert shown.dense_score == 0.95
+        names = texts(shown.ax_.get_legend().get_texts())
+        assert sorted(names) == ["None (significance rule)", "dense"]
+
+    @pytest.mark.parametrize(
+        "kind, name",
+        [(ChaosCausalPrunedMLP, "accuracy"), (ChaosCausalPrunedMLPRegressor, "R²")],
+    )
+    def test_from_estimator(self, kind, name, monkeypatch):
+        asked = {}
+
+        def pruning_path(estimator, X, y, prune_ratios, cv=None):
+            asked.update(rest=(estimator, X, y), ratios=prune_ratios, cv=cv)
+            return PATH
+
+        report = Bunch(pruning_path=pruning_path)
+        monkeypatch.setitem(sys.modules, "skchaosprune.report", report)
+        model = kind()
+        shown = PruningCurveDisplay.from_estimator(
+            model, "X", "y", prune_ratios=[0.5], cv=3
+        )
+        assert asked == {"rest": (model, "X", "y"), "ratios": [0.5], "cv": 3}
+        assert_allclose(shown.lines_[0].get_ydata(), [0.95, 0.85, 0.6])
+        assert shown.ax_.get_ylabel().startswith(name)
+
+    def test_matplotlib_is_asked_for_before_the_fits(self, monkeypatch):
+        report = Bunch(pruning_path=None)  # calling it would be another error
+        monkeypatch.setitem(sys.modules, "skchaosprune.report", report)
+        monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+        with pytest.raises(ImportError, match="pip install"):
+            PruningCurveDisplay.from_estimator(
+                ChaosCausalPrunedMLP(), "X", "y", prune_ratios=[0.5]
+            )
+
+    def test_failed_folds(self):
+        scores = [[0.5, np.nan], [np.nan, np.nan]]
+        shown = PruningCurveDisplay(
+            sparsities=[[0.1, 0.1], [0.9, 0.9]], scores=scores
+        ).plot()
+        assert_array_equal(shown.lines_[0].get_ydata(), [0.5, np.nan])
+        assert shown.ax_.get_legend() is None
+
+    def test_from_search(self, iris):
+        model = ChaosCausalPrunedMLP(
+            (3,), max_iter=3, random_state=0, prune_criterion="magnitude"
+        )
+        search = GridSearchCV(
+            make_pipeline(StandardScaler(), model),
+            {"chaoscausalprunedmlp__prune_ratio": [0.5, 0.0]},
+            cv=3,
+            scoring="balanced_accuracy",
+        ).fit(*iris)
+        shown = PruningCurveDisplay.from_search(search)
+        (line,) = shown.lines_
+        assert_array_equal(line.get_xdata(), [0.0, 0.5])
+        assert_allclose(line.get_ydata(), search.cv_results_["mean_test_score"][::-1])
+        assert shown.points_[0].get_offsets().shape == (6, 2)
+        assert shown.ax_.get_xlabel() == "prune_ratio"
+        assert shown.ax_.get_ylabel().startswith("balanced accuracy")
+        assert shown.ax_.get_legend() is None
+
+    def test_one_curve_per_combination(self):
+        search = make_search(
+            [
+                {"m__prune_ratio": ratio, "m__alpha": alpha, "m__solver": "sgd"}
+                for alpha in (0.1, 0.25)
+                for ratio in (0.9, 0.2)
+            ],
+            [[0.1, 0.3], [0.2, 0.4], [0.5, 0.7], [0.6, 0.8]],
+        )
+        shown = PruningCurveDisplay.from_search(search)
+        assert texts(shown.ax_.get_legend().get_texts()) == ["alpha=0.1", "alpha=0.25"]
+        assert_allclose(shown.lines_[0].get_ydata(), [0.3, 0.2])
+        assert_allclose(shown.lines_[1].get_ydata(), [0.7, 0.6])
+        looks = {(line.get_color(), line.get_marker()) for line in shown.lines_}
+        assert len(looks) == 2
+
+        shown = PruningCurveDisplay.from_search(search, max_curves=1)
+        assert_allclose(shown.lines_[0].get_ydata(), [0.7, 0.6])
+        assert shown.ax_.get_title() == "the best 1 of 2 combinations"
+
+    def test_many_curves(self):
+        search = make_search(
+            [{"prune_ratio": 0.5, "seed": seed} for seed in range(20)],
+            np.linspace(0.0, 0.9, 40).reshape(20, 2),
+        )
+        shown = PruningCurveDisplay.from_search(search)
+        names = texts(shown.ax_.get_legend().get_texts())
+        assert names == [f"seed={seed}" for seed in range(13, 20)]
+        assert "best 7 of 20" in shown.ax_.get_title()
+
+    def test_significance_rule(self):
+        search = make_search(
+            [{"prune_ratio": 0.5}, {"prune_ratio": None}], [[0.8, 0.6], [0.3, 0.5]]
+        )
+        shown = PruningCurveDisplay.from_search(search)
+        assert_array_equal(shown.lines_[0].get_xdata(), [0.5])
+        (rule,) = shown.rule_lines_
+        assert_allclose(rule.get_ydata(), [0.4, 0.4])
+        assert rule.get_linestyle() == "--"
+        assert rule.get_label() == "None (significance rule)"
+
+    def test_nothing_but_the_rule(self):
+        search = make_search([{"prune_ratio": None}], [[np.nan, 0.5]])
+        shown = PruningCurveDisplay.from_search(search)
+        assert_allclose(shown.rule_lines_[0].get_ydata(), [0.5, 0.5])
+        assert len(shown.lines_[0].get_xdata()) == 0
+
+        search = make_search([{"prune_ratio": None}], [[np.nan, np.nan]])
+        assert PruningCurveDisplay.from_search(search).rule_lines_ == []
+
+    def test_halving(self):
+        search = make_search(
+            [{"prune_ratio": 0.5}, {"prune_ratio": 0.7}, {"prune_ratio": 0.5}],
+            [[0.1], [0.2], [0.3]],
+            n_resources=np.array([10, 10, 20]),
+        )
+        shown = PruningCurveDisplay.from_search(search)
+        labels = [bars.get_label() for bars in shown.errorbars_]
+        assert labels == ["n_resources=10", "n_resources=20"]
+
+    def test_rows_without_a_ratio(self):
+        search = make_search([{"prune_ratio": 0.5}, {"alpha": 0.1}], [[0.1], [0.2]])
+        assert_allclose(
+            PruningCurveDisplay.from_search(search).lines_[0].get_ydata(), [0.1]
+        )
+
+    def test_metrics(self):
+        search = make_search([{"prune_ratio": 0.5}], [[0.1]])
+        search.cv_results_ |= {"split0_test_auc": [0.7], "mean_test_auc": [0.7]}
+        shown = PruningCurveDisplay.from_search(search, metric="auc")
+        assert_allclose(shown.lines_[0].get_ydata(), [0.7])
+        assert shown.score_name == "auc"
+        with pytest.raises(ValueError, match=r"must be one of \['auc', 'score'\]"):
+            PruningCurveDisplay.from_search(search, metric="f1")
+
+    def test_other_searches(self, fitted):
+        search = make_search([{"alpha": 0.1, "m__max_iter": 3}], [[0.1]])
+        with pytest.raises(ValueError, match=r"are \['alpha', 'm__max_iter'\]"):
+            PruningCurveDisplay.from_search(search)
+        with pytest.raises(NotFittedError):
+            PruningCurveDisplay.from_search(
+                GridSearchCV(fitted, {"prune_ratio": [0.5]})
+            )
+        with pytest.raises(ValueError, match="max_curves == 0"):
+            make_display(PruningCurveDisplay).plot(max_curves=0)

@@ -1,0 +1,160 @@
+"""A fitted estimator survives every way of keeping it, and holds numpy only."""
+
+import copy
+import pickle
+import subprocess
+import sys
+
+import cloudpickle
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune.criteria import CRITERIA
+
+HEAVY = {"torch", "skorch", "numba", "statsmodels", "matplotlib", "onnx"}
+
+
+def keep_skops(model, path):
+    sio = pytest.importorskip("skops.io")
+    sio.dump(model, path)
+    return sio.load(path, trusted=sio.get_untrusted_types(file=path))
+
+
+def keep_joblib(model, path, mmap_mode=None):
+    joblib.dump(model, path)
+    return joblib.load(path, mmap_mode=mmap_mode)
+
+
+WAYS = {
+    "pickle": lambda model, path: pickle.loads(pickle.dumps(model)),
+    "cloudpickle": lambda model, path: pickle.loads(cloudpickle.dumps(model)),
+    "deepcopy": lambda model, path: copy.deepcopy(model),
+    "joblib": keep_joblib,
+    "joblib, memory map": lambda model, path: keep_joblib(model, path, "r"),
+    "skops": keep_skops,
+}
+
+
+@pytest.fixture(scope="module")
+def kept(iris, diabetes):
+    """Fitted models of all kinds, each with its rows."""
+    X, y = iris
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    words = np.array(["setosa", "versicolor", "virginica"], dtype=object)[y]
+    options = {"max_iter": 40, "random_state": 0}
+    pipeline = make_pipeline(StandardScaler(), ChaosCausalPrunedMLP((6,), **options))
+    return {
+        "defaults": (ChaosCausalPrunedMLP(random_state=0).fit(X, y), X),
+        "names": (ChaosCausalPrunedMLP((6,), **options).fit(frame, words), frame),
+        "pipeline": (pipeline.fit(X, y), X),
+        "regressor": (
+            ChaosCausalPrunedMLPRegressor((5, 4), max_iter=10, random_state=0).fit(
+                *diabetes
+            ),
+            diabetes[0],
+        ),
+    }
+
+
+def outputs(model, X):
+    if hasattr(model, "predict_proba"):
+        return model.predict_proba(X)
+    return model.predict(X)
+
+
+@pytest.mark.parametrize("name", ["defaults", "names", "pipeline", "regressor"])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_comes_back_is_the_same(kept, name, way, tmp_path):
+    model, X = kept[name]
+    other = WAYS[way](model, tmp_path / "model")
+
+    np.testing.assert_array_equal(outputs(other, X), outputs(model, X))
+    np.testing.assert_array_equal(other.predict(X), model.predict(X))
+    ours, theirs = (getattr(m, "steps", [(0, m)])[-1][1] for m in (model, other))
+    assert set(vars(theirs)) == set(vars(ours))
+    table, again = ours.weight_table(), theirs.weight_table()
+    pd.testing.assert_frame_equal(table, again)
+    test = {"n_repeats": 2}
+    assert ours.placebo_test(**test).causal_share == (
+        theirs.placebo_test(**test).causal_share
+    )
+    assert theirs.compact().n_parameters_ == ours.compact().n_parameters_
+    with pytest.raises(NotFittedError):
+        clone(theirs).predict(X)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_compact_network_comes_back(kept, way, tmp_path):
+    model, X = kept["defaults"]
+    compact = model.compact()
+
+    np.testing.assert_array_equal(
+        WAYS[way](compact, tmp_path / "model").predict_proba(X),
+        compact.predict_proba(X),
+    )
+
+
+def test_skops_asks_for_one_type_only(kept):
+    sio = pytest.importorskip("skops.io")
+    for name in ("defaults", "names", "pipeline", "regressor"):
+        model, _ = kept[name]
+        kind = "Regressor" if name == "regressor" else ""
+        assert sio.get_untrusted_types(data=sio.dumps(model)) == [
+            f"skchaosprune.estimators.ChaosCausalPrunedMLP{kind}"
+        ]
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+@pytest.mark.filterwarnings("ignore:The weights are ranked by magnitude:UserWarning")
+def test_a_fit_holds_numpy_only(name, iris):
+    """Whatever the criterion, given by its name."""
+    plain = (bool, int, float, str, type(None))
+
+    def check(value, where):
+        if isinstance(value, dict):
+            for key, part in value.items():
+                check(part, f"{where}[{key!r}]")
+        elif isinstance(value, list | tuple):
+            for part in value:
+                check(part, where)
+        elif isinstance(value, np.ndarray):
+            assert type(value) is np.ndarray, where
+        else:
+            assert type(value) in plain, f"{where} is a {type(value)}"
+
+    model = ChaosCausalPrunedMLP(
+        (4,), max_iter=15, prune_criterion=name, random_state=0
+    ).fit(*iris)
+    for attribute, value in vars(model).items():
+        check(value, attribute)
+
+
+def test_prediction_and_looking_need_no_torch(kept, tmp_path):
+    model, X = kept["defaults"]
+    joblib.dump((model, X, model.compact()), tmp_path / "model")
+    code = f"""
+import sys, joblib
+model, X, compact = joblib.load(sys.argv[1])
+model.predict_proba(X); repr(model); model._repr_html_(); model.feature_importances_
+model.compact().predict_proba(X); compact.predict(X)
+print(sorted({HEAVY!r} & set(sys.modules)))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "model")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]"
+
+
+def test_a_small_fit_is_a_small_file(fitted):
+    assert len(pickle.dumps(fitted)) < 200_000
