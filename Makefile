@@ -11,7 +11,7 @@ CHOICE := $(shell echo '$(PYTHON) $(TORCH)' | cksum | cut -d ' ' -f 1)
 
 export SCIPY_ARRAY_API = 1
 
-.PHONY: demo test lint dev coverage bench clean
+.PHONY: demo test lint docs dev coverage bench clean
 
 demo: .venv/.plots  ## prune a network on breast cancer and save a figure
 	$(BIN)/python examples/demo.py
@@ -23,7 +23,10 @@ lint: .venv/.lint  ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-dev: .venv/.plots .venv/.tests .venv/.lint  ## everything that a contributor needs
+docs: .venv/.docs  ## build the documentation, warnings are errors
+	MPLBACKEND=agg $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+dev: .venv/.plots .venv/.tests .venv/.docs .venv/.lint  ## everything that a contributor needs
 
 KERNEL_TESTS := $(addprefix tests/test_,ablation.py granger.py kernels.py lyapunov.py recording.py)
 
@@ -34,10 +37,10 @@ coverage: .venv/.tests  ## kernels are tested as plain Python here, so that they
 		--cov=skchaosprune --cov-append --cov-report=term-missing
 
 bench: .venv/.plots .venv/.tests  ## ratios against naive code, torch and scikit-learn
-	for script in epoch kernels memory; do $(BIN)/python benchmarks/bench_$$script.py || exit 1; done
+	for script in epoch kernels memory compact; do $(BIN)/python benchmarks/bench_$$script.py || exit 1; done
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build *.egg-info docs/_build docs/auto_examples docs/generated
 
 .venv/.torch-$(CHOICE): constraints.txt
 	rm -rf .venv

@@ -5,17 +5,30 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
+import skchaosprune
+
+FOLDER = Path(__file__).parents[1]
+README = FOLDER / "README.md"
+
+
+def run_blocks(path):
+    """Run the Python blocks of a page, in their order; return them and their names."""
+    blocks = re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL)
+    names = {}
+    for block in blocks:
+        exec(compile(block, str(path), "exec"), names)
+    return blocks, names
 
 
 @pytest.mark.filterwarnings("ignore:The weights are ranked by magnitude:UserWarning")
-def test_code_of_the_readme_runs(capsys):
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    names = {}
-    for block in blocks:
-        exec(compile(block, str(README), "exec"), names)
+def test_code_of_the_readme_runs(capsys, tmp_path, monkeypatch):
+    for package in ("onnx", "matplotlib"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    blocks, names = run_blocks(README)
 
-    assert len(blocks) == 5
+    assert len(blocks) == 7
     assert names["mlp"].sparsity_ == pytest.approx(0.7, abs=1e-3)
     assert (
         names["mlp"].score(names["scaler"].transform(names["X_test"]), names["y_test"])
@@ -26,3 +39,20 @@ def test_code_of_the_readme_runs(capsys):
     assert "0.69" in printed  # ln 2
     assert "placebo_share" in printed
     assert "mean radius" in printed  # feature names reach the table
+    assert (tmp_path / "network.npz").stat().st_size > 0
+    assert (tmp_path / "network.onnx").stat().st_size > 0
+    assert names["path"].scores.shape == (3, 3)
+
+
+@pytest.mark.parametrize("page", ["index", "getting_started"])
+def test_code_of_the_documentation_runs(page):
+    blocks, names = run_blocks(FOLDER / "docs" / f"{page}.md")
+
+    assert blocks
+    assert names["model"].score(names["X_test"], names["y_test"]) > 0.9
+
+
+def test_the_reference_lists_every_public_name():
+    reference = (FOLDER / "docs" / "api.rst").read_text().split()
+    for name in skchaosprune.__all__:
+        assert name in reference
