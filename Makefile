@@ -13,7 +13,7 @@ export SCIPY_ARRAY_API = 1
 
 .PHONY: demo test lint docs dev coverage bench clean
 
-demo: .venv/.plots  ## prune a network on breast cancer and save a figure
+demo: .venv/.plots .venv/.export  ## prune a network on breast cancer and save a figure
 	$(BIN)/python examples/demo.py
 
 test: .venv/.tests  ## run the whole test suite

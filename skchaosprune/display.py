@@ -655,7 +655,9 @@ class NetworkDisplay:
         ax.tick_params(axis="x", length=0)
         ax.set_yticks([])
         ax.spines[:].set_visible(False)
-        ax.set(xlim=(-0.1, len(alive) - 0.9), ylim=(0.0, 1.0))
+        # the legend has its place inside the axes, so that a title finds its own
+        room = 20.0 / _measure(ax)[1]
+        ax.set(xlim=(-0.1, len(alive) - 0.9), ylim=(0.0, 1.0 + room))
 
         n_kept, n_useless = (
             sum(int(mask.sum()) for mask in parts)
@@ -667,7 +669,7 @@ class NetworkDisplay:
         title = f"{n_kept} of {sum(mask.size for mask in masks)} weights kept"
         if n_useless:
             title += f", {n_useless} of them on no path"
-        ax.set_title(title, pad=22.0)  # above the legend
+        ax.set_title(title)
         handles = [
             Line2D([], [], color=_BLUE, linewidth=2.0, label="positive"),
             Line2D([], [], color=_VERMILION, linewidth=2.0, label="negative"),
@@ -678,9 +680,8 @@ class NetworkDisplay:
             handles.append(line)
         ax.legend(
             handles=handles,
-            loc="lower center",
-            bbox_to_anchor=(0.5, 1.0),
-            borderaxespad=0.2,
+            loc="upper center",
+            borderaxespad=0.0,
             ncols=3,
             frameon=False,
             fontsize="small",
