@@ -58,7 +58,14 @@ html_theme_options = {
     "footer_end": [],
 }
 # Pages of their own: nothing to navigate beside them.
-_SINGLE_PAGES = ("changelog", "criteria", "extending", "getting_started", "user_guide")
+_SINGLE_PAGES = (
+    "changelog",
+    "contributing",
+    "criteria",
+    "extending",
+    "getting_started",
+    "user_guide",
+)
 html_sidebars = {page: [] for page in _SINGLE_PAGES}
 toc_object_entries_show_parents = "hide"
 

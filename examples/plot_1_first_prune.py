@@ -50,8 +50,7 @@ mlp.report(model[:-1].transform(X_test), y_test)
 # Less than a third of the weights does nearly as well: two of the 188 rows more are
 # wrong. The files are smaller. The last rows say that the criterion calls half of the
 # weights causal, and far fewer when the exponents are shuffled in time, which is the
-# placebo. That is no proof of a cause; the example "Look inside a training" goes on
-# from here.
+# placebo. That is no proof of a cause; :doc:`plot_4_look_inside` goes on from here.
 #
 # Where the weights went
 # ----------------------
@@ -79,10 +78,11 @@ _ = NetworkDisplay.from_estimator(model)
 # the five with the best scores.
 
 table = mlp.weight_table()
-table.sort_values("score", ascending=False).head()
+columns = ["from", "to", "initial", "dense", "final", "p_value", "score", "kept"]
+table.sort_values("score", ascending=False)[columns].head()
 
 # %%
-# The very best one is gone, as its last value says. A weight is of no use if its hidden
+# The very best one is gone: its final value is 0. A weight is of no use if its hidden
 # unit has no way to the output. These are the three best weights that went, and all
 # that leads on from where they led:
 

@@ -78,7 +78,7 @@ from skchaosprune import PruningCurveDisplay
 _ = PruningCurveDisplay.from_search(search)
 
 # %%
-# The means in figures, by criterion:
+# The means, by criterion:
 
 results = search.cv_results_
 ratios = np.asarray(results[f"param_{ratio_name}"], dtype=float)

@@ -60,8 +60,9 @@ trajectories = trajectories.reshape(len(trajectories), -1)
 chosen = [0, 75, 150, 225, 300]
 
 figure, ax = plt.subplots(layout="constrained")
-ax.plot(trajectories, color="0.85", linewidth=0.5)
-ax.plot(trajectories[:, chosen], linewidth=1.5)
+epochs = np.arange(1, len(trajectories) + 1)
+ax.plot(epochs, trajectories, color="0.85", linewidth=0.5)
+ax.plot(epochs, trajectories[:, chosen], linewidth=1.5)
 ax.set_xlabel("epoch")
 _ = ax.set_ylabel("weight")
 
@@ -108,7 +109,7 @@ print(f"{'weights':13}{mlp.mean_lyapunov_exponents_.mean():.2f}")
 #
 # Do the exponents of a weight help to predict the misclassification rate, beyond its
 # own past? One p-value per weight, drawn as a map of each layer; dark is significant.
-# The weights that lead into one hidden unit are much alike, so that the map has
+# The weights that lead into one hidden unit are often alike, so that the map has
 # columns.
 
 _ = CausalityDisplay.from_estimator(model)
@@ -117,7 +118,7 @@ _ = CausalityDisplay.from_estimator(model)
 # What the tests are worth
 # ------------------------
 #
-# The placebo are the same exponents, shuffled in time, twenty times anew. They know
+# The placebo is the same exponents, shuffled in time, twenty times anew. They know
 # nothing of the error.
 
 test = mlp.placebo_test()
@@ -131,4 +132,4 @@ print(f"p-value of the difference: {test.p_value:.3f}")
 # and the error share the trend of a training that settles, which is plain to see in the
 # picture of the exponents, and shuffling in time destroys it. Measured over several
 # tables, the exponents of one training "cause" the error of *another* training just as
-# often (see "Can the tests be trusted?" in the user guide).
+# often (see :doc:`/user_guide`, "Can the tests be trusted?").

@@ -79,9 +79,9 @@ _ = ax.set_title("80 % of the weights pruned; dots are splits, bars means")
 
 # %%
 # Magnitude, intervention and saliency lose one or two points to the dense network.
-# Chaos-causality loses about ten. Its placebo and random scores lose one more, and
-# their dots overlap with its own: five splits cannot tell it from scores that know
+# Chaos-causality loses about ten. Its placebo and random scores lose about one and a
+# half more, but not on every split: five splits cannot tell it from scores that know
 # nothing.
 #
-# This is one table, one size of network and one round. The user guide has the same
-# comparison on eight tables, at six ratios, with intervals ("Criteria compared").
+# This is one table, one size of network and one round. :doc:`/criteria` compares them
+# on eight tables, at six ratios, with intervals.

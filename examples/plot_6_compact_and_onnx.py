@@ -40,7 +40,7 @@ print(f"{mlp.flops_} of {mlp.dense_flops_} weights")
 print(f"test accuracy {model.score(X_test, y_test):.3f}")
 
 # %%
-# What is left of it. Many pixels and hidden units are on no path any more.
+# What is left of it. Some pixels and hidden units are on no path any more.
 
 _ = NetworkDisplay.from_estimator(model)
 
@@ -55,7 +55,7 @@ compact = mlp.compact()
 print("layers:", (64, 64, 10), "->", compact.layer_sizes_)
 print("parameters:", mlp.n_parameters_, "->", compact.n_parameters_)
 print("pixels not used:", len(compact.unused_features_))
-print("bytes:", compact.nbytes)
+print("bytes:", 8 * mlp.n_parameters_, "->", compact.nbytes)
 
 # %%
 # It takes the same rows, and predicts the same, up to rounding.

@@ -113,9 +113,7 @@ class CompactMLP:
     layer_sizes_ : tuple of int
         Units per layer, used inputs and outputs included.
     storage_ : tuple of {"dense", "csr"}
-        How each weight matrix is stored. Sparse where the product is at least as fast
-        for one row and for a thousand: from 65,536 weights on, at most 8 % of them
-        not zero (measured, see ``benchmarks/bench_compact.md``).
+        How each weight matrix is stored, whichever multiplies faster.
     n_weights_, n_parameters_ : int
         Weights that are not zero; these and the biases.
     nbytes : int
@@ -383,7 +381,12 @@ class CompactMLP:
 
     @property
     def storage_(self):
-        """How each weight matrix is stored: "dense" or "csr"."""
+        """How each weight matrix is stored: "dense" or "csr".
+
+        Sparse where the product is at least as fast for one row and for a thousand:
+        from 65,536 weights on, at most 8 % of them not zero (measured, see
+        ``benchmarks/bench_compact.md``).
+        """
         return tuple(
             "dense" if isinstance(W, np.ndarray) else "csr" for W in self._weights
         )

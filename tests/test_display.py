@@ -1,6 +1,9 @@
+"""What is drawn, from arrays and from fits; that it fits on its axes."""
+
 import pickle
 import subprocess
 import sys
+from inspect import signature
 
 import matplotlib
 import numpy as np
@@ -32,6 +35,11 @@ from skchaosprune.display import (
 )
 
 OF_FITTED = [LyapunovDisplay, CausalityDisplay, NetworkDisplay, ImportanceDisplay]
+WITH_NAMES = [
+    kind
+    for kind in OF_FITTED
+    if "feature_names" in signature(kind.from_estimator).parameters
+]
 LAYER_SIZES = [(4, 6, 3), (64, 32, 10), (5, 1), (6, 4, 3, 2)]
 PATH = Bunch(
     prune_ratios=np.array([0.0, 0.5, 0.9]),
@@ -239,7 +247,7 @@ class TestFeatureNames:
         shown = ImportanceDisplay.from_estimator(pipeline)
         assert shown.feature_names == ["pca0", "pca1", "pca2", "pca3"]
 
-    @pytest.mark.parametrize("kind", OF_FITTED)
+    @pytest.mark.parametrize("kind", WITH_NAMES)
     def test_given(self, kind, fitted):
         names = ["a", "$b_$c", "_d", "long" * 20]
         shown = kind.from_estimator(fitted, feature_names=names)

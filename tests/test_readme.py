@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import skchaosprune
+from skchaosprune.criteria import CRITERIA
 
 FOLDER = Path(__file__).parents[1]
 README = FOLDER / "README.md"
@@ -56,3 +57,6 @@ def test_the_reference_lists_every_public_name():
     reference = (FOLDER / "docs" / "api.rst").read_text().split()
     for name in skchaosprune.__all__:
         assert name in reference
+    for name, kind in CRITERIA.items():
+        assert kind.__name__ in reference
+        assert any(f'"{name}"' in word for word in reference)
