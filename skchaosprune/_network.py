@@ -167,7 +167,8 @@ class MaskedMLP(torch.nn.Module):
 
     def forward(self, X):
         """Return the outputs for rows with all columns, ``(n_rows, n_outputs)``."""
-        z = self.layers(X[:, self.selected_features])
+        X = X[:, self.selected_features].to(self.layers[0].weight.dtype)
+        z = self.layers(X)
         return z * self.target_scale + self.target_mean
 
 

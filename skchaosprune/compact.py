@@ -100,6 +100,11 @@ class CompactMLP:
     target_mean, target_scale : float, default=0.0, 1.0
         A regressor's prediction is its output times the scale plus the mean.
 
+    Raises
+    ------
+    ValueError
+        If the parts do not fit together.
+
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
@@ -153,12 +158,13 @@ class CompactMLP:
         target_mean=0.0,
         target_scale=1.0,
     ):
+        # copies, so that nobody else can change the network
+        coefs = [np.array(W, dtype=np.float64) for W in coefs]
         self.activation_ = activation
         self.out_activation_ = out_activation
         self.loss_ = loss
         self.n_features_in_ = n_features_in
-        self.selected_features_ = np.array(selected_features, dtype=np.intp)
-        # copies, so that nobody else can change the network
+        self.selected_features_ = np.array(selected_features)
         if classes is not None:
             self.classes_ = np.array(classes)
         if feature_names_in is not None:
@@ -166,8 +172,9 @@ class CompactMLP:
         self.target_mean_ = target_mean
         self.target_scale_ = target_scale
         self.intercepts_ = [np.array(b, dtype=np.float64) for b in intercepts]
+        _check_network(self, coefs)
         # transposed, so that sparse and dense products read their operands in order
-        self._weights = [_store(np.asarray(W, dtype=np.float64).T) for W in coefs]
+        self._weights = [_store(W.T) for W in coefs]
 
     def predict(self, X):
         """Predict the class, or the target, of each row.
@@ -282,7 +289,7 @@ class CompactMLP:
                 arrays[f"{part}_{layer}"] = getattr(W, part)
         # made in memory first, so that a failure leaves no half of a file
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        np.savez_compressed(buffer, **arrays)
         Path(path).write_bytes(buffer.getvalue())
 
     @classmethod
@@ -335,7 +342,7 @@ class CompactMLP:
         Returns
         -------
         module : torch.nn.Module
-            Takes float64 rows with all ``n_features_in_`` columns. Returns what
+            Takes a tensor with all ``n_features_in_`` columns. Returns what
             enters the output activation, ``(n_samples, n_outputs)``; a regressor's
             predictions. Weights that are zero stay zero when it is trained.
         """
@@ -357,13 +364,14 @@ class CompactMLP:
         ----------
         **settings : dict
             Parameters of the skorch net, like ``lr``, ``max_epochs`` or ``callbacks``.
+            The defaults are skorch's, but for ``train_split=None``.
 
         Returns
         -------
         net : skorch.NeuralNetClassifier or skorch.NeuralNetRegressor
-            With the weights of this network. Trains on float64 rows and class codes
-            (0 to n_classes - 1), or targets in their units; ``fit`` and
-            ``partial_fit`` both go on from these weights.
+            With the weights of this network. Trains on arrays (a data frame needs
+            ``to_numpy()``) and class codes (0 to n_classes - 1), or targets in their
+            units; ``fit`` and ``partial_fit`` both go on from these weights.
         """
         from skchaosprune import _network
 
@@ -383,9 +391,9 @@ class CompactMLP:
     def storage_(self):
         """How each weight matrix is stored: "dense" or "csr".
 
-        Sparse where the product is at least as fast for one row and for a thousand:
-        from 65,536 weights on, at most 8 % of them not zero (measured, see
-        ``benchmarks/bench_compact.md``).
+        Sparse where the product is as fast or faster for one row and for a thousand:
+        from 65,536 weights on, at most 8 % of them not zero (measured on one thread,
+        see ``benchmarks/bench_compact.md``).
         """
         return tuple(
             "dense" if isinstance(W, np.ndarray) else "csr" for W in self._weights
@@ -456,6 +464,8 @@ class CompactMLP:
                 f"X has the columns {names}; the network was fitted on {known}. Select "
                 "and order the columns as in fit."
             )
+        if hasattr(X, "toarray"):
+            raise TypeError("X is sparse; the network takes X.toarray().")
         X = np.asarray(X)
         if X.ndim != 2 or X.shape[1] != self.n_features_in_ or len(X) == 0:
             raise ValueError(
@@ -493,7 +503,7 @@ def _store(W):
     """Store a matrix dense or sparse, whichever multiplies faster."""
     if W.size >= _CSR_FROM_SIZE and np.count_nonzero(W) <= _CSR_UP_TO_DENSITY * W.size:
         return csr_array(W)
-    return np.array(W, order="C")
+    return np.ascontiguousarray(W)
 
 
 def _as_plain(values, what):
@@ -510,7 +520,7 @@ def _as_plain(values, what):
 
 
 def _read_arrays(arrays):
-    """Turn the arrays of a file into arguments of CompactMLP, and check them."""
+    """Turn the arrays of a file into arguments of CompactMLP."""
     if str(arrays["format"]) != _NPZ_FORMAT:
         raise ValueError(
             f"its format is {str(arrays['format'])!r}, not {_NPZ_FORMAT!r}."
@@ -526,7 +536,7 @@ def _read_arrays(arrays):
             weights.append(_read_csr(arrays, layer, (fan_out, fan_in)))
         fan_in = fan_out
     target_mean, target_scale = arrays["target"].tolist()
-    network = {
+    return {
         "coefs": [W.T for W in weights],
         "intercepts": intercepts,
         "activation": str(arrays["activation"]),
@@ -539,8 +549,6 @@ def _read_arrays(arrays):
         "target_mean": target_mean,
         "target_scale": target_scale,
     }
-    _check_network(**network)
-    return network
 
 
 def _read_csr(arrays, layer, shape):
@@ -555,53 +563,42 @@ def _read_csr(arrays, layer, shape):
     return W.toarray()
 
 
-def _check_network(
-    *,
-    coefs,
-    intercepts,
-    activation,
-    out_activation,
-    loss,
-    n_features_in,
-    selected_features,
-    classes,
-    feature_names_in,
-    target_mean,
-    target_scale,
-):
+def _check_network(compact, coefs):
     """Raise ValueError where the parts of a network do not fit together."""
+    intercepts, selected = compact.intercepts_, compact.selected_features_
     n_outputs = len(intercepts[-1]) if intercepts else 0
-    selected = selected_features
+    n_features = compact.n_features_in_
+    is_regressor = compact.out_activation_ == "identity"
+    classes = getattr(compact, "classes_", None)
+    names = getattr(compact, "feature_names_in_", None)
+    numbers = (*coefs, *intercepts, compact.target_mean_, compact.target_scale_)
     fits = {
-        "activation": activation in _ACTIVATIONS,
-        "out_activation": out_activation in _OUT_ACTIVATIONS,
-        "loss": loss in _LOSSES,
+        "activation": compact.activation_ in _ACTIVATIONS,
+        "out_activation": compact.out_activation_ in _OUT_ACTIVATIONS,
+        "loss": compact.loss_ in _LOSSES,
         "intercepts": n_outputs > 0 and all(b.ndim == 1 for b in intercepts),
-        "weights": all(
-            W.ndim == 2 and W.dtype == np.float64 and W.shape[1:] == b.shape
+        "coefs": len(coefs) == len(intercepts)
+        and all(
+            W.ndim == 2 and W.shape[1:] == b.shape
             for W, b in zip(coefs, intercepts, strict=True)
         )
         and all(
             before.shape[-1] == len(after)
             for before, after in zip(coefs[:-1], coefs[1:], strict=True)
         ),
+        "n_features_in": n_features > 0,
         "selected_features": selected.ndim == 1
         and selected.dtype.kind == "i"
         and [len(W) for W in coefs[:1]] == [selected.size]
-        and bool(np.all((selected >= 0) & (selected < n_features_in)))
+        and bool(np.all((selected >= 0) & (selected < n_features)))
         and bool(np.all(np.diff(selected) > 0)),
-        "n_features_in": n_features_in > 0,
-        "outputs": out_activation != "identity" or n_outputs == 1,
+        "outputs": n_outputs == 1 or not is_regressor,
         "classes": classes is None
-        if out_activation == "identity"
+        if is_regressor
         else classes is not None and classes.shape == (max(2, n_outputs),),
-        "feature_names_in": feature_names_in is None
-        or feature_names_in.shape == (n_features_in,),
-        "numbers": all(
-            np.isfinite(part).all()
-            for part in (*coefs, *intercepts, target_mean, target_scale)
-        ),
+        "feature_names_in": names is None or names.shape == (n_features,),
+        "numbers": all(np.isfinite(part).all() for part in numbers),
     }
     wrong = [name for name, is_right in fits.items() if not is_right]
     if wrong:
-        raise ValueError(f"its {' and '.join(wrong)} do not make a network.")
+        raise ValueError(f"the {' and '.join(wrong)} do not make a network.")

@@ -297,7 +297,9 @@ class _PrunedMLP(BaseEstimator):
         task, learned = self._prepare(X, y, sample_weight)
         with one_thread_per_fit(), unwrap_ctrl_c():
             dense = self._train_and_score(task)
-            learned |= self._prune_and_retrain(task, dense)
+            found, sparse = self._prune_and_retrain(task, dense)
+            learned |= found
+            learned |= self._collect_importances(task, dense, sparse, learned)
         self._keep(learned)
         return self
 
@@ -369,7 +371,7 @@ class _PrunedMLP(BaseEstimator):
         Returns
         -------
         module : torch.nn.Module
-            Takes float64 rows. Returns what enters the output activation,
+            Takes a tensor of rows. Returns what enters the output activation,
             ``(n_samples, n_outputs_)``; a regressor's predictions. Pruned weights stay
             zero when it is trained.
         """
@@ -398,9 +400,10 @@ class _PrunedMLP(BaseEstimator):
         Returns
         -------
         net : skorch.NeuralNetClassifier or skorch.NeuralNetRegressor
-            With the weights of this network; pruned ones stay zero. Trains on float64
-            rows and class codes (0 to n_classes - 1), or targets in their units;
-            ``fit`` and ``partial_fit`` both go on from these weights.
+            With the weights of this network; pruned ones stay zero. Trains on arrays
+            (a data frame needs ``to_numpy()``) and class codes (0 to n_classes - 1), or
+            targets in their units; ``fit`` and ``partial_fit`` both go on from these
+            weights.
         """
         from skchaosprune._network import make_trainable_net, optimizer_settings
 
@@ -419,7 +422,7 @@ class _PrunedMLP(BaseEstimator):
             module, loss, self.out_activation_, **(defaults | settings)
         )
 
-    def report(self, X, y):
+    def report(self, X, y, *, feature_names=None):
         """Compare the network before and after pruning, in one table.
 
         Parameters
@@ -428,6 +431,8 @@ class _PrunedMLP(BaseEstimator):
             Rows to score on, best held-out ones, scaled like the training rows.
         y : array-like of shape (n_samples,)
             Their targets.
+        feature_names : sequence of str or None, default=None
+            Names of the features; None takes those seen in fit.
 
         Returns
         -------
@@ -442,7 +447,7 @@ class _PrunedMLP(BaseEstimator):
         from skchaosprune.report import make_report
 
         check_is_fitted(self)
-        return make_report(self, X, y)
+        return make_report(self, X, y, feature_names)
 
     def placebo_test(self, X=None, y=None, *, n_repeats=20, random_state=0):
         """Compare the share of causal weights with what its placebo calls causal.
@@ -786,7 +791,11 @@ class _PrunedMLP(BaseEstimator):
                 raise ValueError(f"prune_ratio=None cannot decide: {problem}")
 
     def _fit_ratios(self, X, y, prune_ratios):
-        """Fit copies that differ in ``prune_ratio`` alone, from one dense training."""
+        """Fit copies that differ in ``prune_ratio`` alone, from one dense training.
+
+        They have no importances. In place of a fit that fails after the dense training
+        stands its ValueError.
+        """
         from skchaosprune._network import one_thread_per_fit, unwrap_ctrl_c
 
         models = [clone(self).set_params(prune_ratio=ratio) for ratio in prune_ratios]
@@ -796,18 +805,21 @@ class _PrunedMLP(BaseEstimator):
             model._check_feasible(task)
         with one_thread_per_fit(), unwrap_ctrl_c():
             dense = self._train_and_score(task)
-            for model in models:
-                model._keep(learned | model._prune_and_retrain(task, dense))
+            for place, model in enumerate(models):
+                try:
+                    found, _ = model._prune_and_retrain(task, dense)
+                    model._keep(learned | found)
+                except ValueError as error:
+                    models[place] = error
         return models
 
     def _prune_and_retrain(self, task, dense):
-        """All that follows the dense training; returns what is learned."""
+        """Prune, train what is left; return what is learned, and the last training."""
         pruning = self._prune_in_rounds(task, dense)
         sparse = self._retrain(task, pruning)
         learned = self._collect_networks(task, dense, sparse)
         learned |= self._collect_evidence(dense, pruning)
-        learned |= self._collect_sizes(task, pruning.masks)
-        return learned | self._collect_importances(task, dense, sparse, learned)
+        return learned | self._collect_sizes(task, pruning.masks), sparse
 
     def _train_and_score(self, task, round_number=1):
         progress = _Progress(self.verbose, type(self).__name__)
@@ -863,7 +875,7 @@ class _PrunedMLP(BaseEstimator):
             warnings.warn(
                 f"The weights are ranked by magnitude instead{where}: "
                 f"{problems[first]}{more}",
-                stacklevel=4,
+                stacklevel=4,  # the caller of fit
             )
         return pruning
 
@@ -1210,10 +1222,10 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         ``|(x - mean) * d logit / d x|``, summed over the outputs; closest to SHAP.
         "connection": products of absolute weights, summed over all paths; looks at no
         row. "permutation": the mean rise of the training loss when a column is
-        shuffled, five times; costs up to a third of a training for each of the two
-        networks. "causal": like "connection", with ``-log(p_value)`` of the first round
-        in place of the weights; a diagnostic of a criterion that tests for causality,
-        no explanation.
+        shuffled; costs five passes over the rows per feature, for the dense and for the
+        pruned network. "causal": like "connection", with ``-log(p_value)`` of the first
+        round in place of the weights; a diagnostic of a criterion that tests for
+        causality, no explanation.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, multiplied with ``sample_weight``.
     validation_fraction : float or None, default=None
@@ -1554,10 +1566,10 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         ``|(x - mean) * d logit / d x|``, summed over the outputs; closest to SHAP.
         "connection": products of absolute weights, summed over all paths; looks at no
         row. "permutation": the mean rise of the training loss when a column is
-        shuffled, five times; costs up to a third of a training for each of the two
-        networks. "causal": like "connection", with ``-log(p_value)`` of the first round
-        in place of the weights; a diagnostic of a criterion that tests for causality,
-        no explanation.
+        shuffled; costs five passes over the rows per feature, for the dense and for the
+        pruned network. "causal": like "connection", with ``-log(p_value)`` of the first
+        round in place of the weights; a diagnostic of a criterion that tests for
+        causality, no explanation.
     validation_fraction : float or None, default=None
         Share of the rows that is held out of both trainings, in (0, 1). The target
         series is then taken on these rows, and callbacks see a ``valid_loss``.

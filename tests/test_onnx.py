@@ -436,3 +436,13 @@ def test_masks_of_a_whole_layer_leave_a_file(path):
     masks = random_masks((6, 4, 3), 0.0, np.random.RandomState(0))
     masks[1][:, 1:] = False
     assert_exports(fit(hidden=(4,), masks=masks), path, make_rows(40)[0])
+
+
+def test_numbers_beyond_single_precision_are_refused(tmp_path, diabetes):
+    X, y = diabetes
+    model = ChaosCausalPrunedMLPRegressor((3,), max_iter=2, prune_criterion="magnitude")
+    path = tmp_path / "net.onnx"
+
+    with pytest.raises(ValueError, match="target_scale is too large for the single"):
+        to_onnx(model.fit(X, y * 1e40), path)
+    assert not path.exists()
