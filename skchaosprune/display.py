@@ -5,7 +5,7 @@ fitted attributes and computes nothing. matplotlib is imported when something is
 """
 
 from itertools import cycle
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -115,7 +115,7 @@ class LyapunovDisplay:
         Raises
         ------
         ValueError
-            If the estimator kept no exponents.
+            If the estimator kept no exponents, or has no such weights.
         TypeError
             If the estimator is not one of ours.
         """
@@ -126,7 +126,7 @@ class LyapunovDisplay:
             lyapunov_exponents=model.lyapunov_exponents_,
             target_series=model.target_series_,
             target_name=_name_target(model),
-            unit_names=_name_units(estimator, feature_names),
+            unit_names=name_units(estimator, feature_names),
         )
         return display.plot(ax, weights=weights, by_layer=by_layer)
 
@@ -151,10 +151,11 @@ class LyapunovDisplay:
         Raises
         ------
         ValueError
-            If ``by_layer`` is set without ``unit_names``.
+            If ``by_layer`` is set without ``unit_names``, or there are no such weights.
         """
         exponents = np.asarray(self.lyapunov_exponents)
         groups = self._group_weights(exponents.shape[1], by_layer)
+        weights = self._check_weights(weights, exponents.shape[1])
         axes = _make_panels(ax, (7.0, 5.0), 2, 1, height_ratios=[5, 3])
         self.ax_, self.target_ax_ = axes
         self.figure_ = self.ax_.figure
@@ -174,7 +175,7 @@ class LyapunovDisplay:
                 )
             )
             self.lines_ += self.ax_.plot(windows, median, color=color, label=label)
-        for weight in [] if weights is None else weights:
+        for weight in weights:
             self.weight_lines_ += self.ax_.plot(
                 windows,
                 exponents[:, weight],
@@ -187,15 +188,30 @@ class LyapunovDisplay:
             windows, self.target_series, color="black", linewidth=1.2
         )
         self.ax_.set_ylabel("largest Lyapunov exponent\n(nats per record)")
-        self.ax_.legend(
-            loc="lower left",
-            bbox_to_anchor=(0.0, 1.0),
-            ncols=2,
-            frameon=False,
-            fontsize="small",
-        )
+        # inside the axes, above the lines, so that a title finds its own place
+        n_rows = -(-len(self.ax_.get_legend_handles_labels()[1]) // 2)
+        low, high = self.ax_.get_ylim()
+        room = min(0.5, (6.0 + 14.0 * n_rows) / _measure(self.ax_)[1])
+        self.ax_.set_ylim(low, high + (high - low) * room / (1.0 - room))
+        self.ax_.legend(loc="upper left", ncols=2, frameon=False, fontsize="small")
         self.target_ax_.set(xlabel="window", ylabel=self.target_name)
         return self
+
+    def _check_weights(self, weights, n_weights):
+        """Return flat indices of weights that exist, none for None."""
+        indices = np.array([] if weights is None else weights)
+        if indices.ndim == 1 and indices.size == 0:
+            return []
+        if indices.ndim != 1 or indices.dtype.kind not in "iu":
+            raise ValueError(
+                f"weights={weights!r} must be a sequence of flat indices, like [0, 5]."
+            )
+        if indices.min() < 0 or indices.max() >= n_weights:
+            raise ValueError(
+                f"weights={weights!r} must be in 0 to {n_weights - 1}, the flat "
+                "indices of the weights, layer by layer."
+            )
+        return indices.tolist()
 
     def _group_weights(self, n_weights, by_layer):
         """Label and columns of each group of weights."""
@@ -222,9 +238,9 @@ class LyapunovDisplay:
         for layer, part in enumerate(
             _pruning.split_layers(np.arange(n_weights), sizes)
         ):
-            for source, target in np.argwhere(part == weight % n_weights):
-                above = _shorten(self.unit_names[layer][source])
-                below = _shorten(self.unit_names[layer + 1][target])
+            for source, target in np.argwhere(part == weight):
+                above = _label(self.unit_names[layer][source])
+                below = _label(self.unit_names[layer + 1][target])
         return f"{weight}: {above} → {below}"
 
 
@@ -319,7 +335,7 @@ class CausalityDisplay:
             )
         if significance_level is None:
             significance_level = _recall_setting(model, "significance_level", 0.05)
-        names = _name_units(estimator, feature_names)
+        names = name_units(estimator, feature_names)
         sizes = [len(layer) for layer in names]
         display = cls(
             p_values=_pruning.split_layers(model.p_values_, sizes),
@@ -345,6 +361,14 @@ class CausalityDisplay:
         self : CausalityDisplay
             With the artists as attributes.
         """
+        check_scalar(
+            self.significance_level,
+            "significance_level",
+            Real,
+            min_val=0.0,
+            max_val=1.0,
+            include_boundaries="neither",
+        )
         layers = [np.asarray(p, dtype=float) for p in self.p_values]
         names = self.unit_names
         if names is None:
@@ -518,7 +542,7 @@ class NetworkDisplay:
         display = cls(
             coefs=model.coefs_,
             masks=model.masks_,
-            unit_names=_name_units(estimator, feature_names),
+            unit_names=name_units(estimator, feature_names),
         )
         return display.plot(ax, max_units=max_units)
 
@@ -627,7 +651,7 @@ class NetworkDisplay:
         side = -1.0 if layer == 0 else 1.0
         return [
             self.ax_.annotate(
-                _shorten(names[unit]),
+                _label(names[unit]),
                 (layer, heights[unit]),
                 xytext=(side * (size / 2.0 + 4.0), 0.0),
                 textcoords="offset points",
@@ -762,7 +786,7 @@ class ImportanceDisplay:
         display = cls(
             importances=model.feature_importances_,
             dense_importances=model.dense_feature_importances_,
-            feature_names=_name_units(estimator, feature_names)[0],
+            feature_names=name_units(estimator, feature_names)[0],
         )
         return display.plot(ax, max_features=max_features)
 
@@ -799,7 +823,6 @@ class ImportanceDisplay:
             places + 0.2, sparse[order], height=0.4, color=_BLUE, label="pruned"
         )
         _label_ticks(self.ax_.yaxis, [names[feature] for feature in order])
-        self.ax_.invert_yaxis()
         self.ax_.set_xlabel("feature importance (share of the sum)")
         if len(order) < len(sparse):
             self.ax_.set_title(
@@ -807,7 +830,10 @@ class ImportanceDisplay:
                 "the pruned network",
                 fontsize="medium",
             )
-        self.ax_.legend(loc="lower right")
+        # the legend has a place of its own below the bars
+        pitch = _measure(self.ax_)[1] / (len(order) + 1)
+        self.ax_.set_ylim(len(order) - 0.5 + 24.0 / pitch, -0.6)
+        self.ax_.legend(loc="lower right", ncols=2, borderaxespad=0.3)
         return self
 
 
@@ -946,22 +972,24 @@ class PruningCurveDisplay:
             sparsities=[path.sparsities[rows] for _, rows in groups],
             scores=[path.scores[rows] for _, rows in groups],
             score_name=score_name,
-            dense_score=None if dense_scores is None else float(np.mean(dense_scores)),
+            dense_score=None if dense_scores is None else np.nanmean(dense_scores),
             labels=[label for label, _ in groups],
         )
         return display.plot(ax)
 
     @classmethod
-    def from_search(cls, search, *, metric="score", max_curves=7, ax=None):
+    def from_search(cls, search, *, metric=None, max_curves=7, ax=None):
         """Draw a search over ``prune_ratio``.
 
         Parameters
         ----------
-        search : GridSearchCV, RandomizedSearchCV or other object with ``cv_results_``
-            Fitted. Where other parameters vary too, each combination of them is a
-            curve; rows that set no ``prune_ratio`` are left out.
-        metric : str, default="score"
-            Which of the metrics, in a search with several.
+        search : GridSearchCV, RandomizedSearchCV, their kin, or dict
+            Fitted, or its ``cv_results_``. Where other parameters vary too, each
+            combination of them is a curve; rows that set no ``prune_ratio`` are left
+            out.
+        metric : str or None, default=None
+            Which of the metrics, in a search with several; None takes the one that the
+            search refits by.
         max_curves : int, default=7
             Curves to draw, those that reach the highest mean score.
         ax : matplotlib Axes or None, default=None
@@ -978,9 +1006,12 @@ class PruningCurveDisplay:
             If no parameter of the search is a ``prune_ratio``, or if the metric is not
             there.
         """
-        if not hasattr(search, "cv_results_"):
+        results = getattr(search, "cv_results_", search)
+        if not isinstance(results, dict):
             check_is_fitted(search, "cv_results_")
-        results = search.cv_results_
+        if metric is None:
+            refit = getattr(search, "refit", None)
+            metric = refit if isinstance(refit, str) else "score"
         scores = _collect_split_scores(results, metric)
         curves = _split_curves(results["params"], scores, results.get("n_resources"))
         scoring = getattr(search, "scoring", None)
@@ -1062,7 +1093,9 @@ class PruningCurveDisplay:
     def _list_curves(self):
         """Label, sparsities, scores and scores of the rule of each curve."""
         sparsities, scores = self.sparsities, self.scores
-        if np.ndim(scores[0]) < 2:
+        if np.ndim(scores[0]) == 0:  # one fold
+            sparsities, scores = np.c_[sparsities], np.c_[scores]
+        if np.ndim(scores[0]) == 1:  # one curve
             sparsities, scores = [sparsities], [scores]
         labels = [None] * len(scores) if self.labels is None else self.labels
         rules = [None] * len(scores) if self.rule_scores is None else self.rule_scores
@@ -1073,7 +1106,7 @@ class PruningCurveDisplay:
 
     def _draw_curve(self, label, sparsities, scores, rule, *, color, marker):
         # failed folds are NaN
-        means = sparsities.mean(axis=1)
+        means = np.ma.masked_invalid(sparsities).mean(axis=1).filled(np.nan)
         order = np.argsort(means, kind="stable")
         folds = np.ma.masked_invalid(scores[order])
         bars = self.ax_.errorbar(
@@ -1171,7 +1204,7 @@ def _label_ticks(axis, names):
     is_x = axis.axis_name == "x"
     length = _measure(axis.axes)[0 if is_x else 1]
     font, step = _fit_labels(len(names), length)
-    labels = [_shorten(name) for name in names[::step]]
+    labels = [_label(name) for name in names[::step]]
     width = 0.8 * font * max(len(label) for label in labels)
     is_long = is_x and width > step * length / len(names)
     axis.set_ticks(
@@ -1182,13 +1215,19 @@ def _label_ticks(axis, names):
     )
 
 
-def _shorten(name, length=24):
-    """Cut the middle out of a long name, and keep matplotlib from reading formulas."""
-    name = " ".join(str(name).split())
+def shorten(name, length=32):
+    """Make one short line of a name, without control characters or its middle."""
+    name = "".join(letter if letter.isprintable() else " " for letter in str(name))
+    name = " ".join(name.split())
     if len(name) > length:
         half = length // 2
         name = f"{name[:half]}…{name[1 - half :]}"
-    return name.replace("$", r"\$")
+    return name
+
+
+def _label(name, length=24):
+    """Shorten a name, and keep matplotlib from reading formulas."""
+    return shorten(name, length).replace("$", r"\$")
 
 
 # What an estimator holds.
@@ -1212,7 +1251,7 @@ def _unwrap(estimator):
     return model
 
 
-def _name_units(estimator, feature_names):
+def name_units(estimator, feature_names):
     """Names of all units; of the features as given, as seen in fit, or x0, x1, ..."""
     model = _unwrap(estimator)
     names = model._unit_names()
@@ -1394,7 +1433,7 @@ def _split_curves(params, scores, n_resources):
 
 def _show_value(value):
     """Write a parameter's value for a legend."""
-    return f"{value:.4g}" if isinstance(value, float) else _shorten(value, 40)
+    return f"{value:.4g}" if isinstance(value, float) else _label(value, 40)
 
 
 def _sort_curve(ratios, scores):

@@ -2,14 +2,18 @@
 
 import html
 import textwrap
+import warnings
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
+from joblib import Parallel, delayed
 from scipy.stats import spearmanr
 from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import (
     accuracy_score,
     f1_score,
@@ -23,6 +27,7 @@ from sklearn.utils.validation import validate_data
 
 from skchaosprune import _pruning, _validation
 from skchaosprune._onnx import serialize
+from skchaosprune.display import name_units, shorten
 from skchaosprune.estimators import (
     ChaosCausalPrunedMLP,
     ChaosCausalPrunedMLPRegressor,
@@ -47,9 +52,9 @@ _MEASURES = {
 }
 
 _N_PLACEBOS = 5  # an intervention's take long
-_N_TURNS = 50  # of each network, when latencies are measured
+_N_TURNS, _MOST_SECONDS = 50, 1.0  # of each network, when latencies are measured
 _N_NAMES = 10  # features shown
-_NAME_LENGTH, _LINE_LENGTH = 32, 88
+_LINE_LENGTH = 88
 
 _CELL = "border: none; color: inherit; white-space: normal; vertical-align: top"
 _LEFT = f"{_CELL}; width: 18em; text-align: left; padding: 0.15em 1em 0.15em 0"
@@ -74,7 +79,7 @@ class PruningReport:
         Rows that were scored.
     positive_class : str or None
         The class that F1 is of; None for a regressor and for more than two classes,
-        where it is the unweighted mean over the classes.
+        where it is the unweighted mean over the classes that are there.
     before, after : dict
         From the name of a measure to its value. Of a classifier ``accuracy`` and
         ``f1``, of a regressor ``r2`` and ``rmse``, the root mean squared error. Then
@@ -89,7 +94,8 @@ class PruningReport:
         Spearman correlation of the feature importances before and after, in [-1, 1];
         None where one of them is constant.
     causal_share, placebo_share : float or None
-        Share of the weights of the dense network that the criterion calls causal, and
+        Share of the weights of the dense network that the criterion calls causal (an
+        intervention on the rows of the report), and
         the mean of the same share for five placebos; see
         :meth:`ChaosCausalPrunedMLP.placebo_test`. None where there is no placebo.
     unused_features : list of str
@@ -192,15 +198,15 @@ class PruningReport:
 
     def _title(self):
         return (
-            f"{_tidy(self.estimator)} before and after pruning, on {self.n_samples:,} "
-            f"row{'' if self.n_samples == 1 else 's'}"
+            f"{shorten(self.estimator)} before and after pruning, on "
+            f"{self.n_samples:,} row{'' if self.n_samples == 1 else 's'}"
         )
 
     def _measures(self):
         """Label, before, after and ratio of each measure, as text."""
         of = "macro"
         if self.positive_class is not None:
-            of = f"class {_tidy(self.positive_class)}"
+            of = f"class {shorten(self.positive_class)}"
         return [
             (
                 f"F1 ({of})" if name == "f1" else label,
@@ -215,7 +221,7 @@ class PruningReport:
     def _features(self):
         return [
             (
-                _tidy(feature["name"]),
+                shorten(feature["name"]),
                 _show(feature["before"], ".4f"),
                 _show(feature["after"], ".4f"),
                 _show(_divide(feature["after"], feature["before"]), ".3f"),
@@ -225,7 +231,7 @@ class PruningReport:
 
     def _facts(self):
         """Label and text of what is no pair of numbers."""
-        unused = [_tidy(name) for name in self.unused_features[:_N_NAMES]]
+        unused = [shorten(name) for name in self.unused_features[:_N_NAMES]]
         n_more = len(self.unused_features) - len(unused)
         names = ", ".join(unused) + (f" and {n_more} more" if n_more else "")
         facts = [
@@ -238,7 +244,7 @@ class PruningReport:
         return facts + [(labels[name], note) for name, note in self.notes.items()]
 
 
-def make_report(estimator, X, y):
+def make_report(estimator, X, y, feature_names=None):
     """Compare a fitted estimator with its dense network.
 
     Parameters
@@ -249,6 +255,8 @@ def make_report(estimator, X, y):
         Rows to score on, scaled like the training rows.
     y : array-like of shape (n_samples,)
         Their targets.
+    feature_names : sequence of str or None, default=None
+        Names of the features; None takes those seen in fit.
 
     Returns
     -------
@@ -258,7 +266,7 @@ def make_report(estimator, X, y):
     Raises
     ------
     ValueError
-        If ``X`` and ``y`` are not valid or do not fit the estimator.
+        If ``X``, ``y`` or ``feature_names`` are not valid or do not fit the estimator.
     """
     rows, targets = validate_data(
         estimator,
@@ -269,6 +277,7 @@ def make_report(estimator, X, y):
         reset=False,
         y_numeric=is_regressor(estimator),
     )
+    names = [str(name) for name in name_units(estimator, feature_names)[0]]
     dense_coefs, coefs = estimator.dense_coefs_, estimator.coefs_
     dense = estimator._compact(dense_coefs, estimator.dense_intercepts_)
     compact = estimator.compact()
@@ -287,7 +296,6 @@ def make_report(estimator, X, y):
 
     # of X as it came, as names of columns are compared once more
     causal_share, placebo_share = _test_placebo(estimator, X, y, notes)
-    names = [str(name) for name in estimator._unit_names()[0]]
     classes = getattr(compact, "classes_", None)
     is_binary = classes is not None and len(classes) == 2
     return PruningReport(
@@ -305,7 +313,7 @@ def make_report(estimator, X, y):
     )
 
 
-def pruning_path(estimator, X, y, prune_ratios, cv=None):
+def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
     """Cross-validate many prune ratios with one dense training per fold.
 
     The same as fitting the estimator with each ratio on each fold, bit for bit where
@@ -326,7 +334,11 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None):
         Shares of the weights to remove, in [0, 1); None is the significance rule of
         the criterion. The estimator's own ``prune_ratio`` is not used.
     cv : int, splitter, iterable or None, default=None
-        Folds, as in scikit-learn: None is 5 folds, stratified for a classifier.
+        Folds, as in scikit-learn: None is 5 folds, stratified for a classifier. For
+        folds by groups give ``list(GroupKFold().split(X, y, groups))``.
+    n_jobs : int or None, default=None
+        Folds at a time, through joblib; None is 1, or what
+        ``joblib.parallel_config`` says.
 
     Returns
     -------
@@ -334,7 +346,8 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None):
         ``prune_ratios``, the list; ``sparsities`` and ``effective_sparsities``,
         ndarrays of shape (n_ratios, n_folds), shares in [0, 1]; ``scores``, of the same
         shape, the held-out accuracy or R2; ``dense_scores``, an ndarray of shape
-        (n_folds,), the same for the dense network when it was scored.
+        (n_folds,), the same for the dense network when it was scored. NaN, and a
+        FitFailedWarning, for fits that fail, as where None finds nothing significant.
 
     Raises
     ------
@@ -342,7 +355,8 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None):
         If ``estimator`` or ``prune_ratios`` is of another kind.
     ValueError
         If ``prune_ratios`` is empty, has a ratio outside [0, 1), or one that leaves
-        fewer weights than layers: this is known before the first training.
+        fewer weights than layers: this is known before the first training. If the dense
+        training fails, or every fit after it.
 
     See Also
     --------
@@ -366,24 +380,25 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None):
     X, y = (
         part if hasattr(part, "shape") else np.asarray(part) for part in indexable(X, y)
     )
-    folds = check_cv(cv, y, classifier=is_classifier(model)).split(X, y)
-    dense_scores, columns = [], []
-    for train, test in folds:
-        X_train, X_test = _take(X, train), _take(X, test)
-        y_train, y_test = _take(y, train), _take(y, test)
-        if transformers is not None:
-            fitted = clone(transformers)
-            X_train = fitted.fit_transform(X_train, y_train)
-            X_test = fitted.transform(X_test)
-        models = model._fit_ratios(X_train, y_train, prune_ratios)
-        dense = models[0]._compact(models[0].dense_coefs_, models[0].dense_intercepts_)
-        dense_scores.append(dense.score(X_test, y_test))
-        columns.append(
-            [
-                (m.sparsity_, m.effective_sparsity_, m.score(X_test, y_test))
-                for m in models
-            ]
+    folds = list(check_cv(cv, y, classifier=is_classifier(model)).split(X, y))
+    results = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_fold)(
+            transformers,
+            model,
+            [(_take(X, rows), _take(y, rows)) for rows in fold],
+            prune_ratios,
+            f"fold {number}/{len(folds)}",
         )
+        for number, fold in enumerate(folds, start=1)
+    )
+    columns, dense_scores, failures = zip(*results, strict=True)
+    failures = [failure for fold_failures in failures for failure in fold_failures]
+    if failures:
+        n_fits = len(folds) * len(prune_ratios)
+        text = f"{len(failures)} of {n_fits} fits failed, the first in {failures[0]}"
+        if len(failures) == n_fits:
+            raise ValueError(text)
+        warnings.warn(f"{text} Their scores are NaN.", FitFailedWarning, stacklevel=2)
     sparsities, effective_sparsities, scores = np.array(columns).T
     return Bunch(
         prune_ratios=prune_ratios,
@@ -400,10 +415,11 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None):
 def _score(compact, X, y):
     predicted = compact.predict(X)
     if not hasattr(compact, "classes_"):
-        r2, rmse = r2_score(y, predicted), root_mean_squared_error(y, predicted)
-        return {"r2": None if np.isnan(r2) else float(r2), "rmse": float(rmse)}
+        r2 = float(r2_score(y, predicted)) if len(y) > 1 else None
+        return {"r2": r2, "rmse": float(root_mean_squared_error(y, predicted))}
     # the mean over one class is the F1 of that class
-    labels = compact.classes_[1:] if len(compact.classes_) == 2 else None
+    # the same classes for both networks, whatever these predict
+    labels = compact.classes_[1:] if len(compact.classes_) == 2 else np.unique(y)
     f1 = f1_score(y, predicted, labels=labels, average="macro", zero_division=0.0)
     return {"accuracy": float(accuracy_score(y, predicted)), "f1": float(f1)}
 
@@ -438,16 +454,16 @@ def _measure_latencies(networks, X):
     """Median microseconds of ``predict(X)``; the networks take turns."""
     from skchaosprune._network import one_thread_per_fit
 
-    times = np.empty((_N_TURNS, len(networks)))
-    for network in networks:
+    def measure(network):
+        start = perf_counter()
         network.predict(X)
+        return perf_counter() - start
+
     # a second thread of BLAS waits wherever the machine is busy, often for long
     with one_thread_per_fit():
-        for turn in range(_N_TURNS):
-            for place, network in enumerate(networks):
-                start = perf_counter()
-                network.predict(X)
-                times[turn, place] = perf_counter() - start
+        seconds = sum(measure(network) for network in networks)  # warms up, too
+        n_turns = int(np.clip(_MOST_SECONDS / seconds, 5, _N_TURNS))
+        times = [[measure(network) for network in networks] for _ in range(n_turns)]
     return (1e6 * np.median(times, axis=0)).tolist()
 
 
@@ -489,13 +505,6 @@ def _show(value, form):
     return "-" if value is None else format(value, form)
 
 
-def _tidy(name):
-    """Make one short line of a name, without control characters."""
-    name = "".join(letter if letter.isprintable() else " " for letter in name)
-    name = " ".join(name.split())
-    return name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 1]}…"
-
-
 def _html_row(tag, cells, style="", last=""):
     """Write a row; the last cell goes on to the end of the table."""
     parts = []
@@ -519,12 +528,45 @@ def _split_steps(estimator):
         model = estimator.steps[-1][1]
         transformers = estimator[:-1] if len(estimator.steps) > 1 else None
     if not isinstance(model, ChaosCausalPrunedMLP | ChaosCausalPrunedMLPRegressor):
+        got = repr(model) if isinstance(model, type) else type(model).__name__
         raise TypeError(
             "pruning_path needs a ChaosCausalPrunedMLP or "
-            "ChaosCausalPrunedMLPRegressor, or a Pipeline that ends in one. Got "
-            f"{estimator!r} instead."
+            "ChaosCausalPrunedMLPRegressor, or a Pipeline that ends in one (of a "
+            f"search its best_estimator_). Got {got} instead."
         )
     return transformers, model
+
+
+def _fit_fold(transformers, model, parts, prune_ratios, name):
+    """Fit all ratios on one fold.
+
+    Returns (sparsity, effective sparsity, held-out score) of each, the held-out score
+    of the dense network, and what failed.
+    """
+    (X_train, y_train), (X_test, y_test) = parts
+    if transformers is not None:
+        transformers = clone(transformers)
+        X_train = transformers.fit_transform(X_train, y_train)
+        X_test = transformers.transform(X_test)
+    # the phases of every fit are told from verbose=2 on, as in scikit-learn's searches
+    verbose = int(model.verbose)
+    quieter = clone(model).set_params(verbose=max(verbose - 1, 0))
+    rows, dense_score, failures = [], np.nan, []
+    for ratio, fit in zip(
+        prune_ratios, quieter._fit_ratios(X_train, y_train, prune_ratios), strict=True
+    ):
+        where = f"{name}, prune_ratio={ratio}"
+        if isinstance(fit, ValueError):
+            failures.append(f"{where}: {fit}")
+            rows.append((np.nan, np.nan, np.nan))
+            continue
+        dense = fit._compact(fit.dense_coefs_, fit.dense_intercepts_)
+        dense_score = dense.score(X_test, y_test)
+        score = fit.score(X_test, y_test)
+        rows.append((fit.sparsity_, fit.effective_sparsity_, score))
+        if verbose:
+            print(f"[pruning_path] {where}: score {score:.4f}", flush=True)
+    return rows, dense_score, failures
 
 
 def _check_ratios(prune_ratios):
@@ -533,13 +575,14 @@ def _check_ratios(prune_ratios):
         f"prune_ratios={prune_ratios!r} must be a list of shares of weights to remove, "
         "like [0.5, 0.9]; None in it is the significance rule of the criterion."
     )
-    if not isinstance(prune_ratios, list | tuple | np.ndarray):
+    if isinstance(prune_ratios, str) or not isinstance(prune_ratios, Iterable):
         raise TypeError(text)
+    prune_ratios = list(prune_ratios)
     if len(prune_ratios) == 0:
         raise ValueError(text)
     for ratio in prune_ratios:
         _validation.check_prune_ratio(ratio)
-    return list(prune_ratios)
+    return prune_ratios
 
 
 def _take(X, rows):

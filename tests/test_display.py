@@ -312,8 +312,9 @@ class TestLyapunovDisplay:
             shown.plot(by_layer=True)
         shown.plot(weights=[5])
         assert shown.weight_lines_[0].get_label() == "weight 5"
-        with pytest.raises(IndexError, match="out of bounds"):
-            shown.plot(weights=[42])
+        for weights, match in (([42], "0 to 41"), ([-1], "0 to 41"), (3, "a sequence")):
+            with pytest.raises(ValueError, match=match):
+                shown.plot(weights=weights)
 
     @pytest.mark.parametrize(
         "fitted_with, name",
@@ -440,6 +441,33 @@ class TestCausalityDisplay:
         model = as_if_fitted(fitted, p_values_=None, prune_criterion="magnitude")
         with pytest.raises(ValueError, match="p_values_ is None.*'magnitude' tests"):
             CausalityDisplay.from_estimator(model)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 2])
+def test_significance_levels_that_are_none(fitted, level):
+    with pytest.raises(ValueError, match=f"significance_level == {level}"):
+        CausalityDisplay.from_estimator(fitted, significance_level=level)
+
+
+@pytest.mark.parametrize("kind", OF_FITTED)
+def test_a_title_of_the_users_meets_no_legend(fitted, kind):
+    shown = kind.from_estimator(fitted)
+    shown.ax_.set_title("My own title")
+    shown.figure_.canvas.draw()
+    title = shown.ax_.title.get_window_extent()
+    legend = shown.ax_.get_legend()
+    assert legend is None or not title.overlaps(legend.get_window_extent())
+
+
+def test_the_legend_covers_no_bar():
+    names = ["a", "b", "c", "d"]
+    shown = ImportanceDisplay(
+        importances=[0.25] * 4, dense_importances=[0.25] * 4, feature_names=names
+    ).plot()
+    shown.figure_.canvas.draw()
+    legend = shown.ax_.get_legend().get_window_extent()
+    for bar in [*shown.bars_, *shown.dense_bars_]:
+        assert not legend.overlaps(bar.get_window_extent())
 
 
 class TestNetworkDisplay:
@@ -597,6 +625,23 @@ def make_search(params, scores, **more):
 
 
 class TestPruningCurveDisplay:
+    def test_one_fold_and_one_failure(self):
+        shown = PruningCurveDisplay(sparsities=[0.0, 0.5], scores=[0.9, 0.8]).plot()
+        assert_allclose(shown.lines_[0].get_xydata(), [[0.0, 0.9], [0.5, 0.8]])
+
+        some = [[0.0, 0.0], [0.5, np.nan]], [[0.9, 0.7], [0.6, np.nan]]
+        shown = PruningCurveDisplay(sparsities=some[0], scores=some[1]).plot()
+        assert_allclose(shown.lines_[0].get_xydata(), [[0.0, 0.8], [0.5, 0.6]])
+
+    def test_results_of_a_search_and_the_metric_it_refits_by(self):
+        search = make_search([{"prune_ratio": 0.5}], [[0.1]])
+        search.cv_results_["split0_test_auc"] = np.array([0.7])
+        shown = PruningCurveDisplay.from_search(search.cv_results_)
+        assert_allclose(shown.lines_[0].get_ydata(), 0.1)
+        search.refit = "auc"
+        shown = PruningCurveDisplay.from_search(search)
+        assert_allclose(shown.lines_[0].get_ydata(), 0.7)
+
     def test_from_path(self):
         shown = PruningCurveDisplay.from_path(PATH, score_name="R²")
         (line,), (bars,), (points,) = shown.lines_, shown.errorbars_, shown.points_

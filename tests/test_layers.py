@@ -24,12 +24,14 @@ MAY_IMPORT = {
     "compact": {"numpy", "scipy", "sklearn", "_mlp"},
     "display": {"numpy", "sklearn", "_pruning"},
     "report": {
+        "joblib",
         "numpy",
         "scipy",
         "sklearn",
         "_onnx",
         "_pruning",
         "_validation",
+        "display",
         "estimators",
     },
     "_ablation": {"numpy", "_jit", "_kernels", "_mlp"},
@@ -97,7 +99,6 @@ STANDARD_LIBRARY = {
     "threading",
     "time",
     "warnings",
-    "zipfile",
 }
 
 

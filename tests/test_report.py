@@ -13,6 +13,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy.stats import spearmanr
 from sklearn.base import clone
+from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, mean_squared_error, r2_score
 from sklearn.model_selection import KFold, StratifiedKFold
@@ -22,9 +23,11 @@ from sklearn.preprocessing import StandardScaler
 from skchaosprune import (
     ChaosCausalPrunedMLP,
     ChaosCausalPrunedMLPRegressor,
+    PruningCurveDisplay,
     estimators,
     pruning_path,
 )
+from skchaosprune.criteria import ChaosCausality
 from skchaosprune.report import PruningReport, make_report
 
 SCRIPT = "<script>alert('&')</script>"
@@ -536,7 +539,14 @@ def test_path_is_silent_or_verbose(iris, capsys):
     pruning_path(quick(), *iris, [0.5], cv=2)
     assert capsys.readouterr().out == ""
 
-    pruning_path(quick(verbose=1), *iris, [0.5], cv=2)
+    path = pruning_path(quick(verbose=1), *iris, [0.0, 0.5], cv=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert lines[3] == (
+        f"[pruning_path] fold 2/2, prune_ratio=0.5: score {path.scores[1, 1]:.4f}"
+    )
+
+    pruning_path(quick(verbose=2), *iris, [0.5], cv=2)
     assert "dense training: epoch 5/5" in capsys.readouterr().out
 
 
@@ -563,9 +573,9 @@ def test_bad_ratios_are_known_before_any_training(
 @pytest.mark.parametrize(
     "estimator, name",
     [
-        (LogisticRegression(), r"LogisticRegression\(\)"),
-        (make_pipeline(StandardScaler(), LogisticRegression()), "Pipeline"),
-        (make_pipeline(quick(), StandardScaler()), "Pipeline"),
+        (LogisticRegression(), "LogisticRegression"),
+        (make_pipeline(StandardScaler(), LogisticRegression()), "LogisticRegression"),
+        (make_pipeline(quick(), StandardScaler()), "StandardScaler"),
         (ChaosCausalPrunedMLP, "class"),
     ],
 )
@@ -577,3 +587,95 @@ def test_other_estimators(iris, estimator, name):
 def test_path_needs_as_many_targets_as_rows(iris):
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         pruning_path(quick(), iris[0], iris[1][:10], [0.5])
+
+
+def test_path_goes_on_where_a_fit_fails(iris):
+    """No weight is significant in the first fold, whose errors are permuted."""
+    X, y = iris
+    rng = np.random.RandomState(0)
+    rows = rng.permutation(len(X))
+    X, y = X[rows], y[rows]
+    y = np.where(np.arange(150) < 75, rng.permutation(y), y)
+    folds = [(np.arange(75), np.arange(75, 150)), (np.arange(75, 150), np.arange(75))]
+    model = ChaosCausalPrunedMLP(
+        (4,),
+        max_iter=60,
+        prune_criterion=ChaosCausality(significance_level=0.001),
+        random_state=0,
+    )
+    with pytest.warns(FitFailedWarning, match="of 4 fits failed, the first in fold"):
+        path = pruning_path(model, X, y, [0.5, None], cv=folds)
+
+    failed = np.isnan(path.scores)
+    assert failed[1].sum() == 1 and not failed[0].any()
+    assert_array_equal(np.isnan(path.sparsities), failed)
+    assert np.isfinite(path.dense_scores).all()
+    display = PruningCurveDisplay.from_path(path)
+    assert len(display.lines_) == 2
+    assert all(np.isfinite(line.get_ydata()).all() for line in display.lines_)
+
+
+def test_path_of_fits_that_all_fail(iris):
+    model = ChaosCausalPrunedMLP(
+        (4,),
+        max_iter=60,
+        prune_criterion=ChaosCausality(significance_level=1e-300),
+        random_state=0,
+    )
+    with pytest.raises(
+        ValueError, match="2 of 2 fits failed, .* fold 1/2.*significant"
+    ):
+        pruning_path(model, *iris, [None], cv=2)
+
+
+def test_path_in_two_jobs(iris):
+    one, two = (
+        pruning_path(quick(), *iris, [0.0, 0.5], cv=2, n_jobs=n_jobs)
+        for n_jobs in (None, 2)
+    )
+    for name in ("scores", "sparsities", "dense_scores"):
+        assert_array_equal(one[name], two[name])
+
+
+def test_path_computes_no_importances(iris, monkeypatch):
+    monkeypatch.setattr(estimators, "IMPORTANCES", {"gradient": None})
+
+    assert pruning_path(quick(), *iris, [0.5], cv=2).scores.shape == (1, 2)
+
+
+def test_ratios_may_be_any_sequence(iris):
+    path = pruning_path(quick(), *iris, pd.Series([0.0, 0.5], index=[7, 8]), cv=2)
+
+    assert path.prune_ratios == [0.0, 0.5]
+
+
+def test_f1_is_of_the_same_classes_before_and_after(iris):
+    """Rows of one class only: what the networks predict beside it does not count."""
+    X, y = iris
+    model = quick().fit(X, y)
+    rows = y == 1
+    report = model.report(X[rows], y[rows])
+
+    for measured, predictor in (
+        (report.before, model._compact(model.dense_coefs_, model.dense_intercepts_)),
+        (report.after, model),
+    ):
+        hits = np.mean(predictor.predict(X[rows]) == 1)
+        assert measured["f1"] == pytest.approx(2 * hits / (1 + hits))
+
+
+def test_one_row_of_a_regressor(fitted_regressor, diabetes):
+    X, y = diabetes
+
+    assert fitted_regressor.report(X[:1], y[:1]).after["r2"] is None
+
+
+def test_feature_names_can_be_given(fitted, iris):
+    names = ["<b>", "a$b", "long " * 20 + "A", "long " * 20 + "B"]
+    report = fitted.report(*iris, feature_names=names)
+
+    assert {feature["name"] for feature in report.strongest_features} == set(names)
+    rows = [line for line in str(report).splitlines() if line.startswith("  long")]
+    assert len({row[:34] for row in rows}) == 2
+    with pytest.raises(ValueError, match="feature_names has 2 names"):
+        fitted.report(*iris, feature_names=["a", "b"])
