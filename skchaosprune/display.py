@@ -951,7 +951,7 @@ class PruningCurveDisplay:
         Parameters
         ----------
         path : Bunch
-            With ``prune_ratios``, a sequence, ``sparsities`` and ``scores``, both of
+            With ``ratios``, a sequence, ``sparsities`` and ``scores``, both of
             shape (n_ratios, n_folds), and, if there, ``dense_scores`` of shape
             (n_folds,). The ratio None, the significance rule, is a point of its own.
         score_name : str, default="score"
@@ -964,7 +964,7 @@ class PruningCurveDisplay:
         display : PruningCurveDisplay
             With the picture drawn.
         """
-        is_rule = np.array([ratio is None for ratio in path.prune_ratios])
+        is_rule = np.array([ratio is None for ratio in path.ratios])
         groups = [(None, ~is_rule), (_RULE, is_rule)]
         groups = [(label, rows) for label, rows in groups if rows.any()]
         dense_scores = path.get("dense_scores")

@@ -343,7 +343,7 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
     Returns
     -------
     path : Bunch
-        ``prune_ratios``, the list; ``sparsities`` and ``effective_sparsities``,
+        ``ratios``, the list; ``sparsities`` and ``effective_sparsities``,
         ndarrays of shape (n_ratios, n_folds), shares in [0, 1]; ``scores``, of the same
         shape, the held-out accuracy or R2; ``dense_scores``, an ndarray of shape
         (n_folds,), the same for the dense network when it was scored. NaN, and a
@@ -401,7 +401,7 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
         warnings.warn(f"{text} Their scores are NaN.", FitFailedWarning, stacklevel=2)
     sparsities, effective_sparsities, scores = np.array(columns).T
     return Bunch(
-        prune_ratios=prune_ratios,
+        ratios=prune_ratios,
         sparsities=sparsities,
         effective_sparsities=effective_sparsities,
         scores=scores,

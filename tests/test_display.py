@@ -42,7 +42,7 @@ WITH_NAMES = [
 ]
 LAYER_SIZES = [(4, 6, 3), (64, 32, 10), (5, 1), (6, 4, 3, 2)]
 PATH = Bunch(
-    prune_ratios=np.array([0.0, 0.5, 0.9]),
+    ratios=np.array([0.0, 0.5, 0.9]),
     sparsities=np.array([[0.0, 0.0], [0.5, 0.52], [0.9, 0.88]]),
     scores=np.array([[0.9, 1.0], [0.8, 0.9], [0.5, 0.7]]),
 )
@@ -659,7 +659,7 @@ class TestPruningCurveDisplay:
 
     def test_path_with_everything(self):
         path = Bunch(
-            prune_ratios=[0.9, None, 0.5],
+            ratios=[0.9, None, 0.5],
             sparsities=np.array([[0.9, 0.9], [0.6, 0.8], [0.5, 0.5]]),
             scores=np.array([[0.4, 0.6], [0.6, 0.8], [0.8, 1.0]]),
             dense_scores=np.array([0.9, 1.0]),

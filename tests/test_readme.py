@@ -23,11 +23,12 @@ def run_blocks(path):
 
 @pytest.mark.filterwarnings("ignore:The weights are ranked by magnitude:UserWarning")
 def test_code_of_the_readme_runs(capsys, tmp_path, monkeypatch):
-    for package in ("onnx", "matplotlib"):
-        pytest.importorskip(package)
+    pytest.importorskip("onnx")
+    plt = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     blocks, names = run_blocks(README)
+    plt.close("all")
 
     assert len(blocks) == 7
     assert names["mlp"].sparsity_ == pytest.approx(0.7, abs=1e-3)

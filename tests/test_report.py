@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from numpy.testing import assert_array_equal
 from scipy.stats import spearmanr
 from sklearn.base import clone
@@ -436,7 +437,7 @@ def test_path_equals_single_fits(iris):
     sparsities, scores = naive_path(quick(), "prune_ratio", X, y, ratios, folds)
     assert_array_equal(path.sparsities, sparsities)
     assert_array_equal(path.scores, scores)
-    assert path.prune_ratios == ratios
+    assert path.ratios == ratios
     assert path.scores.shape == path.effective_sparsities.shape == (3, 3)
     assert np.all(path.effective_sparsities >= path.sparsities)
     # without pruning, the sparse training repeats the dense one
@@ -453,7 +454,7 @@ def test_path_of_a_regressor(diabetes):
     sparsities, scores = naive_path(model, "prune_ratio", X, y, (0.2, 0.8), folds)
     assert_array_equal(path.sparsities, sparsities)
     assert_array_equal(path.scores, scores)
-    assert path.prune_ratios == [0.2, 0.8]
+    assert path.ratios == [0.2, 0.8]
 
 
 def test_path_of_a_pipeline(iris):
@@ -498,7 +499,7 @@ def test_path_with_the_significance_rule(iris):
     model = quick(prune_criterion="intervention")
     path = pruning_path(model, *iris, [None, 0.5], cv=2)
 
-    assert path.prune_ratios == [None, 0.5]
+    assert path.ratios == [None, 0.5]
     assert 0.0 < path.sparsities[0].min() < 1.0
     assert np.all(path.sparsities[1] == 0.5)
 
@@ -610,7 +611,7 @@ def test_path_goes_on_where_a_fit_fails(iris):
     assert failed[1].sum() == 1 and not failed[0].any()
     assert_array_equal(np.isnan(path.sparsities), failed)
     assert np.isfinite(path.dense_scores).all()
-    display = PruningCurveDisplay.from_path(path)
+    display = PruningCurveDisplay.from_path(path, ax=Figure().subplots())
     assert len(display.lines_) == 2
     assert all(np.isfinite(line.get_ydata()).all() for line in display.lines_)
 
@@ -646,7 +647,7 @@ def test_path_computes_no_importances(iris, monkeypatch):
 def test_ratios_may_be_any_sequence(iris):
     path = pruning_path(quick(), *iris, pd.Series([0.0, 0.5], index=[7, 8]), cv=2)
 
-    assert path.prune_ratios == [0.0, 0.5]
+    assert path.ratios == [0.0, 0.5]
 
 
 def test_f1_is_of_the_same_classes_before_and_after(iris):
