@@ -96,8 +96,8 @@ from skchaosprune import to_onnx
 
 path = Path(folder.name) / "digits.onnx"
 to_onnx(model, path)
-session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-labels, probabilities = session.run(None, {"X": X_test.astype(np.float32)})
+runtime = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+labels, probabilities = runtime.run(None, {"X": X_test.astype(np.float32)})
 
 print(f"{path.stat().st_size} bytes")
 print("same labels:", (labels == model.predict(X_test)).all())

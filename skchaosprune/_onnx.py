@@ -50,7 +50,7 @@ def to_onnx(estimator, path):
     ``(n_samples,)``, and ``probabilities``, float32 ``(n_samples, n_classes)``; bools
     become 0 and 1. A regressor has the output ``prediction``, float32 ``(n_samples,)``.
     Weight matrices of which few entries are left are stored as values and places, and
-    put together once, when a session starts.
+    put together once, when the file is loaded.
 
     Probabilities agree with those of the estimator to 1e-5, usually to 1e-6, unless
     rows lose digits in single precision or the network computes with values in the

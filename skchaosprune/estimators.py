@@ -395,7 +395,7 @@ class _PrunedMLP(BaseEstimator):
         **settings : dict
             Parameters of the skorch net. The defaults follow ``learning_rate_init``,
             ``solver``, ``momentum``, ``batch_size`` ("auto" is 32), ``max_iter``,
-            ``device`` and ``verbose``; ``alpha`` has no counterpart.
+            ``device`` and ``verbose``; ``alpha`` and ``class_weight`` have none.
 
         Returns
         -------
