@@ -228,6 +228,11 @@ def _add_weights(graph, W, name):
 
 
 def _add_prediction(graph, value, compact):
+    if 0.0 < compact.target_scale_ < float(np.finfo(np.float32).tiny):
+        raise ValueError(
+            "target_scale is too small for the single precision of the ONNX file; "
+            "scale the target."
+        )
     scale = graph.number([compact.target_scale_], "target_scale")
     mean = graph.number([compact.target_mean_], "target_mean")
     value = graph.add("Mul", value, scale, name="in_units")

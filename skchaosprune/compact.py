@@ -1,6 +1,7 @@
 """A smaller network with the same outputs: dead units dropped, constants folded."""
 
 import io
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +165,10 @@ class CompactMLP:
         self.out_activation_ = out_activation
         self.loss_ = loss
         self.n_features_in_ = n_features_in
-        self.selected_features_ = np.array(selected_features)
+        selected = np.array(selected_features)
+        if selected.size == 0 or selected.dtype.kind == "u":
+            selected = selected.astype(np.intp)
+        self.selected_features_ = selected
         if classes is not None:
             self.classes_ = np.array(classes)
         if feature_names_in is not None:
@@ -173,6 +177,7 @@ class CompactMLP:
         self.target_scale_ = target_scale
         self.intercepts_ = [np.array(b, dtype=np.float64) for b in intercepts]
         _check_network(self, coefs)
+        self.selected_features_ = selected.astype(np.intp)
         # transposed, so that sparse and dense products read their operands in order
         self._weights = [_store(W.T) for W in coefs]
 
@@ -535,6 +540,8 @@ def _read_arrays(arrays):
         else:
             weights.append(_read_csr(arrays, layer, (fan_out, fan_in)))
         fan_in = fan_out
+    if any(part.dtype.kind != "f" for part in (*weights, *intercepts)):
+        raise ValueError("its weights are not real numbers.")
     target_mean, target_scale = arrays["target"].tolist()
     return {
         "coefs": [W.T for W in weights],
@@ -566,8 +573,9 @@ def _read_csr(arrays, layer, shape):
 def _check_network(compact, coefs):
     """Raise ValueError where the parts of a network do not fit together."""
     intercepts, selected = compact.intercepts_, compact.selected_features_
-    n_outputs = len(intercepts[-1]) if intercepts else 0
-    n_features = compact.n_features_in_
+    n_outputs = intercepts[-1].size if intercepts else 0
+    is_count = isinstance(compact.n_features_in_, Integral)
+    n_features = compact.n_features_in_ if is_count else 0
     is_regressor = compact.out_activation_ == "identity"
     classes = getattr(compact, "classes_", None)
     names = getattr(compact, "feature_names_in_", None)
@@ -589,7 +597,7 @@ def _check_network(compact, coefs):
         "n_features_in": n_features > 0,
         "selected_features": selected.ndim == 1
         and selected.dtype.kind == "i"
-        and [len(W) for W in coefs[:1]] == [selected.size]
+        and [W.shape[:1] for W in coefs[:1]] == [selected.shape]
         and bool(np.all((selected >= 0) & (selected < n_features)))
         and bool(np.all(np.diff(selected) > 0)),
         "outputs": n_outputs == 1 or not is_regressor,

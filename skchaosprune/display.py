@@ -22,6 +22,7 @@ _GREY = "0.65"
 
 _SMALLEST_FONT, _LARGEST_FONT = 5.0, 10.0  # points
 _RULE = "None (significance rule)"  # as a prune_ratio
+_MOST_LABELS = 10  # in a legend over many lines
 _SMALLEST_P = 1e-10  # smaller p-values share one colour
 
 
@@ -101,7 +102,7 @@ class LyapunovDisplay:
         feature_names : sequence of str or None, default=None
             Names of the features; None takes those seen in fit.
         weights : sequence of int or None, default=None
-            Flat indices of weights to draw one by one.
+            Flat indices of weights to draw one by one; the first few are labelled.
         by_layer : bool, default=False
             Draw median and band of each layer instead of all weights.
         ax : matplotlib Axes, array of two Axes or None, default=None
@@ -139,7 +140,7 @@ class LyapunovDisplay:
             One axes is switched off and makes room for two panels; of two, the first
             takes the exponents. None makes a new figure.
         weights : sequence of int or None, default=None
-            Flat indices of weights to draw one by one.
+            Flat indices of weights to draw one by one; the first few are labelled.
         by_layer : bool, default=False
             Draw median and band of each layer instead of all weights.
 
@@ -188,14 +189,26 @@ class LyapunovDisplay:
             windows, self.target_series, color="black", linewidth=1.2
         )
         self.ax_.set_ylabel("largest Lyapunov exponent\n(nats per record)")
-        # inside the axes, above the lines, so that a title finds its own place
-        n_rows = -(-len(self.ax_.get_legend_handles_labels()[1]) // 2)
+        self._draw_legend()
+        self.target_ax_.set(xlabel="window", ylabel=self.target_name)
+        return self
+
+    def _draw_legend(self):
+        """Inside the axes, above the lines, so that a title finds its own place."""
+        handles, labels = self.ax_.get_legend_handles_labels()
+        shown = slice(_MOST_LABELS)
+        n_rows = -(-len(labels[shown]) // 2)
         low, high = self.ax_.get_ylim()
         room = min(0.5, (6.0 + 14.0 * n_rows) / _measure(self.ax_)[1])
         self.ax_.set_ylim(low, high + (high - low) * room / (1.0 - room))
-        self.ax_.legend(loc="upper left", ncols=2, frameon=False, fontsize="small")
-        self.target_ax_.set(xlabel="window", ylabel=self.target_name)
-        return self
+        self.ax_.legend(
+            handles[shown],
+            labels[shown],
+            loc="upper left",
+            ncols=2,
+            frameon=False,
+            fontsize="small",
+        )
 
     def _check_weights(self, weights, n_weights):
         """Return flat indices of weights that exist, none for None."""
@@ -831,8 +844,8 @@ class ImportanceDisplay:
                 fontsize="medium",
             )
         # the legend has a place of its own below the bars
-        pitch = _measure(self.ax_)[1] / (len(order) + 1)
-        self.ax_.set_ylim(len(order) - 0.5 + 24.0 / pitch, -0.6)
+        room = min(0.5, 24.0 / _measure(self.ax_)[1])
+        self.ax_.set_ylim((len(order) + 0.1) / (1.0 - room) - 0.6, -0.6)
         self.ax_.legend(loc="lower right", ncols=2, borderaxespad=0.3)
         return self
 
@@ -1011,7 +1024,9 @@ class PruningCurveDisplay:
             check_is_fitted(search, "cv_results_")
         if metric is None:
             refit = getattr(search, "refit", None)
-            metric = refit if isinstance(refit, str) else "score"
+            # with one metric, scikit-learn calls it "score", whatever refit says
+            is_named = isinstance(refit, str) and f"split0_test_{refit}" in results
+            metric = refit if is_named else "score"
         scores = _collect_split_scores(results, metric)
         curves = _split_curves(results["params"], scores, results.get("n_resources"))
         scoring = getattr(search, "scoring", None)

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
-from joblib import Parallel, delayed
 from scipy.stats import spearmanr
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import FitFailedWarning
@@ -23,6 +22,7 @@ from sklearn.metrics import (
 from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, indexable
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import validate_data
 
 from skchaosprune import _pruning, _validation
@@ -346,8 +346,9 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
         ``ratios``, the list; ``sparsities`` and ``effective_sparsities``,
         ndarrays of shape (n_ratios, n_folds), shares in [0, 1]; ``scores``, of the same
         shape, the held-out accuracy or R2; ``dense_scores``, an ndarray of shape
-        (n_folds,), the same for the dense network when it was scored. NaN, and a
-        FitFailedWarning, for fits that fail, as where None finds nothing significant.
+        (n_folds,), the same for the dense network when it was scored. NaN, with a
+        FitFailedWarning, for fits that fail, as where None finds nothing significant,
+        and for the dense network of a fold in which all of them do.
 
     Raises
     ------
@@ -381,6 +382,8 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
         part if hasattr(part, "shape") else np.asarray(part) for part in indexable(X, y)
     )
     folds = list(check_cv(cv, y, classifier=is_classifier(model)).split(X, y))
+    if not folds:
+        raise ValueError(f"cv={cv!r} has no folds; give a number, a splitter or None.")
     results = Parallel(n_jobs=n_jobs)(
         delayed(_fit_fold)(
             transformers,
@@ -549,8 +552,8 @@ def _fit_fold(transformers, model, parts, prune_ratios, name):
         X_train = transformers.fit_transform(X_train, y_train)
         X_test = transformers.transform(X_test)
     # the phases of every fit are told from verbose=2 on, as in scikit-learn's searches
-    verbose = int(model.verbose)
-    quieter = clone(model).set_params(verbose=max(verbose - 1, 0))
+    model._check_parameters()
+    quieter = clone(model).set_params(verbose=max(int(model.verbose) - 1, 0))
     rows, dense_score, failures = [], np.nan, []
     for ratio, fit in zip(
         prune_ratios, quieter._fit_ratios(X_train, y_train, prune_ratios), strict=True
@@ -560,11 +563,12 @@ def _fit_fold(transformers, model, parts, prune_ratios, name):
             failures.append(f"{where}: {fit}")
             rows.append((np.nan, np.nan, np.nan))
             continue
-        dense = fit._compact(fit.dense_coefs_, fit.dense_intercepts_)
-        dense_score = dense.score(X_test, y_test)
+        if np.isnan(dense_score):
+            dense = fit._compact(fit.dense_coefs_, fit.dense_intercepts_)
+            dense_score = dense.score(X_test, y_test)
         score = fit.score(X_test, y_test)
         rows.append((fit.sparsity_, fit.effective_sparsity_, score))
-        if verbose:
+        if model.verbose:
             print(f"[pruning_path] {where}: score {score:.4f}", flush=True)
     return rows, dense_score, failures
 

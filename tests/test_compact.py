@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -1033,8 +1034,40 @@ def test_the_weights_are_copies():
         ({"intercepts": []}, "intercepts"),
         ({"classes": None}, "classes"),
         ({"target_scale": np.nan}, "numbers"),
+        ({"n_features_in": 8.0}, "n_features_in"),
+        ({"n_features_in": None}, "n_features_in"),
+        ({"intercepts": [0.5]}, "intercepts"),
     ],
 )
 def test_parts_of_a_network_are_checked(changes, match):
     with pytest.raises(ValueError, match=match):
         make_network(**changes)
+
+
+@pytest.mark.parametrize("kind", [list, np.uint8, np.int8, np.int64])
+def test_kinds_of_selected_features(kind):
+    selected = [1, 2, 3, 4, 5, 6]
+    selected = selected if kind is list else np.array(selected, dtype=kind)
+    small, X = make_network(selected_features=selected), make_rows(n_features=8)[0]
+
+    assert small.selected_features_.dtype == np.intp
+    assert_array_equal(small.predict(X), make_network().predict(X))
+    assert small.to_torch()(torch.tensor(X)).shape == (30, 3)
+
+
+def test_a_constant_network_may_be_made_of_lists():
+    small = make_network((0, 1), "logistic", n_features_in=4, selected_features=[])
+
+    assert len(np.unique(small.predict_proba(np.eye(4)), axis=0)) == 1
+
+
+@pytest.mark.parametrize("name", ["weights_0", "intercept_1"])
+@pytest.mark.parametrize("change", [lambda W: W * (1 + 1j), lambda W: W.astype(str)])
+@pytest.mark.filterwarnings("ignore")  # a check must not rest on a warning
+def test_numbers_that_are_not_real_are_refused(tmp_path, name, change):
+    arrays = save(make_network(), tmp_path / "net.npz")
+    arrays[name] = change(arrays[name])
+    np.savez(tmp_path / "other.npz", **arrays)
+
+    with pytest.raises(ValueError, match="not real numbers"):
+        CompactMLP.load_npz(tmp_path / "other.npz")

@@ -459,11 +459,22 @@ def test_a_title_of_the_users_meets_no_legend(fitted, kind):
     assert legend is None or not title.overlaps(legend.get_window_extent())
 
 
-def test_the_legend_covers_no_bar():
-    names = ["a", "b", "c", "d"]
-    shown = ImportanceDisplay(
-        importances=[0.25] * 4, dense_importances=[0.25] * 4, feature_names=names
-    ).plot()
+@pytest.mark.parametrize("n_weights", [1, 20, 42])
+def test_the_legend_covers_no_exponent(n_weights):
+    shown = make_display(LyapunovDisplay).plot(weights=range(n_weights))
+    shown.figure_.canvas.draw()
+    legend = shown.ax_.get_legend().get_window_extent()
+    assert len(shown.ax_.get_legend().get_texts()) == min(n_weights + 1, 10)
+    for line in [*shown.lines_, *shown.weight_lines_]:
+        points = line.get_transform().transform(line.get_xydata())
+        assert points[:, 1].max() < legend.y0
+
+
+@pytest.mark.parametrize("n_features, size", [(4, None), (20, None), (20, (3, 2))])
+def test_the_legend_covers_no_bar(n_features, size, pyplot):
+    importances = np.full(n_features, 1.0 / n_features)
+    shown = ImportanceDisplay(importances=importances, dense_importances=importances)
+    shown.plot(None if size is None else pyplot.subplots(figsize=size)[1])
     shown.figure_.canvas.draw()
     legend = shown.ax_.get_legend().get_window_extent()
     for bar in [*shown.bars_, *shown.dense_bars_]:
@@ -637,6 +648,9 @@ class TestPruningCurveDisplay:
         search = make_search([{"prune_ratio": 0.5}], [[0.1]])
         search.cv_results_["split0_test_auc"] = np.array([0.7])
         shown = PruningCurveDisplay.from_search(search.cv_results_)
+        assert_allclose(shown.lines_[0].get_ydata(), 0.1)
+        search.refit = "accuracy"  # the only metric, which is called score
+        shown = PruningCurveDisplay.from_search(search)
         assert_allclose(shown.lines_[0].get_ydata(), 0.1)
         search.refit = "auc"
         shown = PruningCurveDisplay.from_search(search)

@@ -24,7 +24,6 @@ MAY_IMPORT = {
     "compact": {"numpy", "scipy", "sklearn", "_mlp"},
     "display": {"numpy", "sklearn", "_pruning"},
     "report": {
-        "joblib",
         "numpy",
         "scipy",
         "sklearn",

@@ -445,4 +445,6 @@ def test_numbers_beyond_single_precision_are_refused(tmp_path, diabetes):
 
     with pytest.raises(ValueError, match="target_scale is too large for the single"):
         to_onnx(model.fit(X, y * 1e40), path)
+    with pytest.raises(ValueError, match="target_scale is too small for the single"):
+        to_onnx(model.fit(X, y * 1e-45), path)
     assert not path.exists()

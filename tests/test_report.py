@@ -13,13 +13,14 @@ import pytest
 from matplotlib.figure import Figure
 from numpy.testing import assert_array_equal
 from scipy.stats import spearmanr
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, mean_squared_error, r2_score
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skchaosprune import (
     ChaosCausalPrunedMLP,
@@ -680,3 +681,26 @@ def test_feature_names_can_be_given(fitted, iris):
     assert len({row[:34] for row in rows}) == 2
     with pytest.raises(ValueError, match="feature_names has 2 names"):
         fitted.report(*iris, feature_names=["a", "b"])
+
+
+def test_path_in_two_jobs_keeps_the_configuration(iris):
+    X, y = pd.DataFrame(iris[0], columns=list("abcd")), iris[1]
+    chooser = FunctionTransformer(choose_columns)
+    pipeline = make_pipeline(StandardScaler(), chooser, quick())
+    with config_context(transform_output="pandas"):
+        one, two = (
+            pruning_path(pipeline, X, y, [0.5], cv=2, n_jobs=n_jobs)
+            for n_jobs in (None, 2)
+        )
+    assert_array_equal(one.scores, two.scores)
+
+
+def choose_columns(frame):
+    return frame[["b", "c"]]
+
+
+def test_path_without_folds_and_with_odd_verbose(iris):
+    with pytest.raises(ValueError, match=r"cv=\[\] has no folds"):
+        pruning_path(quick(), *iris, [0.5], cv=[])
+    with pytest.raises(TypeError, match="verbose"):
+        pruning_path(quick(verbose=None), *iris, [0.5], cv=2)
