@@ -198,7 +198,7 @@ def _add_network(graph, value, compact):
     if len(selected) < compact.n_features_in_:
         columns = graph.constant(selected, "selected_features")
         value = graph.add("Gather", value, columns, name="selected", axis=1)
-    last = len(compact.coefs_) - 1
+    last = len(compact.intercepts_) - 1
     for layer, (W, b) in enumerate(
         zip(compact.coefs_, compact.intercepts_, strict=True)
     ):

@@ -353,10 +353,11 @@ class CompactMLP:
         """
         from skchaosprune import _network
 
+        coefs = self.coefs_
         return _network.MaskedMLP(
-            self.coefs_,
+            coefs,
             self.intercepts_,
-            masks=[W != 0.0 for W in self.coefs_],
+            masks=[W != 0.0 for W in coefs],
             activation=self.activation_,
             selected_features=self.selected_features_,
             target=(self.target_mean_, self.target_scale_),

@@ -1248,8 +1248,8 @@ def _label(name, length=24):
 # What an estimator holds.
 
 
-def _unwrap(estimator):
-    """Return the fitted estimator, out of its pipeline."""
+def last_step(estimator, caller):
+    """Return one of our estimators, out of its pipeline; ``caller`` needs it."""
     from skchaosprune.estimators import (
         ChaosCausalPrunedMLP,
         ChaosCausalPrunedMLPRegressor,
@@ -1257,11 +1257,18 @@ def _unwrap(estimator):
 
     model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if not isinstance(model, ChaosCausalPrunedMLP | ChaosCausalPrunedMLPRegressor):
+        got = repr(model) if isinstance(model, type) else type(model).__name__
         raise TypeError(
-            "from_estimator needs a ChaosCausalPrunedMLP or "
-            "ChaosCausalPrunedMLPRegressor, or a Pipeline that ends in one (of a "
-            f"search its best_estimator_). Got {type(model).__name__} instead."
+            f"{caller} needs a ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor, "
+            "or a Pipeline that ends in one (of a search its best_estimator_). Got "
+            f"{got} instead."
         )
+    return model
+
+
+def _unwrap(estimator):
+    """Return the fitted estimator, out of its pipeline."""
+    model = last_step(estimator, "from_estimator")
     check_is_fitted(model)
     return model
 

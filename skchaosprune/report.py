@@ -27,11 +27,7 @@ from sklearn.utils.validation import validate_data
 
 from skchaosprune import _pruning, _validation
 from skchaosprune._onnx import serialize
-from skchaosprune.display import name_units, shorten
-from skchaosprune.estimators import (
-    ChaosCausalPrunedMLP,
-    ChaosCausalPrunedMLPRegressor,
-)
+from skchaosprune.display import last_step, name_units, shorten
 
 # What a report compares: label and number format of each row, in their order.
 _MEASURES = {
@@ -376,7 +372,10 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
     >>> path.sparsities.mean(axis=1).round(2)
     array([0.  , 0.5 , 0.81])
     """
-    transformers, model = _split_steps(estimator)
+    model = last_step(estimator, "pruning_path")
+    transformers = None
+    if isinstance(estimator, Pipeline) and len(estimator) > 1:
+        transformers = estimator[:-1]
     prune_ratios = _check_ratios(prune_ratios)
     X, y = (
         part if hasattr(part, "shape") else np.asarray(part) for part in indexable(X, y)
@@ -522,22 +521,6 @@ def _html_row(tag, cells, style="", last=""):
 
 
 # What a path needs.
-
-
-def _split_steps(estimator):
-    """Split into the transformers of a pipeline, or None, and the estimator."""
-    transformers, model = None, estimator
-    if isinstance(estimator, Pipeline):
-        model = estimator.steps[-1][1]
-        transformers = estimator[:-1] if len(estimator.steps) > 1 else None
-    if not isinstance(model, ChaosCausalPrunedMLP | ChaosCausalPrunedMLPRegressor):
-        got = repr(model) if isinstance(model, type) else type(model).__name__
-        raise TypeError(
-            "pruning_path needs a ChaosCausalPrunedMLP or "
-            "ChaosCausalPrunedMLPRegressor, or a Pipeline that ends in one (of a "
-            f"search its best_estimator_). Got {got} instead."
-        )
-    return transformers, model
 
 
 def _fit_fold(transformers, model, parts, prune_ratios, name):

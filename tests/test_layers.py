@@ -31,7 +31,6 @@ MAY_IMPORT = {
         "_pruning",
         "_validation",
         "display",
-        "estimators",
     },
     "_ablation": {"numpy", "_jit", "_kernels", "_mlp"},
     "_legcnet": {"_validation", "criteria"},
