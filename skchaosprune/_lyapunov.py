@@ -1,9 +1,11 @@
 """Largest Lyapunov exponents of short series, by the method of Rosenstein.
 
-The neighbour of a point is the nearest other point of the delay embedding. It is
-found exactly, and without looking at most of the pairs: the points are sorted on
-their first coordinate, a few vectorised passes compare each with the points close
-to it in that order, and a scalar search finishes the points that may still improve.
+The neighbour of a point is the nearest other point of the delay embedding, and it is
+found exactly, in one of two ways. In short series all pairs are compared, many series
+side by side, in loops that vectorise. In longer ones most pairs are never looked at: the
+points are sorted on their first coordinate, a few vectorised passes compare each with
+the points close to it in that order, and a scalar search finishes the points that may
+still improve.
 """
 
 import math
@@ -15,6 +17,11 @@ from skchaosprune._jit import jit
 
 # Neighbours lie at squared distances below 1, the squared range of a rescaled series.
 _BELOW_ONE = 1.0 - 2.0**-53
+
+# Up to so many points all pairs are compared, of so many series at a time that they
+# stay in the processor's first cache.
+_FEW_POINTS = 80
+_LANES = 16
 
 # The vectorised passes look this many places to either side in sorted order, and ask
 # after every `_LAGS_PER_CHECK` of them whether the scalar search would be cheaper.
@@ -208,14 +215,233 @@ def _exponents(
     """Write the exponents of the columns of ``series`` to ``out``, unchecked.
 
     The copy gives the kernel one memory layout, hence one compilation, whatever
-    block of columns comes in; it also brings the values of a series together.
+    block of columns comes in.
     """
-    rows = np.array(series.T, dtype=np.float64, order="C")
-    # not a return value: Ctrl-C while numba boxes an array is a SystemError
-    exponents = np.empty(len(rows))
     options = embedding_dimension, delay, theiler_window, n_steps, static_tolerance
-    _exponents_of_rows(rows, *options, exponents)
+    n_points = len(series) - (embedding_dimension - 1) * delay - n_steps
+    # not a return value: Ctrl-C while numba boxes an array is a SystemError
+    exponents = np.empty(series.shape[1])
+    if n_points <= _FEW_POINTS:
+        columns = np.array(series, dtype=np.float64, order="C")
+        _exponents_of_columns(columns, *options, exponents)
+    else:  # the values of a series side by side
+        rows = np.array(series.T, dtype=np.float64, order="C")
+        _exponents_of_rows(rows, *options, exponents)
     out[:] = exponents
+
+
+@jit
+def _exponents_of_columns(
+    columns,
+    embedding_dimension,
+    delay,
+    theiler_window,
+    n_steps,
+    static_tolerance,
+    exponents,
+):
+    """Compare all pairs of points, for `_LANES` series side by side.
+
+    Arrays are flat, time by time and within a time lane by lane, so that every loop
+    over pairs is one long loop without branches.
+    """
+    n_times, n_columns = columns.shape
+    n_points = n_times - (embedding_dimension - 1) * delay - n_steps
+    n_references = n_points - theiler_window
+
+    y = np.zeros(n_times * _LANES)
+    squares = np.empty(n_times * _LANES)
+    distances = np.empty((n_points + 1) * _LANES)
+    # of each point: squared distance to the nearest later and the nearest earlier
+    # point, and to where these two are one step on; NaN before there is one
+    nearest = np.empty(n_points * _LANES)
+    following = np.empty(n_points * _LANES)
+    nearest_before = np.empty(n_points * _LANES)
+    following_before = np.empty(n_points * _LANES)
+
+    low, spread = np.empty(n_columns), np.empty(n_columns)
+    _ranges(columns, static_tolerance, low, spread)
+    lanes = np.empty(_LANES, np.int64)
+    n_lanes = 0
+    for column in range(n_columns):
+        exponents[column] = spread[column]  # 0 where static, NaN where not finite
+        if spread[column] > 0.0:
+            lanes[n_lanes] = column
+            for t in range(n_times):
+                value = columns[t, column] - low[column]
+                y[t * _LANES + n_lanes] = value / spread[column]
+            n_lanes += 1
+        if n_lanes == 0 or (n_lanes < _LANES and column < n_columns - 1):
+            continue
+
+        nearest[:] = _BELOW_ONE
+        following[:] = math.nan
+        nearest_before[:] = 1.0
+        following_before[:] = math.nan
+        for lag in range(theiler_window + 1, n_points):
+            shift = lag * _LANES
+            n_pairs = (n_points - lag) * _LANES
+            n_squares = (n_times - n_steps + 1 - lag) * _LANES
+            _square_differences(y, y[shift:], squares[:n_squares])
+            _add_coordinates(
+                squares,
+                embedding_dimension,
+                delay * _LANES,
+                distances[: n_pairs + _LANES],
+            )
+            # the latest of equally near points: later ones come later with the lag
+            _keep_nearer(distances[:n_pairs], distances[_LANES:], nearest, following)
+            _keep_nearer_before(
+                distances[: max(0, n_references - lag) * _LANES],
+                distances[_LANES:],
+                nearest_before[shift:],
+                following_before[shift:],
+            )
+        slopes = _mean_divergences(
+            nearest, following, nearest_before, following_before, n_references
+        )
+        for lane in range(n_lanes):
+            exponents[lanes[lane]] = slopes[lane]
+        n_lanes = 0
+
+
+@jit
+def _ranges(columns, static_tolerance, low, spread):
+    """Write the smallest value and the range of every column, 0 or NaN if unfit."""
+    n_times, n_columns = columns.shape
+    high = columns[0].copy()
+    low[:] = columns[0]
+    spread[:] = 0.0
+    for t in range(n_times):
+        row = columns[t]
+        for c in range(n_columns):
+            value = row[c]
+            low[c] = value if value < low[c] else low[c]
+            high[c] = value if value > high[c] else high[c]
+            spread[c] += 0.0 * value  # NaN where a value is not finite
+    for c in range(n_columns):
+        spread[c] += high[c] - low[c]
+        if spread[c] == math.inf:
+            spread[c] = math.nan
+        elif spread[c] < static_tolerance:
+            spread[c] = 0.0
+
+
+@jit
+def _square_differences(here, there, squares):
+    for k in range(len(squares)):
+        difference = here[k] - there[k]
+        squares[k] = difference * difference
+
+
+@jit
+def _add_coordinates(squares, embedding_dimension, shift, distances):
+    """Sum squared distances over the coordinates; infinite instead of zero."""
+    if embedding_dimension == 2:
+        second = squares[shift:]
+        for k in range(len(distances)):
+            distance = squares[k] + second[k]
+            distances[k] = distance if distance > 0.0 else math.inf
+        return
+    for k in range(len(distances)):
+        distance = squares[k]
+        for coordinate in range(1, embedding_dimension):
+            distance += squares[k + coordinate * shift]
+        distances[k] = distance if distance > 0.0 else math.inf
+
+
+@jit
+def _keep_nearer(distances, afterwards, nearest, following):
+    """Replace the nearest points by those that are nearer, or equally near."""
+    for k in range(len(distances)):
+        distance, closest = distances[k], nearest[k]
+        after, before = afterwards[k], following[k]
+        nearer = distance <= closest
+        nearest[k] = distance if nearer else closest
+        # the sum keeps LLVM from choosing between addresses, which does not vectorise
+        following[k] = after + 0.0 if nearer else before
+
+
+@jit
+def _keep_nearer_before(distances, afterwards, nearest, following):
+    """As ``_keep_nearer``, but an equally near point that is earlier does not count."""
+    for k in range(len(distances)):
+        distance, closest = distances[k], nearest[k]
+        after, before = afterwards[k], following[k]
+        nearer = distance < closest
+        nearest[k] = distance if nearer else closest
+        following[k] = after + 0.0 if nearer else before
+
+
+@jit
+def _mean_divergences(
+    nearest, following, nearest_before, following_before, n_references
+):
+    """First slope of every lane's divergence curve; 0 without a pair to follow.
+
+    Overwrites the first two arrays with the pairs found, 1.0 where there is none.
+    """
+    n_initial = np.zeros(_LANES)
+    n_final = np.zeros(_LANES)
+    for point in range(n_references):
+        row = slice(point * _LANES, (point + 1) * _LANES)
+        _choose_pairs(
+            nearest[row],
+            following[row],
+            nearest_before[row],
+            following_before[row],
+            n_initial,
+            n_final,
+        )
+    initial = _sums_of_logs(nearest, n_references)
+    final = _sums_of_logs(following, n_references)
+    slopes = np.zeros(_LANES)
+    for lane in range(_LANES):
+        if n_final[lane] > 0.0:
+            slopes[lane] = (
+                final[lane] / n_final[lane] / 2 - initial[lane] / n_initial[lane] / 2
+            )
+    return slopes
+
+
+@jit
+def _choose_pairs(
+    nearest, following, nearest_before, following_before, n_initial, n_final
+):
+    """Choose the nearer of a later and an earlier neighbour, and count the pairs."""
+    for b in range(_LANES):
+        earlier = nearest_before[b] < nearest[b]
+        distance = nearest_before[b] if earlier else nearest[b]
+        after = following_before[b] + 0.0 if earlier else following[b]
+        found = after == after
+        followed = after < math.inf
+        nearest[b] = distance if found else 1.0
+        following[b] = after if followed else 1.0
+        n_initial[b] += 1.0 if found else 0.0
+        n_final[b] += 1.0 if followed else 0.0
+
+
+@jit
+def _sums_of_logs(values, n_rows):
+    """Sum the logarithms of each lane's positive values."""
+    sums = np.zeros(_LANES)
+    products = np.ones(_LANES)
+    for row in range(n_rows):
+        factors = values[row * _LANES : (row + 1) * _LANES]
+        n_extreme = 0
+        for b in range(_LANES):
+            product = products[b] * factors[b]
+            n_extreme += (product < _SMALLEST_PRODUCT) | (product > _LARGEST_PRODUCT)
+        for b in range(_LANES if n_extreme > 0 else 0):
+            product = products[b] * factors[b]
+            if product < _SMALLEST_PRODUCT or product > _LARGEST_PRODUCT:
+                sums[b] += math.log(products[b]) + math.log(factors[b])
+                products[b] = factors[b] = 1.0
+        for b in range(_LANES):
+            products[b] *= factors[b]
+    for b in range(_LANES):
+        sums[b] += math.log(products[b])
+    return sums
 
 
 @jit

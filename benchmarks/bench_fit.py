@@ -1,0 +1,258 @@
+"""Time a whole fit against training two networks with torch, skorch and scikit-learn.
+
+Run ``python benchmarks/bench_fit.py``; the Markdown tables are printed.
+
+A fit trains a dense network and records it, scores its weights by chaos and causality,
+prunes, and trains the sparse network: default parameters, but for 32 hidden units, 50
+epochs, one round and no target score. It competes with two trainings alone, of the same
+dense network for as many epochs, without recording, scoring or pruning:
+
+- *torch*: ``nn.Sequential`` and ``torch.optim.SGD``, float64, with batches sliced in
+  the order of ``torch.randperm``; no data loader.
+- *skorch*: ``NeuralNetClassifier`` of the same module, without validation split and
+  printing.
+- *MLPClassifier* of scikit-learn: ``solver="sgd"`` without momentum, the same learning
+  rate, L2 penalty 0, no early stopping.
+
+All run on one thread, on scaled data of scikit-learn, and the fit is warm: everything
+is imported and compiled. They are measured in turn; the ratios are medians of the
+ratios within a turn. At batch size 1 the others train for five epochs, and their time
+is multiplied by ten: their epochs all cost the same. So does the second training, in
+all cases.
+
+The second table says where a fit spends its time: *training* is the dense and the
+sparse training with the copies of the weights and the target series, *exponents* the
+Lyapunov exponents, *tests* the Granger tests, *rest* everything else, importances and
+checks of the data included.
+"""
+
+import argparse
+import os
+import warnings
+from contextlib import ExitStack
+from importlib.metadata import version
+from statistics import median
+from time import perf_counter
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import scale
+from skorch import NeuralNetClassifier
+
+from skchaosprune import ChaosCausalPrunedMLP, _lyapunov, _network, criteria
+
+PACKAGES = ("skchaosprune", "numpy", "numba", "scikit-learn", "skorch", "torch")
+TABLES = {"breast_cancer": load_breast_cancer, "digits": load_digits}
+HIDDEN = 32
+N_EPOCHS = 50
+LEARNING_RATE = ChaosCausalPrunedMLP().learning_rate_init
+# Whole fits, by batch size, as a share of two trainings of each competitor.
+LARGEST_RATIO = {
+    1: {"torch": 0.05, "skorch": 0.02, "MLPClassifier": 0.08},
+    32: {"torch": 0.2, "skorch": 0.08, "MLPClassifier": 0.3},
+}
+
+
+def fit_ours(X, y, batch_size):
+    """Fit with the default parameters, but for those that the comparison fixes."""
+    model = ChaosCausalPrunedMLP(
+        (HIDDEN,),
+        batch_size=batch_size,
+        max_iter=N_EPOCHS,
+        n_rounds=1,
+        target_score=None,
+        random_state=0,
+    )
+    return model.fit(X, y)
+
+
+def make_module(X, y):
+    """Return the dense network: one output per class, one in all for two."""
+    n_classes = len(np.unique(y))
+    n_outputs = 1 if n_classes == 2 else n_classes
+    return torch.nn.Sequential(
+        torch.nn.Linear(X.shape[1], HIDDEN, dtype=torch.float64),
+        torch.nn.ReLU(),
+        torch.nn.Linear(HIDDEN, n_outputs, dtype=torch.float64),
+        *([torch.nn.Flatten(0)] if n_outputs == 1 else []),
+    )
+
+
+def make_loss(y):
+    """Return the loss's class, and the type of the labels that it takes."""
+    if len(np.unique(y)) == 2:
+        return torch.nn.BCEWithLogitsLoss, np.float64
+    return torch.nn.CrossEntropyLoss, np.int64
+
+
+def train_torch(X, y, batch_size, n_epochs):
+    """Train in a bare torch loop."""
+    loss_class, dtype = make_loss(y)
+    net, loss_function = make_module(X, y), loss_class()
+    optimizer = torch.optim.SGD(net.parameters(), lr=LEARNING_RATE)
+    X, y = torch.from_numpy(X), torch.from_numpy(y.astype(dtype))
+    for _ in range(n_epochs):
+        for rows in torch.split(torch.randperm(len(X)), batch_size):
+            optimizer.zero_grad()
+            loss = loss_function(net(X[rows]), y[rows])
+            loss.backward()
+            optimizer.step()
+
+
+def train_skorch(X, y, batch_size, n_epochs):
+    """Train the same module with skorch."""
+    loss_class, dtype = make_loss(y)
+    NeuralNetClassifier(
+        make_module(X, y),
+        criterion=loss_class,
+        optimizer=torch.optim.SGD,
+        lr=LEARNING_RATE,
+        max_epochs=n_epochs,
+        batch_size=batch_size,
+        classes=np.unique(y),
+        train_split=None,
+        iterator_train__shuffle=True,
+        verbose=0,
+    ).fit(X, y.astype(dtype))
+
+
+def train_sklearn(X, y, batch_size, n_epochs):
+    """Train scikit-learn's network."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it ends on purpose
+        MLPClassifier(
+            (HIDDEN,),
+            solver="sgd",
+            alpha=0.0,
+            batch_size=batch_size,
+            learning_rate_init=LEARNING_RATE,
+            momentum=0.0,
+            max_iter=n_epochs,
+            tol=0.0,
+            n_iter_no_change=n_epochs,
+            random_state=0,
+        ).fit(X, y)
+
+
+OTHERS = {
+    "torch": train_torch,
+    "skorch": train_skorch,
+    "MLPClassifier": train_sklearn,
+}
+
+
+def seconds(function, *arguments):
+    """Time one call."""
+    start = perf_counter()
+    function(*arguments)
+    return perf_counter() - start
+
+
+def measure(X, y, batch_size, n_repeats):
+    """Return the seconds of every contestant, one value per turn."""
+    n_epochs = 5 if batch_size == 1 else N_EPOCHS
+    fit_ours(X, y, batch_size)  # compiles what is left to compile
+    times = {name: [] for name in ("ours", *OTHERS)}
+    for _ in range(n_repeats):
+        times["ours"].append(seconds(fit_ours, X, y, batch_size))
+        for name, train in OTHERS.items():
+            one_training = seconds(train, X, y, batch_size, n_epochs)
+            times[name].append(2 * one_training * N_EPOCHS / n_epochs)
+    return times
+
+
+def split_time(X, y, batch_size):
+    """Return the seconds that one fit spends in each of its parts."""
+    spent = {"training": 0.0, "exponents": 0.0, "tests": 0.0}
+
+    def timed(part, function):
+        def call(*arguments, **settings):
+            start = perf_counter()
+            result = function(*arguments, **settings)
+            spent[part] += perf_counter() - start
+            return result
+
+        return call
+
+    with ExitStack() as stack:
+        for part, owner, name in (
+            ("training", _network, "train"),
+            ("exponents", _lyapunov, "_exponents"),
+            ("tests", criteria, "score_weights"),
+        ):
+            replacement = timed(part, getattr(owner, name))
+            stack.enter_context(patch.object(owner, name, replacement))
+        whole = seconds(fit_ours, X, y, batch_size)
+    spent["training"] -= spent["exponents"]  # which run at the end of each window
+    return spent | {"rest": whole - sum(spent.values())}
+
+
+def median_ratio(times, name):
+    """Median over the turns of our time over a competitor's."""
+    pairs = zip(times["ours"], times[name], strict=True)
+    return median(ours / other for ours, other in pairs)
+
+
+def print_ratios(cells):
+    """Print the time of our fit, and its ratios to the others."""
+    print("A whole fit, as a share of two trainings alone (largest allowed):\n")
+    print("| table | batch size | ours, ms |", " | ".join(OTHERS), "|")
+    print("| --- | ---: | ---: |" + " ---: |" * len(OTHERS))
+    for (table, batch_size), times in cells.items():
+        values = [
+            f"{median_ratio(times, name):.3f} ({LARGEST_RATIO[batch_size][name]})"
+            for name in OTHERS
+        ]
+        ours = f"{1000 * median(times['ours']):.0f}"
+        print(f"| {table} | {batch_size} | {ours} |", " | ".join(values), "|")
+
+
+def print_parts(parts):
+    """Print where the time goes, in shares of a fit."""
+    names = list(next(iter(parts.values()))[0])
+    print("\nWhere a fit spends its time:\n")
+    print("| table | batch size |", " | ".join(names), "|")
+    print("| --- | ---: |" + " ---: |" * len(names))
+    for (table, batch_size), turns in parts.items():
+        shares = [
+            median(turn[name] / sum(turn.values()) for turn in turns) for name in names
+        ]
+        values = " | ".join(f"{share:.0%}" for share in shares)
+        print(f"| {table} | {batch_size} | {values} |")
+
+
+def print_environment():
+    """Print the versions of the packages and the number of CPUs."""
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    print(f"\n{versions}; {os.cpu_count()} CPUs, one thread used.")
+
+
+def main():
+    """Measure every cell and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    n_repeats = parser.parse_args().repeats
+    cells, parts = {}, {}
+    with _network.one_thread_per_fit():
+        for table, load in TABLES.items():
+            X, y = load(return_X_y=True)
+            X = scale(X)
+            for batch_size in LARGEST_RATIO:
+                cell = table, batch_size
+                cells[cell] = measure(X, y, batch_size, n_repeats)
+                parts[cell] = [split_time(X, y, batch_size) for _ in range(n_repeats)]
+    print_ratios(cells)
+    print_parts(parts)
+    print_environment()
+    for (table, batch_size), times in cells.items():
+        for name, largest in LARGEST_RATIO[batch_size].items():
+            ratio = median_ratio(times, name)
+            assert ratio <= largest, f"{table}, {batch_size}: {ratio:.3f} of {name}"
+
+
+if __name__ == "__main__":
+    main()
