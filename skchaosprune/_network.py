@@ -914,7 +914,7 @@ class _Report(Callback):
 
 
 _fits_lock = threading.Lock()
-_fits_running = set()
+_fits_running = {}  # fit: the thread that it runs in
 _threads_before = None
 
 
@@ -926,7 +926,7 @@ def one_thread_per_fit():
     threads. The first fit in notes the limits and the last one out restores them, as
     overlapping ``threadpool_limits`` would leave the process at one thread for ever.
     torch keeps a number for each thread beside the one that new threads get, so every
-    fit also sets and restores its own.
+    fit also sets its own, and the last one out of a thread restores it.
     """
     fit = object()
     try:
@@ -957,7 +957,7 @@ def _enter(fit):
             pools = threadpoolctl.ThreadpoolController().select(user_api="blas")
             pools = [(pool, pool.num_threads) for pool in pools.lib_controllers]
             _threads_before = pools, torch.get_num_threads()
-        _fits_running.add(fit)
+        _fits_running[fit] = threading.get_ident()
         for pool, _ in _threads_before[0]:
             pool.set_num_threads(1)
         _let_any_thread_set_blas()
@@ -969,12 +969,14 @@ def _leave(fit):
         if fit not in _fits_running:
             return  # interrupted before anything was changed
         pools, n_torch = _threads_before
-        torch.set_num_threads(n_torch)
-        if _fits_running == {fit}:
+        others = [thread for other, thread in _fits_running.items() if other != fit]
+        if threading.get_ident() not in others:
+            torch.set_num_threads(n_torch)
+        if not others:
             for pool, n_threads in pools:
                 pool.set_num_threads(n_threads)
             _let_any_thread_set_blas()
-        _fits_running.discard(fit)
+        del _fits_running[fit]
 
 
 def _let_any_thread_set_blas():

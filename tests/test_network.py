@@ -418,6 +418,20 @@ def test_threads_are_limited_and_restored(first_out):
         torch.set_num_threads(before)
 
 
+def test_a_fit_within_a_fit_leaves_the_limits_of_the_outer_one():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with one_thread_per_fit():
+            with one_thread_per_fit():
+                pass
+            assert torch.get_num_threads() == 1
+            assert blas_threads() == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize(
     "moment", ["torch.set_num_threads", "_let_any_thread_set_blas"]
 )
