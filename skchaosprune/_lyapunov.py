@@ -2,10 +2,10 @@
 
 The neighbour of a point is the nearest other point of the delay embedding, and it is
 found exactly, in one of two ways. In short series all pairs are compared, many series
-side by side, in loops that vectorise. In longer ones most pairs are never looked at: the
-points are sorted on their first coordinate, a few vectorised passes compare each with
-the points close to it in that order, and a scalar search finishes the points that may
-still improve.
+side by side, in loops that vectorise. In longer ones most pairs are never looked at:
+the points are sorted on their first coordinate, a few vectorised passes compare each
+with the points close to it in that order, and a scalar search finishes the points that
+may still improve.
 """
 
 import math
@@ -18,10 +18,16 @@ from skchaosprune._jit import jit
 # Neighbours lie at squared distances below 1, the squared range of a rescaled series.
 _BELOW_ONE = 1.0 - 2.0**-53
 
+# Series handled in one call of a kernel.
+_BLOCK = 256
+
 # Up to so many points all pairs are compared, of so many series at a time that they
-# stay in the processor's first cache.
+# stay in the processor's first cache. A plane holds the distances of all pairs that are
+# equally far apart in time, after a margin of no pairs.
 _FEW_POINTS = 80
-_LANES = 16
+_LANES = 32
+_MARGIN = 3 * _LANES
+_PLANE = _MARGIN + (_FEW_POINTS + 1) * _LANES
 
 # The vectorised passes look this many places to either side in sorted order, and ask
 # after every `_LAGS_PER_CHECK` of them whether the scalar search would be cheaper.
@@ -214,20 +220,22 @@ def _exponents(
 ):
     """Write the exponents of the columns of ``series`` to ``out``, unchecked.
 
-    The copy gives the kernel one memory layout, hence one compilation, whatever
-    block of columns comes in.
+    A block of columns is copied, and stays in the cache. The copy also gives the kernel
+    one memory layout, hence one compilation.
     """
     options = embedding_dimension, delay, theiler_window, n_steps, static_tolerance
     n_points = len(series) - (embedding_dimension - 1) * delay - n_steps
-    # not a return value: Ctrl-C while numba boxes an array is a SystemError
-    exponents = np.empty(series.shape[1])
-    if n_points <= _FEW_POINTS:
-        columns = np.array(series, dtype=np.float64, order="C")
-        _exponents_of_columns(columns, *options, exponents)
-    else:  # the values of a series side by side
-        rows = np.array(series.T, dtype=np.float64, order="C")
-        _exponents_of_rows(rows, *options, exponents)
-    out[:] = exponents
+    for first in range(0, series.shape[1], _BLOCK):
+        block = series[:, first : first + _BLOCK]
+        # not a return value: Ctrl-C while numba boxes an array is a SystemError
+        exponents = np.empty(block.shape[1])
+        if n_points <= _FEW_POINTS:
+            columns = np.array(block, dtype=np.float64, order="C")
+            _exponents_of_columns(columns, *options, exponents)
+        else:  # the values of a series side by side
+            rows = np.array(block.T, dtype=np.float64, order="C")
+            _exponents_of_rows(rows, *options, exponents)
+        out[first : first + _BLOCK] = exponents
 
 
 @jit
@@ -249,15 +257,10 @@ def _exponents_of_columns(
     n_points = n_times - (embedding_dimension - 1) * delay - n_steps
     n_references = n_points - theiler_window
 
-    y = np.zeros(n_times * _LANES)
-    squares = np.empty(n_times * _LANES)
-    distances = np.empty((n_points + 1) * _LANES)
-    # of each point: squared distance to the nearest later and the nearest earlier
-    # point, and to where these two are one step on; NaN before there is one
-    nearest = np.empty(n_points * _LANES)
-    following = np.empty(n_points * _LANES)
-    nearest_before = np.empty(n_points * _LANES)
-    following_before = np.empty(n_points * _LANES)
+    y = np.zeros((n_times + 4) * _LANES)
+    distances = np.full(4 * _PLANE, np.inf)
+    later = np.empty(n_points * _LANES), np.empty(n_points * _LANES)
+    earlier = np.empty(n_points * _LANES), np.empty(n_points * _LANES)
 
     low, spread = np.empty(n_columns), np.empty(n_columns)
     _ranges(columns, static_tolerance, low, spread)
@@ -267,42 +270,191 @@ def _exponents_of_columns(
         exponents[column] = spread[column]  # 0 where static, NaN where not finite
         if spread[column] > 0.0:
             lanes[n_lanes] = column
-            for t in range(n_times):
-                value = columns[t, column] - low[column]
-                y[t * _LANES + n_lanes] = value / spread[column]
             n_lanes += 1
         if n_lanes == 0 or (n_lanes < _LANES and column < n_columns - 1):
             continue
 
-        nearest[:] = _BELOW_ONE
-        following[:] = math.nan
-        nearest_before[:] = 1.0
-        following_before[:] = math.nan
-        for lag in range(theiler_window + 1, n_points):
-            shift = lag * _LANES
-            n_pairs = (n_points - lag) * _LANES
-            n_squares = (n_times - n_steps + 1 - lag) * _LANES
-            _square_differences(y, y[shift:], squares[:n_squares])
-            _add_coordinates(
-                squares,
-                embedding_dimension,
-                delay * _LANES,
-                distances[: n_pairs + _LANES],
-            )
-            # the latest of equally near points: later ones come later with the lag
-            _keep_nearer(distances[:n_pairs], distances[_LANES:], nearest, following)
-            _keep_nearer_before(
-                distances[: max(0, n_references - lag) * _LANES],
-                distances[_LANES:],
-                nearest_before[shift:],
-                following_before[shift:],
-            )
-        slopes = _mean_divergences(
-            nearest, following, nearest_before, following_before, n_references
+        _fill_lanes(columns, low, spread, lanes[:n_lanes], y)
+        _search_all(
+            y,
+            distances,
+            n_points,
+            embedding_dimension,
+            delay,
+            theiler_window,
+            later,
+            earlier,
         )
+        slopes = _first_slopes(later, earlier, n_references)
         for lane in range(n_lanes):
             exponents[lanes[lane]] = slopes[lane]
         n_lanes = 0
+
+
+@jit
+def _fill_lanes(columns, low, spread, lanes, y):
+    """Write the series of the lanes, rescaled to [0, 1]."""
+    for t in range(len(columns)):
+        row, times = columns[t], y[t * _LANES : (t + 1) * _LANES]
+        for lane in range(len(lanes)):
+            column = lanes[lane]
+            times[lane] = (row[column] - low[column]) / spread[column]
+
+
+@jit
+def _search_all(
+    y,
+    distances,
+    n_points,
+    embedding_dimension,
+    delay,
+    theiler_window,
+    later,
+    earlier,
+):
+    """Find the nearest ``later`` and ``earlier`` points of all points.
+
+    Each is a pair of arrays: the squared distance to it, and how far the two are apart
+    one step on; NaN before there is one. Pairs with four lags are compared at a time.
+    Of equally near points the latest counts: its lag is the largest of the later ones,
+    and the smallest of the earlier ones.
+    """
+    n_references = n_points - theiler_window
+    later[0][:] = _BELOW_ONE
+    earlier[0][:] = 1.0
+    later[1][:] = earlier[1][:] = math.nan
+    pairs = distances[_MARGIN:]
+    for lag in range(theiler_window + 1, n_points, 4):
+        there = y[lag * _LANES :]
+        n_pairs = n_points - lag  # of the first lag; the others have fewer
+        size = (n_pairs + 1) * _LANES
+        if embedding_dimension == 2 and delay == 1:
+            _measure_in_two(y, there, size, pairs)
+        else:
+            _measure(y, there, embedding_dimension, delay * _LANES, size, pairs)
+
+        first, last = lag * _LANES, max(lag, n_references) * _LANES
+        _keep_earlier(distances, earlier[0][first:last], earlier[1][first:last])
+        # points that have pairs with all four lags, then the few others
+        first = max(0, n_pairs - 3) * _LANES
+        _keep_later(pairs, later[0][:first], later[1])
+        for extra in range(min(3, n_pairs)):
+            last = (n_pairs - extra) * _LANES
+            plane = pairs[extra * _PLANE :]
+            _keep(
+                plane[first:last],
+                plane[first + _LANES :],
+                later[0][first:],
+                later[1][first:],
+            )
+
+
+@jit
+def _measure_in_two(here, there, n, distances):
+    """Write the squared distances of points and those 0 to 3 times after ``there``.
+
+    One plane for each of the four, of two coordinates with delay 1; infinite where the
+    distance is zero, which is no neighbour.
+    """
+    for k in range(n):
+        first, second = here[k], here[k + _LANES]
+        across = first - there[k]
+        along = second - there[k + _LANES]
+        distance = across * across + along * along
+        distances[k] = distance if distance > 0.0 else math.inf
+        across = first - there[k + _LANES]
+        along = second - there[k + 2 * _LANES]
+        distance = across * across + along * along
+        distances[k + _PLANE] = distance if distance > 0.0 else math.inf
+        across = first - there[k + 2 * _LANES]
+        along = second - there[k + 3 * _LANES]
+        distance = across * across + along * along
+        distances[k + 2 * _PLANE] = distance if distance > 0.0 else math.inf
+        across = first - there[k + 3 * _LANES]
+        along = second - there[k + 4 * _LANES]
+        distance = across * across + along * along
+        distances[k + 3 * _PLANE] = distance if distance > 0.0 else math.inf
+
+
+@jit
+def _measure(here, there, embedding_dimension, shift, n, distances):
+    """As ``_measure_in_two``, for any number of coordinates and any delay."""
+    for lag in range(4):
+        plane = distances[lag * _PLANE : lag * _PLANE + n]
+        plane[:] = 0.0
+        for coordinate in range(embedding_dimension):
+            one = here[coordinate * shift :]
+            other = there[lag * _LANES + coordinate * shift :]
+            for k in range(n):
+                difference = one[k] - other[k]
+                plane[k] += difference * difference
+        for k in range(n):
+            plane[k] = plane[k] if plane[k] > 0.0 else math.inf
+
+
+@jit
+def _keep_later(distances, nearest, following):
+    """Replace the nearest later points where one of the next four lags is as near.
+
+    Adding zero keeps LLVM from choosing between addresses, which does not vectorise.
+    """
+    for k in range(len(nearest)):
+        closest, after = nearest[k], following[k]
+        distance, then = distances[k], distances[k + _LANES] + 0.0
+        nearer = distance <= closest
+        closest, after = distance if nearer else closest, then if nearer else after
+        distance = distances[k + _PLANE]
+        then = distances[k + _LANES + _PLANE] + 0.0
+        nearer = distance <= closest
+        closest, after = distance if nearer else closest, then if nearer else after
+        distance = distances[k + 2 * _PLANE]
+        then = distances[k + _LANES + 2 * _PLANE] + 0.0
+        nearer = distance <= closest
+        closest, after = distance if nearer else closest, then if nearer else after
+        distance = distances[k + 3 * _PLANE]
+        then = distances[k + _LANES + 3 * _PLANE] + 0.0
+        nearer = distance <= closest
+        nearest[k] = distance if nearer else closest
+        following[k] = then if nearer else after
+
+
+@jit
+def _keep_earlier(distances, nearest, following):
+    """Replace the nearest earlier points where one of the next four lags is nearer.
+
+    The plane of a lag begins one place later than that of the lag before; the first
+    points, which have no earlier point so far away, find the margin there.
+    """
+    for k in range(len(nearest)):
+        closest, after = nearest[k], following[k]
+        distance = distances[k + 3 * _LANES]
+        then = distances[k + 4 * _LANES] + 0.0
+        nearer = distance < closest
+        closest, after = distance if nearer else closest, then if nearer else after
+        distance = distances[k + 2 * _LANES + _PLANE]
+        then = distances[k + 3 * _LANES + _PLANE] + 0.0
+        nearer = distance < closest
+        closest, after = distance if nearer else closest, then if nearer else after
+        distance = distances[k + _LANES + 2 * _PLANE]
+        then = distances[k + 2 * _LANES + 2 * _PLANE] + 0.0
+        nearer = distance < closest
+        closest, after = distance if nearer else closest, then if nearer else after
+        distance = distances[k + 3 * _PLANE]
+        then = distances[k + _LANES + 3 * _PLANE] + 0.0
+        nearer = distance < closest
+        nearest[k] = distance if nearer else closest
+        following[k] = then if nearer else after
+
+
+@jit
+def _keep(distances, afterwards, nearest, following):
+    """As ``_keep_later``, for one lag."""
+    for k in range(len(distances)):
+        closest, after = nearest[k], following[k]
+        distance, then = distances[k], afterwards[k] + 0.0
+        nearer = distance <= closest
+        nearest[k] = distance if nearer else closest
+        following[k] = then if nearer else after
 
 
 @jit
@@ -328,73 +480,14 @@ def _ranges(columns, static_tolerance, low, spread):
 
 
 @jit
-def _square_differences(here, there, squares):
-    for k in range(len(squares)):
-        difference = here[k] - there[k]
-        squares[k] = difference * difference
-
-
-@jit
-def _add_coordinates(squares, embedding_dimension, shift, distances):
-    """Sum squared distances over the coordinates; infinite instead of zero."""
-    if embedding_dimension == 2:
-        second = squares[shift:]
-        for k in range(len(distances)):
-            distance = squares[k] + second[k]
-            distances[k] = distance if distance > 0.0 else math.inf
-        return
-    for k in range(len(distances)):
-        distance = squares[k]
-        for coordinate in range(1, embedding_dimension):
-            distance += squares[k + coordinate * shift]
-        distances[k] = distance if distance > 0.0 else math.inf
-
-
-@jit
-def _keep_nearer(distances, afterwards, nearest, following):
-    """Replace the nearest points by those that are nearer, or equally near."""
-    for k in range(len(distances)):
-        distance, closest = distances[k], nearest[k]
-        after, before = afterwards[k], following[k]
-        nearer = distance <= closest
-        nearest[k] = distance if nearer else closest
-        # the sum keeps LLVM from choosing between addresses, which does not vectorise
-        following[k] = after + 0.0 if nearer else before
-
-
-@jit
-def _keep_nearer_before(distances, afterwards, nearest, following):
-    """As ``_keep_nearer``, but an equally near point that is earlier does not count."""
-    for k in range(len(distances)):
-        distance, closest = distances[k], nearest[k]
-        after, before = afterwards[k], following[k]
-        nearer = distance < closest
-        nearest[k] = distance if nearer else closest
-        following[k] = after + 0.0 if nearer else before
-
-
-@jit
-def _mean_divergences(
-    nearest, following, nearest_before, following_before, n_references
-):
+def _first_slopes(later, earlier, n_references):
     """First slope of every lane's divergence curve; 0 without a pair to follow.
 
-    Overwrites the first two arrays with the pairs found, 1.0 where there is none.
+    Overwrites ``later`` with the nearer of both neighbours.
     """
-    n_initial = np.zeros(_LANES)
-    n_final = np.zeros(_LANES)
-    for point in range(n_references):
-        row = slice(point * _LANES, (point + 1) * _LANES)
-        _choose_pairs(
-            nearest[row],
-            following[row],
-            nearest_before[row],
-            following_before[row],
-            n_initial,
-            n_final,
-        )
-    initial = _sums_of_logs(nearest, n_references)
-    final = _sums_of_logs(following, n_references)
+    _choose_nearer(later[0], later[1], earlier[0], earlier[1])
+    initial, n_initial = _sums_of_logs(later[0], n_references)
+    final, n_final = _sums_of_logs(later[1], n_references)
     slopes = np.zeros(_LANES)
     for lane in range(_LANES):
         if n_final[lane] > 0.0:
@@ -405,32 +498,34 @@ def _mean_divergences(
 
 
 @jit
-def _choose_pairs(
-    nearest, following, nearest_before, following_before, n_initial, n_final
-):
-    """Choose the nearer of a later and an earlier neighbour, and count the pairs."""
-    for b in range(_LANES):
-        earlier = nearest_before[b] < nearest[b]
-        distance = nearest_before[b] if earlier else nearest[b]
-        after = following_before[b] + 0.0 if earlier else following[b]
-        found = after == after
-        followed = after < math.inf
-        nearest[b] = distance if found else 1.0
-        following[b] = after if followed else 1.0
-        n_initial[b] += 1.0 if found else 0.0
-        n_final[b] += 1.0 if followed else 0.0
+def _choose_nearer(nearest, following, nearest_before, following_before):
+    """Choose the nearer of a later and an earlier neighbour; infinity for neither."""
+    for k in range(len(nearest)):
+        before, after = nearest_before[k], nearest[k]
+        then_before, then_after = following_before[k] + 0.0, following[k]
+        earlier = before < after
+        distance = before if earlier else after
+        then = then_before if earlier else then_after
+        nearest[k] = distance if then == then else math.inf
+        following[k] = then
 
 
 @jit
 def _sums_of_logs(values, n_rows):
-    """Sum the logarithms of each lane's positive values."""
+    """Sum and count the logarithms of each lane's finite values."""
     sums = np.zeros(_LANES)
+    counts = np.zeros(_LANES)
     products = np.ones(_LANES)
+    factors = np.empty(_LANES)
     for row in range(n_rows):
-        factors = values[row * _LANES : (row + 1) * _LANES]
+        of_row = values[row * _LANES : (row + 1) * _LANES]
         n_extreme = 0
         for b in range(_LANES):
-            product = products[b] * factors[b]
+            value = of_row[b]
+            counts[b] += 1.0 if value < math.inf else 0.0
+            factor = value if value < math.inf else 1.0
+            factors[b] = factor
+            product = products[b] * factor
             n_extreme += (product < _SMALLEST_PRODUCT) | (product > _LARGEST_PRODUCT)
         for b in range(_LANES if n_extreme > 0 else 0):
             product = products[b] * factors[b]
@@ -441,7 +536,7 @@ def _sums_of_logs(values, n_rows):
             products[b] *= factors[b]
     for b in range(_LANES):
         sums[b] += math.log(products[b])
-    return sums
+    return sums, counts
 
 
 @jit

@@ -5,7 +5,7 @@ import dis
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import threadpoolctl
@@ -392,9 +392,10 @@ class _PrunableNet:
         if obstacle is None:
             self.engine_ = "numba"
             total = self._run_kernel(order)
-            # without gradients a step changes nothing, but schedulers look for it
-            self.optimizer_.zero_grad()
-            self.optimizer_.step()
+            if len(self.history) == 1:
+                # without gradients a step changes nothing, but schedulers look for one
+                self.optimizer_.zero_grad()
+                self.optimizer_.step()
         elif self._plan.engine == "numba":
             raise ValueError(explain_obstacle(obstacle))
         else:
@@ -690,8 +691,13 @@ _MAY_MISS_BATCHES = (Callback, EpochScoring, ProgressBar)
 
 def _acts_in_batches(callback):
     kind = callback if isinstance(callback, type) else type(callback)
+    return _kind_acts_in_batches(kind, getattr(callback, "step_every", "batch"))
+
+
+@lru_cache  # asked several times in every epoch
+def _kind_acts_in_batches(kind, step_every):
     exempt = _MAY_MISS_BATCHES
-    if getattr(callback, "step_every", "batch") == "epoch":
+    if step_every == "epoch":
         exempt += (LRScheduler,)
     return any(
         getattr(kind, event) not in [getattr(other, event) for other in exempt]

@@ -12,6 +12,7 @@ from inspect import getattr_static
 from math import log
 
 import numpy as np
+from joblib import effective_n_jobs
 from scipy.special import stdtr
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator
@@ -270,16 +271,16 @@ class _GrangerCriterion(_WindowCriterion):
         """Log p-value of the best lag, and that lag, for every weight."""
         log_p = np.full(record.n_weights, np.nan)
         lags = np.zeros(record.n_weights, dtype=np.int64)
-        blocks = _blocks(record.n_weights)
         lowest, highest = 1, self.max_lag
         if self.lag_rule == "bic":
             lowest = highest = _granger._select_lag(record.target_series, highest)
         effect = _granger._factor_effect(record.target_series, highest, lowest)
-        results = Parallel(
-            n_jobs=record.n_jobs, require="sharedmem", return_as="generator"
-        )(delayed(_best_lag)(effect, series[:, block], self.test) for block in blocks)
-        for block, (best, lag) in zip(blocks, results, strict=True):
-            log_p[block], lags[block] = best, lag
+
+        def test(block):
+            return block, _best_lag(effect, series[:, block], self.test)
+
+        for block, found in _map_blocks(test, record.n_weights, record.n_jobs):
+            log_p[block], lags[block] = found
             if record.on_progress is not None:
                 record.on_progress(min(block.stop, record.n_weights))
         return log_p, lags
@@ -294,10 +295,19 @@ class _GrangerCriterion(_WindowCriterion):
         return corrected
 
 
-def _blocks(n_weights):
-    return [
+def _map_blocks(function, n_weights, n_jobs):
+    """Yield what ``function`` returns for slices of the weights, first to last.
+
+    In threads where there are several jobs, and without joblib's cost where not.
+    """
+    blocks = [
         slice(first, first + _BLOCK_SIZE) for first in range(0, n_weights, _BLOCK_SIZE)
     ]
+    if effective_n_jobs(n_jobs) == 1:
+        return map(function, blocks)
+    return Parallel(n_jobs=n_jobs, require="sharedmem", return_as="generator")(
+        delayed(function)(block) for block in blocks
+    )
 
 
 def _best_lag(effect, causes, test):
@@ -527,10 +537,12 @@ class ChaosCausality(_GrangerCriterion):
             window = np.round(window, self.decimals)
         tolerance = self.static_tolerance if self.trajectory == "weights" else 0.0
         options = (*self._embedding(), float(tolerance))
-        Parallel(n_jobs=n_jobs, require="sharedmem")(
-            delayed(_lyapunov._exponents)(window[:, block], out[block], *options)
-            for block in _blocks(out.size)
-        )
+
+        def reduce(block):
+            _lyapunov._exponents(window[:, block], out[block], *options)
+
+        for _ in _map_blocks(reduce, out.size, n_jobs):
+            pass
 
     def perturb(self, params, candidates, seed):
         """Return where a twin training starts; None where there is no twin.

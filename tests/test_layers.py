@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "_legcnet": {"_validation", "criteria"},
     "_validation": {"numpy", "sklearn"},
     "criteria": {
+        "joblib",
         "numpy",
         "scipy",
         "sklearn",
