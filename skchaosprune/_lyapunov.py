@@ -294,11 +294,16 @@ def _exponents_of_columns(
 @jit
 def _fill_lanes(columns, low, spread, lanes, y):
     """Write the series of the lanes, rescaled to [0, 1]."""
+    of_lane_low, of_lane_spread = np.zeros(_LANES), np.ones(_LANES)
+    for lane in range(len(lanes)):
+        of_lane_low[lane] = low[lanes[lane]]
+        of_lane_spread[lane] = spread[lanes[lane]]
     for t in range(len(columns)):
         row, times = columns[t], y[t * _LANES : (t + 1) * _LANES]
         for lane in range(len(lanes)):
-            column = lanes[lane]
-            times[lane] = (row[column] - low[column]) / spread[column]
+            times[lane] = row[lanes[lane]]
+        for lane in range(_LANES):
+            times[lane] = (times[lane] - of_lane_low[lane]) / of_lane_spread[lane]
 
 
 @jit
