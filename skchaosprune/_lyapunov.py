@@ -226,15 +226,13 @@ def _exponents(
     options = embedding_dimension, delay, theiler_window, n_steps, static_tolerance
     n_points = len(series) - (embedding_dimension - 1) * delay - n_steps
     for first in range(0, series.shape[1], _BLOCK):
-        block = series[:, first : first + _BLOCK]
+        columns = np.array(series[:, first : first + _BLOCK], np.float64, order="C")
         # not a return value: Ctrl-C while numba boxes an array is a SystemError
-        exponents = np.empty(block.shape[1])
+        exponents = np.empty(columns.shape[1])
         if n_points <= _FEW_POINTS:
-            columns = np.array(block, dtype=np.float64, order="C")
             _exponents_of_columns(columns, *options, exponents)
-        else:  # the values of a series side by side
-            rows = np.array(block.T, dtype=np.float64, order="C")
-            _exponents_of_rows(rows, *options, exponents)
+        else:
+            _exponents_by_sorting(columns, *options, exponents)
         out[first : first + _BLOCK] = exponents
 
 
@@ -545,8 +543,8 @@ def _sums_of_logs(values, n_rows):
 
 
 @jit
-def _exponents_of_rows(
-    rows,
+def _exponents_by_sorting(
+    columns,
     embedding_dimension,
     delay,
     theiler_window,
@@ -554,9 +552,13 @@ def _exponents_of_rows(
     static_tolerance,
     exponents,
 ):
-    n_rows, n_times = rows.shape
+    """Sort the points of one series after the other."""
+    n_times, n_columns = columns.shape
     n_points = n_times - (embedding_dimension - 1) * delay - n_steps
 
+    low, spread = np.empty(n_columns), np.empty(n_columns)
+    _ranges(columns, static_tolerance, low, spread)
+    rows = columns.T.copy()  # the values of a series side by side
     y = np.empty(n_times)
     counts = np.empty(2 * n_points + 1, np.int64)
     initial = np.empty(n_points)
@@ -571,11 +573,15 @@ def _exponents_of_rows(
     nearest = np.empty(n_points)
     partner = np.empty(n_points)
 
-    for row in range(n_rows):
-        spread = _rescale(rows[row], y, static_tolerance)
-        if not spread > 0.0:
-            exponents[row] = spread  # 0 where static, NaN where not finite
+    is_open = np.ones(n_points, np.bool_)
+
+    for column in range(n_columns):
+        exponents[column] = spread[column]  # 0 where static, NaN where not finite
+        if not spread[column] > 0.0:
             continue
+        values = rows[column]
+        for t in range(n_times):
+            y[t] = (values[t] - low[column]) / spread[column]
 
         _sort_points(y, first, order, counts)
         if embedding_dimension > 1:
@@ -587,7 +593,9 @@ def _exponents_of_rows(
         lag = 0
         # Two coordinates are the whole distance only up to two dimensions.
         if embedding_dimension <= 2:
-            lag = _search_nearby(first, second, order, theiler_window, nearest, partner)
+            lag = _search_nearby(
+                first, second, order, theiler_window, nearest, partner, is_open
+            )
 
         n_initial = 0
         n_final = 0
@@ -595,19 +603,21 @@ def _exponents_of_rows(
             i = int(order[_REACH + point])
             if i >= n_points - theiler_window:
                 continue
-            distance, j = _finish_search(
-                y,
-                first,
-                second,
-                order,
-                _REACH + point,
-                lag,
-                nearest[point],
-                partner[point],
-                embedding_dimension,
-                delay,
-                theiler_window,
-            )
+            distance, j = nearest[point], int(partner[point])
+            if is_open[point]:
+                distance, j = _finish_search(
+                    y,
+                    first,
+                    second,
+                    order,
+                    _REACH + point,
+                    lag,
+                    distance,
+                    j,
+                    embedding_dimension,
+                    delay,
+                    theiler_window,
+                )
             if j < 0:
                 continue
             initial[n_initial] = distance
@@ -621,32 +631,12 @@ def _exponents_of_rows(
                 final[n_final] = distance
                 n_final += 1
 
-        exponents[row] = 0.0
+        exponents[column] = 0.0
         if n_final > 0:
-            exponents[row] = (
+            exponents[column] = (
                 _sum_of_logs(final, n_final) / n_final / 2
                 - _sum_of_logs(initial, n_initial) / n_initial / 2
             )
-
-
-@jit
-def _rescale(x, y, static_tolerance):
-    """Write ``x`` rescaled to [0, 1] to ``y``; return its range, 0 or NaN if unfit."""
-    low = high = float(x[0])
-    for value in x:
-        if not math.isfinite(value):
-            return math.nan
-        low = min(low, float(value))
-        high = max(high, float(value))
-    spread = high - low
-    if spread == math.inf:
-        return math.nan
-    if spread < static_tolerance:
-        return 0.0
-    if spread > 0.0:
-        for t in range(len(x)):
-            y[t] = (float(x[t]) - low) / spread
-    return spread
 
 
 @jit
@@ -681,10 +671,11 @@ def _sort_points(y, first, order, counts):
 
 
 @jit
-def _search_nearby(first, second, order, theiler_window, nearest, partner):
+def _search_nearby(first, second, order, theiler_window, nearest, partner, is_open):
     """Compare all points with those nearby in sorted order; return how far it looked.
 
-    Every loop over the points works on slices, without branches: it vectorises.
+    ``is_open`` flags those that may have a nearer point farther on. Every loop over the
+    points works on slices, without branches: it vectorises.
     """
     n_points = len(nearest)
     here = first[_REACH:]
@@ -705,7 +696,8 @@ def _search_nearby(first, second, order, theiler_window, nearest, partner):
             down = here[point] - below[point]
             up = above[point] - here[point]
             closest = nearest[point]
-            n_open += (down * down <= closest) | (up * up <= closest)
+            is_open[point] = (down * down <= closest) | (up * up <= closest)
+        n_open = is_open.sum()
     return lag
 
 
