@@ -8,7 +8,7 @@ one of :mod:`skchaosprune._kernels`.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import expit, log_expit, log_softmax
 
 from skchaosprune._pruning import split_layers
 
@@ -147,10 +147,17 @@ def logits(X, coefs, intercepts, activation):
     return z
 
 
+def softmax(z):
+    """Softmax of each row: scipy's to the bit, in half the time for one row."""
+    outputs = np.exp(z - z.max(axis=1, keepdims=True))
+    outputs /= outputs.sum(axis=1, keepdims=True)
+    return outputs
+
+
 def outputs_from_logits(z, out_activation):
     """Apply the output activation."""
     if out_activation == "softmax":
-        return softmax(z, axis=1)
+        return softmax(z)
     return expit(z) if out_activation == "logistic" else z
 
 
@@ -158,11 +165,11 @@ def class_probabilities(z, out_activation):
     """Turn what enters the output activation into one probability per class."""
     outputs = outputs_from_logits(z, out_activation)
     if z.shape[1] == 1:
-        return np.hstack([1.0 - outputs, outputs])
+        return np.concatenate([1.0 - outputs, outputs], axis=1)
     if out_activation == "softmax":
         return outputs
     # in logarithms, as all outputs of a row may vanish
-    return softmax(log_expit(z), axis=1)
+    return softmax(log_expit(z))
 
 
 def row_losses(z, targets, out_activation, loss):

@@ -449,18 +449,24 @@ class CompactMLP:
 
     def _logits(self, X):
         X = self._check_rows(X)
+        if len(X) == 1:  # nothing to cut or to put together
+            return self._forward(X)
         z = np.empty((len(X), len(self.intercepts_[-1])))
-        # huge rows overflow here as they do in the estimator
-        with np.errstate(over="ignore", invalid="ignore"):
-            for rows in _mlp.row_blocks(len(X), self.layer_sizes_):
-                columns = X[rows].T.take(self.selected_features_, axis=0)
-                for W, b in zip(self._weights[:-1], self.intercepts_[:-1], strict=True):
-                    columns = W @ columns
-                    columns += b[:, np.newaxis]
-                    columns = _mlp.activate(columns, self.activation_)
-                z[rows] = (self._weights[-1] @ columns).T
-        z += self.intercepts_[-1]
+        for rows in _mlp.row_blocks(len(X), self.layer_sizes_):
+            z[rows] = self._forward(X[rows])
         return z
+
+    # huge rows overflow here as they do in the estimator
+    @np.errstate(over="ignore", invalid="ignore")
+    def _forward(self, X):
+        columns = X.T.take(self.selected_features_, axis=0)
+        for W, b in zip(self._weights[:-1], self.intercepts_[:-1], strict=True):
+            columns = W @ columns
+            columns += b[:, np.newaxis]
+            columns = _mlp.activate(columns, self.activation_)
+        columns = self._weights[-1] @ columns
+        columns += self.intercepts_[-1][:, np.newaxis]
+        return columns.T
 
     def _check_rows(self, X):
         names = [name for name in getattr(X, "columns", ()) if isinstance(name, str)]
@@ -482,7 +488,8 @@ class CompactMLP:
         if X.dtype.kind == "c":
             raise ValueError("X is complex; the network takes real numbers.")
         X = X.astype(np.float64, copy=False)
-        if not np.isfinite(X).all():
+        # all() takes twice as long for one row
+        if np.count_nonzero(np.isfinite(X)) < X.size:
             raise ValueError(
                 "X contains NaN or infinity; impute or remove these values first."
             )

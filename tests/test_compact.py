@@ -555,12 +555,25 @@ def test_rows_that_do_not_fit_are_refused_as_by_the_estimator(rows, match):
         model.compact().predict(rows)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("hidden", [(), (20,), (20, 15)])
+def test_one_row_is_predicted_as_among_others(kind, hidden):
+    small, X = fit(kind, hidden).compact(), make_rows()[0]
+    alone = [small.predict(row[np.newaxis]) for row in X]
+
+    assert_allclose(np.concatenate(alone), small.predict(X), rtol=1e-12)
+    if kind != "regressor":
+        alone = [small.predict_proba(row[np.newaxis]) for row in X]
+        assert_allclose(np.concatenate(alone), small.predict_proba(X), rtol=1e-12)
+
+
 def test_a_nan_in_an_unused_column_is_refused_too():
     # as the estimator refuses it
     X = np.ones((3, 8))
     X[1, 0] = np.nan
-    with pytest.raises(ValueError, match="NaN"):
-        make_network().predict(X)
+    for rows in (X, X[1:2]):
+        with pytest.raises(ValueError, match="NaN"):
+            make_network().predict(rows)
 
 
 def test_columns_of_a_frame_must_be_those_of_fit():
@@ -1012,7 +1025,9 @@ def test_odd_rows():
     assert_array_equal(small.predict(pd.DataFrame(X)), small.predict(X))
     # rows that overflow do so in silence, as in the estimator
     regressor = make_network((6, 5, 1), "identity")
-    assert not np.isfinite(regressor.predict(1.7e308 * np.sign(X))).all()
+    huge = 1.7e308 * np.sign(X)
+    assert not np.isfinite(regressor.predict(huge)).all()
+    assert not all(np.isfinite(regressor.predict(row[np.newaxis])) for row in huge)
 
 
 def test_the_weights_are_copies():

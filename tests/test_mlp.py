@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import special
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from skchaosprune import _mlp
@@ -74,6 +75,15 @@ def test_initial_weights_have_scikit_learns_range(activation):
     ):
         assert np.abs(ours).max() == pytest.approx(np.abs(theirs).max(), rel=0.05)
         assert ours.std() == pytest.approx(theirs.std(), rel=0.15)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("n_rows", [1, 40])
+def test_softmax_is_scipys_to_the_bit(n_rows, order):
+    z = 300.0 * np.random.RandomState(0).standard_normal((n_rows, 19))
+    z = np.asarray(z, order=order)
+
+    np.testing.assert_array_equal(_mlp.softmax(z), special.softmax(z, axis=1))
 
 
 @pytest.mark.parametrize("out_activation", ["logistic", "softmax"])
