@@ -751,13 +751,27 @@ def run_python(code, *args):
     return result.stdout
 
 
-def test_import_loads_nothing_heavy():
+def test_import_loads_the_standard_library_only():
     code = """
-import sys, skchaosprune
-heavy = {"torch", "skorch", "numba", "statsmodels", "matplotlib", "pandas"}
-print(sorted(heavy & set(sys.modules)), skchaosprune.__version__)
+import sys
+before = set(sys.modules)
+import skchaosprune
+new = {name.split(".")[0] for name in set(sys.modules) - before}
+print(sorted(new - sys.stdlib_module_names))
 """
-    assert run_python(code).split()[0] == "[]"
+    assert run_python(code).strip() == "['skchaosprune']"
+
+
+@pytest.mark.parametrize("name", ["ChaosCausalPrunedMLP", "CompactMLP"])
+def test_import_of_a_name_loads_nothing_heavy(name):
+    # scikit-learn loads pandas by itself, where it is installed
+    code = f"""
+import sys
+from skchaosprune import {name}
+heavy = {{"torch", "skorch", "numba", "statsmodels", "matplotlib", "onnx"}}
+print(sorted(heavy & set(sys.modules)))
+"""
+    assert run_python(code).strip() == "[]"
 
 
 def test_lazy_names_of_the_package():

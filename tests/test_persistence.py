@@ -136,14 +136,18 @@ def test_a_fit_holds_numpy_only(name, iris):
         check(value, attribute)
 
 
-def test_prediction_and_looking_need_no_torch(kept, tmp_path):
-    model, X = kept["defaults"]
+@pytest.mark.parametrize("name", ["defaults", "regressor"])
+def test_prediction_and_looking_need_no_torch(kept, name, tmp_path):
+    model, X = kept[name]
     joblib.dump((model, X, model.compact()), tmp_path / "model")
     code = f"""
 import sys, joblib
 model, X, compact = joblib.load(sys.argv[1])
-model.predict_proba(X); repr(model); model._repr_html_(); model.feature_importances_
-model.compact().predict_proba(X); compact.predict(X)
+for network in (model, compact, model.compact()):
+    network.predict(X)
+    if hasattr(network, "classes_"):
+        network.predict_proba(X)
+repr(model); model._repr_html_(); model.feature_importances_
 print(sorted({HEAVY!r} & set(sys.modules)))
 """
     result = subprocess.run(
