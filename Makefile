@@ -37,7 +37,7 @@ coverage: .venv/.tests  ## kernels are tested as plain Python here, so that they
 		--cov=skchaosprune --cov-append --cov-report=term-missing
 
 bench: .venv/.plots .venv/.tests  ## ratios against naive code, torch and scikit-learn
-	for script in epoch kernels memory compact; do $(BIN)/python benchmarks/bench_$$script.py || exit 1; done
+	for script in epoch kernels memory compact predict; do $(BIN)/python benchmarks/bench_$$script.py || exit 1; done
 
 clean:
 	rm -rf .venv build *.egg-info docs/_build docs/auto_examples docs/generated

@@ -22,6 +22,7 @@ def load_script(name):
 
 
 criteria = load_script("compare_criteria")
+bench_predict = load_script("bench_predict")
 
 
 @pytest.mark.parametrize("n_rounds", [1, 3])
@@ -114,3 +115,31 @@ def test_dense_is_the_same_at_every_ratio():
     cube = criteria.Cube(frame)
     np.testing.assert_array_equal(cube["dense", 0.5], [[0, 1], [2, 3]])
     np.testing.assert_array_equal(cube["magnitude", 0.5], [[4, 5], [6, 7]])
+
+
+def test_ratios_are_taken_within_a_turn():
+    ours, theirs, start = [4.0, 30.0, 6.0], [2.0, 10.0, 6.0], [1.0, 5.0, 2.0]
+
+    assert bench_predict.median_ratio(ours, theirs) == 2.0
+    assert bench_predict.median_ratio(ours, theirs, start) == 3.0
+
+
+@pytest.mark.parametrize("is_classifier, n_outputs", [(False, 1), (True, 1), (True, 4)])
+def test_plain_numpy_predicts_what_the_networks_do(is_classifier, n_outputs):
+    model, row = bench_predict.fit(is_classifier, (5, 6, 4, n_outputs), 0.5)
+    methods = ["predict", "predict_proba"][: 1 + is_classifier]
+
+    for name, *pairs in bench_predict.contestants(model, row):
+        assert name == methods.pop(0)
+        expected = getattr(model, name)(row)
+        for pair in pairs:
+            for function in pair.values():
+                np.testing.assert_allclose(function(), expected, rtol=1e-9)
+    assert methods == []
+
+
+def test_networks_that_predict_something_else_are_not_timed():
+    pair = {"plain": lambda: np.array([1.0]), "ours": lambda: np.array([1.1])}
+
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        bench_predict.compare_pair(pair)
