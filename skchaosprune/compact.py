@@ -10,6 +10,7 @@ from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, Target
 from sklearn.utils.metaestimators import available_if
 
 from skchaosprune import _mlp
+from skchaosprune._persistence import Versioned
 
 # From benchmarks/bench_compact.py: a sparse product is at least as fast as a dense one,
 # for one row and for a thousand, from so many weights on and up to such a density.
@@ -70,7 +71,7 @@ def _is_classifier(compact):
     return hasattr(compact, "classes_")
 
 
-class CompactMLP:
+class CompactMLP(Versioned):
     """The network of a fitted estimator without what does nothing, in plain numpy.
 
     Made by :meth:`ChaosCausalPrunedMLP.compact` and by :meth:`load_npz`. Its outputs

@@ -20,6 +20,7 @@ from skchaosprune._importance import (
     normalise_importances,
     warn_of_uniform,
 )
+from skchaosprune._persistence import Versioned
 from skchaosprune._recording import (
     SnapshotRecorder,
     TrainingRecord,
@@ -260,7 +261,7 @@ def _make_target(criterion, plan, rows):
     return call
 
 
-class _PrunedMLP(BaseEstimator):
+class _PrunedMLP(Versioned, BaseEstimator):
     """Everything but the target: what classifier and regressor share."""
 
     def fit(self, X, y, sample_weight=None):

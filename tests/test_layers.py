@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "_recording": {"numpy"},
     "_importance": {"numpy", "_mlp"},
     "_onnx": {"numpy", "sklearn", "compact"},
-    "compact": {"numpy", "scipy", "sklearn", "_mlp"},
+    "_persistence": {"sklearn", "__version__"},
+    "compact": {"numpy", "scipy", "sklearn", "_mlp", "_persistence"},
     "display": {"numpy", "sklearn", "_pruning"},
     "report": {
         "numpy",
@@ -63,6 +64,7 @@ MAY_IMPORT = {
         "__version__",
         "_importance",
         "_mlp",
+        "_persistence",
         "_pruning",
         "_recording",
         "_validation",

@@ -11,11 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune import (
+    ChaosCausalPrunedMLP,
+    ChaosCausalPrunedMLPRegressor,
+    __version__,
+    _persistence,
+)
 from skchaosprune.criteria import CRITERIA
 
 HEAVY = {"torch", "skorch", "numba", "statsmodels", "matplotlib", "onnx"}
@@ -99,6 +104,52 @@ def test_a_compact_network_comes_back(kept, way, tmp_path):
         WAYS[way](compact, tmp_path / "model").predict_proba(X),
         compact.predict_proba(X),
     )
+
+
+def load_skops(content):
+    import skops.io as sio
+
+    return sio.loads(content, trusted=sio.get_untrusted_types(data=content))
+
+
+def dump_skops(model):
+    import skops.io as sio
+
+    return sio.dumps(model)
+
+
+@pytest.mark.parametrize(
+    "dump, load",
+    [(pickle.dumps, pickle.loads), (dump_skops, load_skops)],
+    ids=["pickle", "skops"],
+)
+@pytest.mark.parametrize("name", ["defaults", "regressor", "compact"])
+def test_another_version_warns(kept, monkeypatch, name, dump, load):
+    model, X = kept["defaults" if name == "compact" else name]
+    model = model.compact() if name == "compact" else model
+    content = dump(model)
+    monkeypatch.setattr(_persistence, "__version__", "77.0")
+
+    text = (
+        f"{type(model).__name__} was saved with skchaosprune {__version__} and is "
+        f"loaded with 77.0; .* Fit again, or load it with skchaosprune {__version__}."
+    )
+    with pytest.warns(InconsistentVersionWarning, match=text):
+        other = load(content)
+
+    assert set(vars(other)) == set(vars(model))
+    np.testing.assert_array_equal(outputs(other, X), outputs(model, X))
+    load(dump(other))  # is of this version now, and does not warn
+
+
+def test_a_pickle_without_a_version_warns(kept):
+    model, _ = kept["defaults"]
+    state = vars(model).copy()
+
+    with pytest.warns(InconsistentVersionWarning, match="saved with .* pre-0.1.0"):
+        ChaosCausalPrunedMLP().__setstate__(state)
+
+    assert state == vars(model)
 
 
 def test_skops_asks_for_one_type_only(kept):

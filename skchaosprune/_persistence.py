@@ -1,0 +1,48 @@
+"""What is pickled names the version that wrote it; any other version warns."""
+
+import warnings
+
+from sklearn.exceptions import InconsistentVersionWarning
+
+from skchaosprune import __version__
+
+_KEY = "_skchaosprune_version"
+
+
+class _OtherVersionWarning(InconsistentVersionWarning):
+    """scikit-learn's warning, in the words of this package."""
+
+    def __str__(self):
+        saved, current = self.original_sklearn_version, self.current_sklearn_version
+        return (
+            f"This {self.estimator_name} was saved with skchaosprune {saved} and is "
+            f"loaded with {current}; it may fail or give other results. Fit again, or "
+            f"load it with skchaosprune {saved}."
+        )
+
+
+class Versioned:
+    """Mixin that does for this package what BaseEstimator does for scikit-learn's own.
+
+    pickle, joblib, skops and copy all pass here.
+    """
+
+    def __getstate__(self):
+        return {**super().__getstate__(), _KEY: __version__}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        saved = state.pop(_KEY, "pre-0.1.0")
+        if saved != __version__:
+            warnings.warn(
+                _OtherVersionWarning(
+                    estimator_name=type(self).__name__,
+                    current_sklearn_version=__version__,
+                    original_sklearn_version=saved,
+                ),
+                stacklevel=2,
+            )
+        if hasattr(super(), "__setstate__"):
+            super().__setstate__(state)
+        else:
+            self.__dict__.update(state)
