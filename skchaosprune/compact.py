@@ -535,42 +535,46 @@ def _as_plain(values, what):
 
 def _read_arrays(arrays):
     """Turn the arrays of a file into arguments of CompactMLP."""
-    if str(arrays["format"]) != _NPZ_FORMAT:
-        raise ValueError(
-            f"its format is {str(arrays['format'])!r}, not {_NPZ_FORMAT!r}."
-        )
+    take = arrays.pop
+    format_ = str(take("format"))
+    if format_ != _NPZ_FORMAT:
+        raise ValueError(f"its format is {format_!r}, not {_NPZ_FORMAT!r}.")
     weights, intercepts = [], []
-    fan_in = arrays["selected_features"].size
-    for layer in range(int(arrays["n_layers"])):
-        intercepts.append(arrays[f"intercept_{layer}"])
+    selected = take("selected_features")
+    fan_in = selected.size
+    for layer in range(int(take("n_layers"))):
+        intercepts.append(take(f"intercept_{layer}"))
         fan_out = intercepts[-1].size
         if f"weights_{layer}" in arrays:
-            weights.append(arrays[f"weights_{layer}"])
+            weights.append(take(f"weights_{layer}"))
         else:
-            weights.append(_read_csr(arrays, layer, (fan_out, fan_in)))
+            weights.append(_read_csr(take, layer, (fan_out, fan_in)))
         fan_in = fan_out
     if any(part.dtype.kind != "f" for part in (*weights, *intercepts)):
         raise ValueError("its weights are not real numbers.")
-    target_mean, target_scale = arrays["target"].tolist()
-    return {
+    target_mean, target_scale = take("target").tolist()
+    arguments = {
         "coefs": [W.T for W in weights],
         "intercepts": intercepts,
-        "activation": str(arrays["activation"]),
-        "out_activation": str(arrays["out_activation"]),
-        "loss": str(arrays["loss"]),
-        "n_features_in": int(arrays["n_features_in"]),
-        "selected_features": arrays["selected_features"],
-        "classes": arrays.get("classes"),
-        "feature_names_in": arrays.get("feature_names_in"),
+        "activation": str(take("activation")),
+        "out_activation": str(take("out_activation")),
+        "loss": str(take("loss")),
+        "n_features_in": int(take("n_features_in")),
+        "selected_features": selected,
+        "classes": take("classes", None),
+        "feature_names_in": take("feature_names_in", None),
         "target_mean": target_mean,
         "target_scale": target_scale,
     }
+    if arrays:
+        raise ValueError(f"it also holds {', '.join(arrays)}.")
+    return arguments
 
 
-def _read_csr(arrays, layer, shape):
+def _read_csr(take, layer, shape):
     """Read one sparse weight matrix, as a dense array."""
     data, indices, indptr = (
-        arrays[f"{part}_{layer}"] for part in ("data", "indices", "indptr")
+        take(f"{part}_{layer}") for part in ("data", "indices", "indptr")
     )
     if {indices.dtype.kind, indptr.dtype.kind} != {"i"}:
         raise ValueError(f"the places in its layer {layer} are not integers.")

@@ -803,6 +803,12 @@ class _Payload:
         return leave_trace, ()
 
 
+def dump_npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
+
+
 def test_other_files_are_refused_and_not_run(tmp_path):
     arrays = save(make_network(), tmp_path / "net.npz")
     bomb = np.array([_Payload()], dtype=object)
@@ -816,9 +822,7 @@ def test_other_files_are_refused_and_not_run(tmp_path):
     assert refuses(b"")
     assert refuses(b"not a network")
     assert refuses(pickle.dumps(_Payload()))
-    buffer = io.BytesIO()
-    np.save(buffer, np.ones(3))
-    assert refuses(buffer.getvalue())
+    assert refuses(dump_npy(np.ones(3)))
     for name in arrays:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=True, **(arrays | {name: bomb}))
@@ -831,6 +835,18 @@ def test_other_files_are_refused_and_not_run(tmp_path):
     assert TRACES == []
     pickle.loads(pickle.dumps(_Payload()))
     assert TRACES == ["was run"]  # it would have
+
+
+@pytest.mark.parametrize("name", ["more.npy", "more.pkl", "data_0.npy", "../more"])
+@pytest.mark.parametrize("write", [pickle.dumps, dump_npy])
+def test_a_file_with_more_parts_is_refused_and_not_run(tmp_path, name, write):
+    save(make_network(), tmp_path / "net.npz")
+    with zipfile.ZipFile(tmp_path / "net.npz", "a") as archive:
+        archive.writestr(name, write(np.array([_Payload()], dtype=object)))
+    TRACES.clear()
+
+    assert is_damaged(tmp_path / "net.npz")
+    assert TRACES == []
 
 
 def test_every_part_of_a_file_is_needed(tmp_path, monkeypatch):
@@ -948,10 +964,9 @@ def test_a_regressor_has_one_output_and_no_labels(tmp_path):
 
 def test_a_part_that_says_it_is_huge_is_refused(tmp_path):
     arrays = save(make_network(), tmp_path / "net.npz")
-    buffer = io.BytesIO()
-    np.save(buffer, arrays["weights_0"])
-    huge = buffer.getvalue().replace(b"(5, 6), }" + 12 * b" ", b"(5, 6000000000000), }")
-    assert huge != buffer.getvalue()
+    content = dump_npy(arrays["weights_0"])
+    huge = content.replace(b"(5, 6), }" + 12 * b" ", b"(5, 6000000000000), }")
+    assert huge != content
     del arrays["weights_0"]
     np.savez(tmp_path / "other.npz", **arrays)
     with zipfile.ZipFile(tmp_path / "other.npz", "a") as archive:
