@@ -1,19 +1,25 @@
 """A fitted estimator survives every way of keeping it, and holds numpy only."""
 
 import copy
+import io
+import json
 import pickle
 import subprocess
 import sys
+import zipfile
+from functools import partial
 
 import cloudpickle
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io as sio
 from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skops.io.exceptions import UntrustedTypesFoundException
 
 from skchaosprune import (
     ChaosCausalPrunedMLP,
@@ -27,7 +33,6 @@ HEAVY = {"torch", "skorch", "numba", "statsmodels", "matplotlib", "onnx"}
 
 
 def keep_skops(model, path):
-    sio = pytest.importorskip("skops.io")
     sio.dump(model, path)
     return sio.load(path, trusted=sio.get_untrusted_types(file=path))
 
@@ -107,20 +112,12 @@ def test_a_compact_network_comes_back(kept, way, tmp_path):
 
 
 def load_skops(content):
-    import skops.io as sio
-
     return sio.loads(content, trusted=sio.get_untrusted_types(data=content))
-
-
-def dump_skops(model):
-    import skops.io as sio
-
-    return sio.dumps(model)
 
 
 @pytest.mark.parametrize(
     "dump, load",
-    [(pickle.dumps, pickle.loads), (dump_skops, load_skops)],
+    [(pickle.dumps, pickle.loads), (sio.dumps, load_skops)],
     ids=["pickle", "skops"],
 )
 @pytest.mark.parametrize("name", ["defaults", "regressor", "compact"])
@@ -153,13 +150,80 @@ def test_a_pickle_without_a_version_warns(kept):
 
 
 def test_skops_asks_for_one_type_only(kept):
-    sio = pytest.importorskip("skops.io")
     for name in ("defaults", "names", "pipeline", "regressor"):
         model, _ = kept[name]
         kind = "Regressor" if name == "regressor" else ""
         assert sio.get_untrusted_types(data=sio.dumps(model)) == [
             f"skchaosprune.estimators.ChaosCausalPrunedMLP{kind}"
         ]
+
+
+TRACES = []
+
+
+def leave_trace(*args):
+    TRACES.append("was run")
+
+
+class _Payload:
+    """Leaves a trace when it is unpickled."""
+
+    def __reduce__(self):
+        return leave_trace, ()
+
+
+OURS = ["skchaosprune.estimators.ChaosCausalPrunedMLP"]
+
+
+def test_skops_refuses_what_is_not_trusted(kept):
+    model = copy.copy(kept["defaults"][0])
+    with pytest.raises(UntrustedTypesFoundException, match=OURS[0]):
+        sio.loads(sio.dumps(model))
+    model.callbacks = [partial(leave_trace)]
+    content = sio.dumps(model)
+    with pytest.raises(UntrustedTypesFoundException, match="leave_trace"):
+        sio.loads(content, trusted=OURS)
+    assert TRACES == []
+
+
+def object_array():
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([_Payload()], dtype=object), allow_pickle=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "part, change, error",
+    [
+        ("schema.json", lambda old: old[:-9], json.JSONDecodeError),
+        ("schema.json", lambda old: pickle.dumps(_Payload()), UnicodeDecodeError),
+        (".npy", lambda old: object_array(), ValueError),
+        (".npy", lambda old: pickle.dumps(_Payload()), ValueError),
+        (".npy", lambda old: old[:-9], ValueError),
+        (".npy", lambda old: None, KeyError),
+    ],
+)
+def test_a_damaged_skops_file_is_an_error_and_not_run(kept, part, change, error):
+    content = sio.dumps(kept["defaults"][0])
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old:
+        with zipfile.ZipFile(buffer, "w") as new:
+            for name in old.namelist():
+                member = old.read(name)
+                if name.endswith(part):
+                    member = change(member)
+                if member is not None:
+                    new.writestr(name, member)
+
+    with pytest.raises(error):
+        sio.loads(buffer.getvalue(), trusted=OURS)
+    assert TRACES == []
+
+
+def test_half_of_a_skops_file_is_an_error(kept):
+    content = sio.dumps(kept["defaults"][0])
+    with pytest.raises(zipfile.BadZipFile):
+        sio.loads(content[: len(content) // 2], trusted=OURS)
 
 
 @pytest.mark.parametrize("name", CRITERIA)
