@@ -2,6 +2,7 @@
 
 import copy
 import dis
+import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -921,7 +922,18 @@ class _Report(Callback):
 
 _fits_lock = threading.Lock()
 _fits_running = {}  # fit: the thread that it runs in
-_threads_before = None
+_threads_before = None  # noted by the first fit in, until the last one out has restored
+
+
+def _forget_fits():
+    """Start anew in a forked child: threads that were fitting are not there."""
+    global _fits_lock
+    _fits_lock = threading.Lock()
+    _fits_running.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_fits)
 
 
 @contextmanager
@@ -959,7 +971,7 @@ def unwrap_ctrl_c():
 def _enter(fit):
     global _threads_before
     with _fits_lock:
-        if not _fits_running:
+        if _threads_before is None:
             pools = threadpoolctl.ThreadpoolController().select(user_api="blas")
             pools = [(pool, pool.num_threads) for pool in pools.lib_controllers]
             _threads_before = pools, torch.get_num_threads()
@@ -971,18 +983,19 @@ def _enter(fit):
 
 
 def _leave(fit):
+    global _threads_before
     with _fits_lock:
         if fit not in _fits_running:
-            return  # interrupted before anything was changed
+            return  # interrupted before anything was changed, or in a forked child
+        del _fits_running[fit]
         pools, n_torch = _threads_before
-        others = [thread for other, thread in _fits_running.items() if other != fit]
-        if threading.get_ident() not in others:
+        if threading.get_ident() not in _fits_running.values():
             torch.set_num_threads(n_torch)
-        if not others:
+        if not _fits_running:
             for pool, n_threads in pools:
                 pool.set_num_threads(n_threads)
             _let_any_thread_set_blas()
-        del _fits_running[fit]
+            _threads_before = None  # not earlier: the next fit restores what is left
 
 
 def _let_any_thread_set_blas():

@@ -94,6 +94,7 @@ STANDARD_LIBRARY = {
     "itertools",
     "math",
     "numbers",
+    "os",
     "pathlib",
     "tempfile",
     "textwrap",

@@ -21,7 +21,7 @@ from skorch.callbacks import (
     LRScheduler,
     ProgressBar,
 )
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, _network
 from skchaosprune._network import (
@@ -456,6 +456,33 @@ def test_ctrl_c_while_threads_are_limited(monkeypatch, moment):
     with one_thread_per_fit():
         assert blas_threads() == {1}
     assert blas_threads() == before_blas
+
+
+@pytest.mark.parametrize(
+    "moment", ["torch.set_num_threads", "_let_any_thread_set_blas"]
+)
+def test_after_ctrl_c_while_threads_are_restored_the_next_fit_does(monkeypatch, moment):
+    before = torch.get_num_threads()
+    owner, name = (torch, "set_num_threads") if "." in moment else (_network, moment)
+    function, calls = getattr(owner, name), []
+
+    def interrupt_second(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        function(*args)
+
+    with threadpool_limits(2, user_api="blas"):
+        torch.set_num_threads(2)
+        monkeypatch.setattr(owner, name, interrupt_second)
+        with pytest.raises(KeyboardInterrupt):
+            with one_thread_per_fit():
+                assert len(calls) == 1
+        with one_thread_per_fit():
+            assert blas_threads() == {1}
+        assert blas_threads() == {2}
+        assert torch.get_num_threads() == threads_of_a_new_thread() == 2
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("random_state", [0, None])
