@@ -1,8 +1,15 @@
 """Kernels compile also where no cache directory is writable."""
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numba
 import pytest
 
+import skchaosprune
 from skchaosprune._jit import jit
 
 
@@ -29,3 +36,40 @@ def test_kernels_compile_with_and_without_a_cache(monkeypatch, writable):
     assert all(given["nogil"] for given in options)
     assert len(options) == (1 if writable else 2)
     assert not any({"fastmath", "parallel"} & set(given) for given in options)
+
+
+_FIT = """
+import numpy as np
+import skchaosprune
+from skchaosprune import ChaosCausalPrunedMLP, _lyapunov, largest_lyapunov_exponent
+X, y = np.random.RandomState(0).normal(size=(40, 3)), np.arange(40) % 2
+ChaosCausalPrunedMLP(
+    (3,), max_iter=2, engine="torch", prune_criterion="magnitude"
+).fit(X, y)
+largest_lyapunov_exponent(X)
+print(skchaosprune.__file__, _lyapunov._exponents_of_rows.stats.cache_path)
+"""
+
+
+@pytest.mark.slow
+def test_a_fit_where_no_cache_is_writable(tmp_path):
+    """A file in the place of a directory stops even the superuser."""
+    package = Path(skchaosprune.__file__).parent
+    copy = tmp_path / package.name
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "__pycache__").touch()
+    places = ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR")
+    environment = os.environ | dict.fromkeys(places, "/dev/null/cache")
+
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _FIT],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.split() == [str(copy / "__init__.py"), "None"]
