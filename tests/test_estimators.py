@@ -301,14 +301,15 @@ def test_threads_score_blocks_to_the_same_bits(cancer):
     X, y = cancer
     fits = [
         ChaosCausalPrunedMLP((24,), max_iter=5, random_state=0, n_jobs=n_jobs).fit(X, y)
-        for n_jobs in (None, 2)
+        for n_jobs in (None, 1, 2, -1)
     ]
 
     assert fits[0].n_weights_ > 2 * 256
-    assert_same_fit(*fits)
-    np.testing.assert_array_equal(
-        fits[0].lyapunov_exponents_, fits[1].lyapunov_exponents_
-    )
+    for other in fits[1:]:
+        assert_same_fit(fits[0], other)
+        np.testing.assert_array_equal(
+            fits[0].lyapunov_exponents_, other.lyapunov_exponents_
+        )
 
 
 def test_batch_size_auto(iris, monkeypatch):
