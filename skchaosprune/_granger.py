@@ -158,8 +158,8 @@ def granger_causality(effect, causes, *, max_lag=5, test="ssr_ftest"):
 
 def _check_series(effect, causes):
     """Return the effect (n_times,) and the causes (n_times, n_causes) as float64."""
-    effect = np.asarray(effect, dtype=np.float64)
-    causes = np.asarray(causes, dtype=np.float64)
+    effect = _as_real(effect, "effect")
+    causes = _as_real(causes, "causes")
     if effect.ndim != 1:
         raise ValueError(
             f"effect must have shape (n_times,); got {effect.shape}. Pass one series."
@@ -180,6 +180,23 @@ def _check_series(effect, causes):
             "effect and causes alike."
         )
     return effect, causes[:, np.newaxis] if causes.ndim == 1 else causes
+
+
+def _as_real(values, name):
+    """Return an array as float64; what overflows there is infinite, or refused."""
+    values = np.asarray(values)
+    if values.dtype.kind == "c":
+        raise TypeError(
+            f"{name} has dtype {values.dtype}, but real numbers are needed; pass its "
+            "real part, or its absolute values."
+        )
+    try:
+        with np.errstate(over="ignore"):
+            return values.astype(np.float64, copy=False)
+    except OverflowError as error:
+        raise ValueError(
+            f"{name} has a number that is too large for float64; scale the series."
+        ) from error
 
 
 def _check_max_lag(max_lag, n_times):

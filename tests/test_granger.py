@@ -371,6 +371,23 @@ def test_any_slice_of_the_causes_gives_the_same_bits(start, length):
     assert_same_bits(result, plain, columns)
 
 
+@pytest.mark.parametrize(
+    "series, message",
+    [
+        (noise(45) + 1j, "has dtype complex128.*real part"),
+        (np.full(45, 10**400, dtype=object), "has a number that is too large"),
+    ],
+    ids=["complex", "huge int"],
+)
+def test_series_that_are_no_float64_are_refused(series, message):
+    for name, args in {
+        "effect": (series, noise(45)),
+        "causes": (noise(45), series),
+    }.items():
+        with pytest.raises((ValueError, TypeError), match=f"{name} {message}"):
+            granger_causality(*args, max_lag=3)
+
+
 @pytest.mark.parametrize("layout", ["F", "every_other", "backwards", "float32"])
 def test_memory_layout_gives_the_same_bits(layout):
     effect = noise(45)
