@@ -50,7 +50,8 @@ def gradient_importances(subject):
     # not np.average, which makes a weighted copy of X
     mean = sample_weight @ X / sample_weight.sum()
     importances = np.zeros(X.shape[1])
-    for rows in _mlp.row_blocks(X.shape[0], subject.network.layer_sizes):
+    # one output at a time, so that their number is no width
+    for rows in _mlp.row_blocks(X.shape[0], subject.network.layer_sizes[:-1]):
         layers = _mlp.hidden_outputs(X[rows], coefs, intercepts, activation)
         slopes = [_mlp.activation_slope(layer, activation) for layer in layers[1:]]
         distance = np.abs(X[rows] - mean) * sample_weight[rows, np.newaxis]

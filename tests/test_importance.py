@@ -257,6 +257,22 @@ def test_blocks_of_rows_change_nothing(rule, monkeypatch):
     np.testing.assert_allclose(IMPORTANCES[rule](subject), whole, rtol=1e-10)
 
 
+def test_many_outputs_make_no_small_blocks_of_rows(monkeypatch):
+    sizes = []
+    hidden_outputs = _mlp.hidden_outputs
+
+    def note(X, *args):
+        sizes.append(len(X))
+        return hidden_outputs(X, *args)
+
+    subject = make_subject(output=("softmax", "log_loss", 100))
+    monkeypatch.setattr(_mlp, "hidden_outputs", note)
+    monkeypatch.setattr(_mlp, "_BLOCK_ELEMENTS", 100)
+    gradient_importances(subject)
+
+    assert sizes == [20]
+
+
 def test_normalised_importances_sum_to_one():
     np.testing.assert_allclose(
         normalise_importances(np.array([1.0, 0.0, 3.0])), [0.25, 0.0, 0.75]
