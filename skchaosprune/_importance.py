@@ -29,6 +29,7 @@ class Explainable:
         return _mlp.unflatten(self.params, self.network.layer_sizes)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def gradient_importances(subject):
     """Mean absolute gradient times input, summed over the outputs.
 
@@ -65,6 +66,7 @@ def gradient_importances(subject):
     return importances / sample_weight.sum()
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def connection_importances(subject):
     """Products of absolute weights, summed over all paths to the outputs.
 
@@ -103,6 +105,7 @@ def connection_importances(subject):
     return _sum_over_paths([np.abs(W) for W in coefs])
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def permutation_importances(subject, n_repeats=5):
     """Mean rise of the training loss when one column is shuffled.
 
@@ -243,7 +246,14 @@ _NOTHING_FOUND = {
 
 def normalise_importances(importances):
     """Scale to a sum of 1; uniform where all are zero."""
-    total = importances.sum()
+    with np.errstate(over="ignore"):
+        total = importances.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            "the importances of the features are too large for float64; scale X, for "
+            "example with StandardScaler, or use importance='connection', which looks "
+            "at no row."
+        )
     if total > 0.0:
         return importances / total
     return np.full(importances.size, 1.0 / importances.size)

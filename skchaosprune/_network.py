@@ -29,6 +29,10 @@ from skchaosprune._mlp import Network
 # Multiply-adds per kernel call: about a tenth of a second, so that Ctrl-C is heard.
 _KERNEL_CALL_SIZE = 100_000_000
 
+# A weight above this has diverged: the next float64 is 0.1 away, so that no step of an
+# ordinary size moves it.
+_LARGEST = 1e15
+
 _BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -569,7 +573,10 @@ class _PrunableNet:
         recorder.n_filled = n_filled
         if n_filled == recorder.buffer.shape[0]:
             self._check_finite()
-            recorder.close_window(self._target(self.numpy_params()))
+            target = self._target(self.numpy_params())
+            if not np.isfinite(target):
+                self._refuse_divergence("The target series is no longer finite")
+            recorder.close_window(target)
 
     def _take_snapshot(self):
         """Take a snapshot if one is due."""
@@ -580,21 +587,25 @@ class _PrunableNet:
 
     def _check_finite(self):
         learners = (self._own, self._twin)
+        # written so that NaN is refused, too
         finite = [
-            learner is None or bool(torch.isfinite(learner.module.flat).all())
+            learner is None or bool((learner.module.flat.abs() <= _LARGEST).all())
             for learner in learners
         ]
-        if all(finite):
-            return
-        rate, whose, other = self._plan.learning_rate, "The", ""
-        if finite[0]:
-            whose, other = "The perturbed twin's", " or perturbation_size"
+        what = f"weights are no longer finite, or beyond {_LARGEST:.0e},"
+        if not finite[0]:
+            self._refuse_divergence(f"The {what}")
+        if not finite[1]:
+            other = " or perturbation_size"
+            self._refuse_divergence(f"The perturbed twin's {what}", other)
+
+    def _refuse_divergence(self, what, other=""):
+        rate = self._plan.learning_rate
         raise ValueError(
-            f"{whose} weights are no longer finite in epoch {len(self.history)}: the "
-            f"training diverges with learning_rate_init={rate} and momentum="
-            f"{self._plan.momentum}. Use a smaller learning_rate_init (try "
-            f"{min(rate / 10, 0.01):.3g}){other}, and scale X, for example with "
-            "StandardScaler."
+            f"{what} in epoch {len(self.history)}: the training diverges with "
+            f"learning_rate_init={rate} and momentum={self._plan.momentum}. Use a "
+            f"smaller learning_rate_init (try {min(rate / 10, 0.01):.3g}){other}, and "
+            "scale X, for example with StandardScaler."
         )
 
 

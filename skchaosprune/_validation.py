@@ -1,10 +1,18 @@
 """Checks of parameters and weights, with errors that say the way out."""
 
+from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import check_array, check_random_state, check_scalar
+from sklearn.utils import (
+    assert_all_finite,
+    check_array,
+    check_random_state,
+    check_scalar,
+)
 from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
 
 
 def check_choice(value, name, choices):
@@ -105,17 +113,58 @@ def check_weight_init(weight_init, layer_sizes):
     return coefs, intercepts
 
 
+@contextmanager
+def _as_float64(names):
+    """Name what holds a number that float64 cannot; be silent about infinite sums."""
+    # scikit-learn looks at a sum first, and a cast to infinity is refused after it
+    with np.errstate(over="ignore", invalid="ignore"):
+        try:
+            yield
+        except OverflowError as error:
+            raise ValueError(
+                f"{names} has a number that is too large for float64 ({error}); "
+                "scale it, or remove its row."
+            ) from error
+
+
+def check_rows(estimator, X, y="no_validation", **options):
+    """Return ``X``, and ``y`` where there is one, as scikit-learn validates them."""
+    with _as_float64("X" if isinstance(y, str) else "X or y"):
+        return validate_data(estimator, X, y, dtype=np.float64, **options)
+
+
+def check_target(y):
+    """Return a regressor's target as float64; refuse NaN (or None) and infinity."""
+    with _as_float64("y"):
+        y = y.astype(np.float64)
+        assert_all_finite(y, input_name="y")
+    return y
+
+
+def check_labels(y):
+    """Refuse targets that are no classes, or cannot be sorted."""
+    try:
+        check_classification_targets(y)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in y})
+        raise TypeError(
+            f"y has labels that cannot be sorted, of the types {', '.join(kinds)} "
+            f"({error}); use labels of one type, for example y.astype(str)."
+        ) from error
+
+
 def check_sample_weight(sample_weight, n_samples):
     """Return non-negative weights of shape ``(n_samples,)`` that do not all vanish."""
     if sample_weight is None:
         return np.ones(n_samples)
-    weights = check_array(
-        sample_weight,
-        dtype=np.float64,
-        ensure_2d=False,
-        ensure_all_finite=True,
-        input_name="sample_weight",
-    )
+    with _as_float64("sample_weight"):
+        weights = check_array(
+            sample_weight,
+            dtype=np.float64,
+            ensure_2d=False,
+            ensure_all_finite=True,
+            input_name="sample_weight",
+        )
     if weights.shape != (n_samples,):
         raise ValueError(
             f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}: give "
@@ -169,12 +218,16 @@ def check_spread(y, sample_weight):
     with np.errstate(over="ignore", invalid="ignore"):
         mean = np.mean(y * weights)
         distance = y - mean
-        largest = np.abs(distance).max()
-        scale = 1.0
+        # of the rows that count, as the others may be anywhere
+        largest = np.abs(distance[weights > 0.0]).max()
+        scale = 0.0
         if largest > 0.0:
             # relative to the largest, as squares of huge or tiny numbers are lost
-            scale = largest * np.sqrt(np.mean(weights * (distance / largest) ** 2))
-    if not np.isfinite(scale):
+            shares = np.where(weights > 0.0, distance / largest, 0.0)
+            scale = largest * np.sqrt(np.mean(weights * shares**2))
+        scale = scale or 1.0
+        reach = np.abs(distance).max() / scale
+    if not np.isfinite(scale) or not np.isfinite(reach):
         raise ValueError(
             f"y ranges from {y.min()} to {y.max()}, too far for float64 arithmetic; "
             "scale it."

@@ -194,10 +194,16 @@ class CompactMLP(Versioned):
         -------
         y : ndarray of shape (n_samples,)
             Labels out of ``classes_``, or values in the units of the training target.
+
+        Raises
+        ------
+        ValueError
+            If rows are not finite or so large that the outputs overflow.
         """
         if _is_classifier(self):
             return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
-        return self._logits(X)[:, 0] * self.target_scale_ + self.target_mean_
+        z = self._logits(X)
+        return _mlp.in_target_units(z, self.target_mean_, self.target_scale_)
 
     @available_if(_is_classifier)
     def predict_proba(self, X):
@@ -212,6 +218,11 @@ class CompactMLP(Versioned):
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``.
+
+        Raises
+        ------
+        ValueError
+            If rows are not finite or so large that the outputs overflow.
         """
         return _mlp.class_probabilities(self._logits(X), self.out_activation_)
 
@@ -451,11 +462,11 @@ class CompactMLP(Versioned):
     def _logits(self, X):
         X = self._check_rows(X)
         if len(X) == 1:  # nothing to cut or to put together
-            return self._forward(X)
+            return _mlp.check_outputs(self._forward(X))
         z = np.empty((len(X), len(self.intercepts_[-1])))
         for rows in _mlp.row_blocks(len(X), self.layer_sizes_):
             z[rows] = self._forward(X[rows])
-        return z
+        return _mlp.check_outputs(z)
 
     # huge rows overflow here as they do in the estimator
     @np.errstate(over="ignore", invalid="ignore")
@@ -488,7 +499,9 @@ class CompactMLP(Versioned):
             )
         if X.dtype.kind == "c":
             raise ValueError("X is complex; the network takes real numbers.")
-        X = X.astype(np.float64, copy=False)
+        if X.dtype != np.float64:
+            with np.errstate(over="ignore"):
+                X = X.astype(np.float64)
         # all() takes twice as long for one row
         if np.count_nonzero(np.isfinite(X)) < X.size:
             raise ValueError(

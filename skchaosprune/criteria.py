@@ -938,6 +938,7 @@ class Intervention(BaseEstimator):
         effects, errors = _ablation.ablate_weights(
             record.snapshots, record.network, rows, show
         )
+        _check_overflow(effects + errors if len(rows.X) > 1 else effects)
         tested = record.alive & (errors > 0.0)
         p_values = np.full(record.n_weights, np.nan)
         t = effects[tested] / errors[tested]
@@ -991,6 +992,15 @@ class Intervention(BaseEstimator):
 
 def _permute_targets(rows, rng):
     return replace(rows, targets=rng.permutation(rows.targets))
+
+
+def _check_overflow(scores):
+    """Refuse scores that are not finite where they come from the rows."""
+    if not np.isfinite(scores).all():
+        raise ValueError(
+            "the weights cannot be scored, as the losses of some rows are too large "
+            "for float64; scale X, for example with StandardScaler."
+        )
 
 
 class Magnitude(BaseEstimator):
@@ -1078,7 +1088,10 @@ class Saliency(BaseEstimator):
         squares = _ablation.squared_gradients(
             record.params, record.network, record.data
         )
-        return WeightScores(record.weights**2 * squares)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores = record.weights**2 * squares
+        _check_overflow(scores)
+        return WeightScores(scores)
 
 
 class Random(BaseEstimator):

@@ -10,8 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import Bunch
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, check_memory, validate_data
+from sklearn.utils.validation import check_is_fitted, check_memory
 
 from skchaosprune import __version__, _mlp, _pruning, _validation
 from skchaosprune._importance import (
@@ -638,7 +637,7 @@ class _PrunedMLP(Versioned, BaseEstimator):
                     "data: call placebo_test(X, y) with the training rows, or others."
                 )
             data = self._recode(
-                *validate_data(self, X, y, dtype=np.float64, order="C", reset=False)
+                *_validation.check_rows(self, X, y, order="C", reset=False)
             )
         if too_large is not None:
             raise ValueError(
@@ -1079,8 +1078,9 @@ class _PrunedMLP(Versioned, BaseEstimator):
 
     def _logits(self, X):
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        return _mlp.logits(X, self.coefs_, self.intercepts_, self.activation_)
+        X = _validation.check_rows(self, X, reset=False)
+        z = _mlp.logits(X, self.coefs_, self.intercepts_, self.activation_)
+        return _mlp.check_outputs(z)
 
     def _compact(self, coefs, intercepts):
         """Make the compact form of a network with our inputs and outputs."""
@@ -1455,6 +1455,11 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         probabilities : ndarray of shape (n_samples, n_classes)
             In the order of ``classes_``. With ``loss="squared_error"`` the outputs of
             more than two classes are scaled to a sum of 1.
+
+        Raises
+        ------
+        ValueError
+            If rows are not finite or so large that the outputs overflow.
         """
         return _mlp.class_probabilities(self._logits(X), self.out_activation_)
 
@@ -1465,8 +1470,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         _validation.check_choice(self.loss, "loss", ("log_loss", "squared_error"))
 
     def _validate_rows(self, shadow, X, y):
-        X, y = validate_data(shadow, X, y, dtype=np.float64, order="C")
-        check_classification_targets(y)
+        X, y = _validation.check_rows(shadow, X, y, order="C")
+        _validation.check_labels(y)
         return X, y
 
     def _encode(self, y, sample_weight, train):
@@ -1755,14 +1760,20 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         -------
         y : ndarray of shape (n_samples,)
             In the units of the training target.
+
+        Raises
+        ------
+        ValueError
+            If rows are not finite or so large that the outputs overflow.
         """
-        return self._logits(X)[:, 0] * self.target_scale_ + self.target_mean_
+        z = self._logits(X)
+        return _mlp.in_target_units(z, self.target_mean_, self.target_scale_)
 
     _is_classifier = False
 
     def _validate_rows(self, shadow, X, y):
-        X, y = validate_data(shadow, X, y, dtype=np.float64, order="C", y_numeric=True)
-        return X, y.astype(np.float64)
+        X, y = _validation.check_rows(shadow, X, y, order="C", y_numeric=True)
+        return X, _validation.check_target(y)
 
     def _encode(self, y, sample_weight, train):
         mean, scale = _validation.check_spread(y[train], sample_weight[train])
@@ -1771,7 +1782,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         return y, y, sample_weight, learned
 
     def _recode(self, X, y):
-        targets = (y.astype(np.float64) - self.target_mean_) / self.target_scale_
+        y = _validation.check_target(y)
+        targets = (y - self.target_mean_) / self.target_scale_
         targets = targets[:, np.newaxis]
         return _mlp.TrainingData(X, targets, targets, np.ones(len(X)))
 

@@ -23,7 +23,6 @@ from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, indexable
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import validate_data
 
 from skchaosprune import _pruning, _validation
 from skchaosprune._onnx import serialize
@@ -264,14 +263,8 @@ def make_report(estimator, X, y, feature_names=None):
     ValueError
         If ``X``, ``y`` or ``feature_names`` are not valid or do not fit the estimator.
     """
-    rows, targets = validate_data(
-        estimator,
-        X,
-        y,
-        dtype=np.float64,
-        order="C",
-        reset=False,
-        y_numeric=is_regressor(estimator),
+    rows, targets = _validation.check_rows(
+        estimator, X, y, order="C", reset=False, y_numeric=is_regressor(estimator)
     )
     names = [str(name) for name in name_units(estimator, feature_names)[0]]
     dense_coefs, coefs = estimator.dense_coefs_, estimator.coefs_
