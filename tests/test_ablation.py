@@ -6,6 +6,8 @@ import numba
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from skchaosprune import _mlp
 from skchaosprune._ablation import ablate_weights, squared_gradients
@@ -76,6 +78,30 @@ def test_ablation_is_the_naive_one(hidden, activation, out_activation, loss):
     effects, _ = assert_same_ablation(snapshots, network, data)
 
     assert np.abs(effects).max() > 1e-3
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 4), min_size=2, max_size=5),
+    parts=st.tuples(*map(st.sampled_from, (ACTIVATIONS, OUT_ACTIVATIONS, LOSSES))),
+    n_rows=st.integers(2, 6),
+    n_points=st.integers(1, 3),
+    density=st.floats(0.0, 1.0),
+    seed=st.integers(0, 1000),
+)
+def test_ablation_of_any_pruned_network(sizes, parts, n_rows, n_points, density, seed):
+    n_inputs, *hidden, n_outputs = sizes
+    names = dict(zip(("activation", "out_activation", "loss"), parts, strict=True))
+    network = make_network(hidden, n_inputs, n_outputs, **names)
+    data = make_data(network, n_rows, seed)
+    snapshots = make_snapshots(network, n_points, seed=seed)
+    n_weights = _mlp.count_weights(network.layer_sizes)
+    gone = np.random.RandomState(seed).uniform(size=n_weights) > density
+    snapshots[:, :n_weights][:, gone] = 0.0
+
+    effects, errors = assert_same_ablation(snapshots, network, data)
+
+    assert np.all(effects[gone] == 0.0) and np.all(errors[gone] == 0.0)
 
 
 @pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)

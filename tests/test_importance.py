@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.datasets import load_wine
 from sklearn.inspection import permutation_importance
@@ -203,6 +205,61 @@ def test_importances_move_with_their_columns(rule, subject):
     np.testing.assert_allclose(
         IMPORTANCES[rule](moved), IMPORTANCES[rule](subject)[order], rtol=1e-10
     )
+
+
+@pytest.mark.parametrize("rule", IMPORTANCES)
+@settings(deadline=None)
+@given(order=st.permutations(range(4)))
+def test_hidden_units_may_change_places(rule, order):
+    subject = make_subject()
+    (first, second), (bias, last) = subject.layers
+    p_first, p_second = _mlp.unflatten(subject.p_values, (3, 4, 3))[0]
+    moved = replace(
+        subject,
+        params=_mlp.flatten([first[:, order], second[order]], [bias[order], last]),
+        p_values=_mlp.flatten([p_first[:, order], p_second[order]], []),
+        masks=[subject.masks[0][:, order], subject.masks[1][order]],
+    )
+
+    np.testing.assert_allclose(
+        IMPORTANCES[rule](moved), IMPORTANCES[rule](subject), rtol=1e-9, atol=1e-14
+    )
+
+
+@pytest.mark.parametrize("rule", ["gradient", "permutation"])
+@settings(deadline=None)
+@given(factors=st.lists(st.floats(1e-6, 1e6), min_size=3, max_size=3))
+def test_units_of_the_inputs_do_not_matter(rule, factors):
+    subject = make_subject()
+    (first, *rest), intercepts = subject.layers
+    rows = replace(subject.data, X=subject.data.X * factors)
+    coefs = [first / np.array(factors)[:, np.newaxis], *rest]
+    other = replace(subject, data=rows, params=_mlp.flatten(coefs, intercepts))
+
+    np.testing.assert_allclose(
+        IMPORTANCES[rule](other), IMPORTANCES[rule](subject), rtol=1e-8, atol=1e-13
+    )
+
+
+@settings(deadline=None)
+@given(factors=st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=2))
+def test_scaled_layers_scale_their_products(factors):
+    subject = make_subject(activation="relu")
+    (first, second), (bias, last) = subject.layers
+    a, b = factors
+    params = _mlp.flatten([a * first, b * second], [a * bias, last])
+    other = replace(subject, params=params)
+
+    for rule in (gradient_importances, connection_importances):
+        np.testing.assert_allclose(rule(other), a * b * rule(subject), rtol=1e-10)
+
+
+def test_importances_that_overflow_are_refused():
+    subject = make_subject(activation="identity")
+    subject.data.X[0] = 1e308
+    subject.layers[0][0][...] *= 1e10
+    with pytest.raises(ValueError, match="too large for float64; scale X"):
+        normalise_importances(gradient_importances(subject))
 
 
 def test_two_equal_rows_are_one_of_weight_two(subject):

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from skchaosprune import _mlp
 from skchaosprune._mlp import TrainingData
@@ -171,6 +173,40 @@ def test_momentum_and_penalty_agree_with_autograd(
     np.testing.assert_allclose(run.params, expected, rtol=0, atol=1e-10)
     curve = [epoch["train_loss"] for epoch in run.history]
     np.testing.assert_allclose(curve, losses, rtol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+@settings(max_examples=25, deadline=None)
+@given(
+    hidden=st.lists(st.integers(1, 6), max_size=3),
+    output=st.sampled_from(list(OUTPUTS)),
+    activation=st.sampled_from(list(TORCH_ACTIVATION)),
+    batch_size=st.integers(1, N_ROWS),
+    momentum=st.floats(0.0, 0.95),
+    alpha=st.floats(0.0, 1.0),
+    seed=st.integers(0, 1000),
+)
+def test_any_network_agrees_with_autograd(
+    engine, hidden, output, activation, batch_size, momentum, alpha, seed
+):
+    plan = make_plan(
+        hidden,
+        output,
+        activation=activation,
+        batch_size=batch_size,
+        momentum=momentum,
+        alpha=alpha,
+        engine=engine,
+        learning_rate=0.01,
+    )
+    data, params, mask = make_data(plan, seed), initial(plan), random_mask(plan, seed)
+
+    run = train(plan, data, params, n_epochs=1, mask=mask, seed=seed)
+
+    expected, losses = autograd_epochs(plan, data, params, mask, 1, seed)
+    np.testing.assert_allclose(run.params, expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(run.history[0]["train_loss"], losses[0], rtol=1e-9)
+    assert np.all(run.params[: mask.size][~mask] == 0.0)
 
 
 def test_adam_agrees_with_autograd_and_revives_no_weight():
