@@ -273,5 +273,5 @@ def warn_of_uniform(rule, has_path):
         )
     warnings.warn(
         f"{what}, and all features are reported as equally important: {reason}",
-        stacklevel=4,  # the caller of fit
+        stacklevel=5,  # the caller of fit
     )

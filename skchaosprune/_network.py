@@ -834,6 +834,7 @@ def train(
     twin_params=None,
     target_score=None,
     callbacks=None,
+    on_epoch_begin=None,
     on_epoch=None,
 ):
     """Train a network from given parameters, under a mask.
@@ -865,8 +866,11 @@ def train(
         Stop at the end of the epoch in which the training score reaches it.
     callbacks : list or None
         The user's skorch callbacks; cloned.
+    on_epoch_begin : callable or None
+        Called without arguments when an epoch begins.
     on_epoch : callable or None
-        ``(epoch, loss)``, called when an epoch has ended.
+        ``(epoch, loss, params)``, called when an epoch has ended, with a function that
+        returns the flat parameters. Returns whether the training shall end.
 
     Returns
     -------
@@ -880,8 +884,8 @@ def train(
         callback would act on one of two twins only.
     """
     net = _build_net(plan, n_epochs, callbacks, validation)
-    if on_epoch is not None:
-        net.callbacks = [*net.callbacks, ("on_epoch", _Report(on_epoch))]
+    report = _Report(on_epoch_begin, on_epoch)
+    net.callbacks = [*net.callbacks, ("report", report)]
     net.prepare(
         plan,
         data,
@@ -924,11 +928,22 @@ def train(
 
 
 class _Report(Callback):
-    def __init__(self, function):
-        self.function = function
+    """Calls back in every epoch, after the user's callbacks."""
+
+    def __init__(self, begin, end):
+        self.begin = begin
+        self.end = end
+
+    def on_epoch_begin(self, net, **kwargs):
+        if self.begin is not None:
+            self.begin()
 
     def on_epoch_end(self, net, **kwargs):
-        self.function(len(net.history), net.history[-1, "train_loss"])
+        if self.end is None:
+            return
+        loss = net.history[-1, "train_loss"]
+        if self.end(len(net.history), loss, net.numpy_params):
+            raise _StopTraining
 
 
 _fits_lock = threading.Lock()

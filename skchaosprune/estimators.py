@@ -20,6 +20,7 @@ from skchaosprune._importance import (
     warn_of_uniform,
 )
 from skchaosprune._persistence import Versioned
+from skchaosprune._progress import CallbackSupportMixin, Progress, with_callbacks
 from skchaosprune._recording import (
     SnapshotRecorder,
     TrainingRecord,
@@ -111,65 +112,43 @@ class _Pruning:
     n_rounds: int
 
 
-class _Progress:
-    """Print how far a phase is, about ten times; print nothing when not verbose."""
-
-    def __init__(self, verbose, owner):
-        self.verbose = verbose
-        self.owner = owner
-
-    def say(self, text):
-        """Print one line."""
-        if self.verbose:
-            print(f"[{self.owner}] {text}", flush=True)
-
-    def phase(self, name, total, unit):
-        """Return a function ``(done, loss=None)`` that prints the progress."""
-        marks = {round(total * part / 10) for part in range(1, 11)} | {1, total}
-
-        def show(done, loss=None):
-            # scoring advances in blocks, which may step over a mark
-            passed = {mark for mark in marks if mark <= done}
-            if passed:
-                marks.difference_update(passed)
-                tail = "" if loss is None else f", loss {loss:.4f}"
-                self.say(f"{name}: {unit} {done}/{total}{tail}")
-
-        return show
-
-
-def _run_dense_phase(task, callbacks, n_jobs, on_epoch, on_score):
+def _run_dense_phase(task, callbacks, n_jobs, names, progress):
     """Train the dense network, record it, and score its weights.
 
-    Without callbacks, no number depends on anything but ``task``, so that the phase can
-    be cached.
+    ``names`` are those of the two phases. Without callbacks, no number depends on
+    anything but ``task``, so that the result can be cached.
     """
     from skchaosprune import _network
     from skchaosprune.criteria import score_weights
 
     watch = _make_watch(task, n_jobs)
-    run = _network.train(
-        task.plan,
-        task.data,
-        task.params,
-        n_epochs=task.n_epochs,
-        mask=task.mask,
-        seed=task.order_seed,
-        validation=task.validation,
-        target_score=task.dense_target_score,
-        callbacks=callbacks,
-        on_epoch=on_epoch,
-        **watch,
-    )
+    training, scoring = names
+    # not may_stop: the record is planned for the whole training
+    with progress.training(training, task.n_epochs) as epochs:
+        run = _network.train(
+            task.plan,
+            task.data,
+            task.params,
+            n_epochs=task.n_epochs,
+            mask=task.mask,
+            seed=task.order_seed,
+            validation=task.validation,
+            target_score=task.dense_target_score,
+            callbacks=callbacks,
+            on_epoch_begin=epochs.begin,
+            on_epoch=epochs.end,
+            **watch,
+        )
     record = _make_record(task, run, watch["recorder"], watch["snapshots"])
-    seen = replace(
-        record,
-        data=task.data if "data" in task.criterion.needs else None,
-        n_jobs=n_jobs,
-        on_progress=on_score,
-    )
-    scores = score_weights(task.criterion, seen)
-    on_score(task.plan.n_weights)
+    with progress.scoring(scoring, task.plan.n_weights) as on_progress:
+        seen = replace(
+            record,
+            data=task.data if "data" in task.criterion.needs else None,
+            n_jobs=n_jobs,
+            on_progress=on_progress,
+        )
+        scores = score_weights(task.criterion, seen)
+        on_progress(task.plan.n_weights)
     return _DensePhase(run, record, scores)
 
 
@@ -260,9 +239,10 @@ def _make_target(criterion, plan, rows):
     return call
 
 
-class _PrunedMLP(Versioned, BaseEstimator):
+class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
     """Everything but the target: what classifier and regressor share."""
 
+    @with_callbacks
     def fit(self, X, y, sample_weight=None):
         """Train, score, prune, rewind and train again.
 
@@ -291,15 +271,22 @@ class _PrunedMLP(Versioned, BaseEstimator):
         -----
         All results are kept in one last step. After an error or Ctrl-C the estimator
         is as it was before: unfitted, or as an earlier fit left it.
+
+        scikit-learn's callbacks (``set_callbacks``) see the phases as tasks of the fit,
+        and the epochs as tasks of the trainings. One that asks for a stop at the end of
+        an epoch ends the last training, that of the sparse network, and no other.
         """
         from skchaosprune._network import one_thread_per_fit, unwrap_ctrl_c
 
         task, learned = self._prepare(X, y, sample_weight)
         with one_thread_per_fit(), unwrap_ctrl_c():
-            dense = self._train_and_score(task)
-            found, sparse = self._prune_and_retrain(task, dense)
+            rows, n_phases = (X, y, sample_weight), 2 * self._plan_rounds() + 1
+            progress = self._make_progress(task, learned, rows, n_phases)
+            dense = self._train_and_score(task, progress)
+            found, sparse = self._prune_and_retrain(task, dense, progress)
             learned |= found
             learned |= self._collect_importances(task, dense, sparse, learned)
+            progress.end(learned)
         self._keep(learned)
         return self
 
@@ -790,6 +777,7 @@ class _PrunedMLP(Versioned, BaseEstimator):
             if problem is not None:
                 raise ValueError(f"prune_ratio=None cannot decide: {problem}")
 
+    @with_callbacks
     def _fit_ratios(self, X, y, prune_ratios):
         """Fit copies that differ in ``prune_ratio`` alone, from one dense training.
 
@@ -803,42 +791,56 @@ class _PrunedMLP(Versioned, BaseEstimator):
         for model in models[1:]:
             model._check_parameters()
             model._check_feasible(task)
+        # all share the first two phases
+        n_phases = 2 + sum(2 * model._plan_rounds() - 1 for model in models)
         with one_thread_per_fit(), unwrap_ctrl_c():
-            dense = self._train_and_score(task)
+            progress = self._make_progress(task, learned, (X, y, None), n_phases)
+            dense = self._train_and_score(task, progress)
             for place, model in enumerate(models):
                 try:
-                    found, _ = model._prune_and_retrain(task, dense)
+                    found, _ = model._prune_and_retrain(task, dense, progress)
                     model._keep(learned | found)
                 except ValueError as error:
                     models[place] = error
+            progress.end()
         return models
 
-    def _prune_and_retrain(self, task, dense):
+    def _make_progress(self, task, learned, rows, n_phases):
+        def as_fitted(params):
+            """Attributes to predict with, as the network of these parameters does."""
+            coefs, intercepts = _mlp.unflatten(params.copy(), task.plan.layer_sizes)
+            return learned | {
+                "coefs_": coefs,
+                "intercepts_": intercepts,
+                "activation_": task.plan.activation,
+                "out_activation_": task.plan.out_activation,
+            }
+
+        return Progress(self, rows, n_phases=n_phases, as_fitted=as_fitted)
+
+    def _prune_and_retrain(self, task, dense, progress):
         """Prune, train what is left; return what is learned, and the last training."""
-        pruning = self._prune_in_rounds(task, dense)
-        sparse = self._retrain(task, pruning)
+        pruning = self._prune_in_rounds(task, dense, progress)
+        sparse = self._retrain(task, pruning, progress)
         learned = self._collect_networks(task, dense, sparse)
         learned |= self._collect_evidence(dense, pruning)
         return learned | self._collect_sizes(task, pruning.masks), sparse
 
-    def _train_and_score(self, task, round_number=1):
-        progress = _Progress(self.verbose, type(self).__name__)
-        training, scoring = "dense training", "scoring"
+    def _train_and_score(self, task, progress, round_number=1):
+        names = "dense training", "scoring"
         if round_number > 1:
-            training, scoring = (
-                f"round {round_number}: {name}" for name in ("training", "scoring")
-            )
-        on_epoch = progress.phase(training, task.n_epochs, "epoch")
-        on_score = progress.phase(scoring, task.plan.n_weights, "weight")
-        arguments = task, self.callbacks, self.n_jobs, on_epoch, on_score
-        run_phase = _run_dense_phase
+            names = f"round {round_number}: training", f"round {round_number}: scoring"
+        arguments = task, self.callbacks, self.n_jobs, names, progress
         memory = check_memory(self.memory)
-        if round_number == 1 and self._can_use(memory, task.criterion):
-            ignored = ["callbacks", "n_jobs", "on_epoch", "on_score"]
-            run_phase = memory.cache(_run_dense_phase, ignore=ignored)
-            if run_phase.check_call_in_cache(*arguments):
-                progress.say("dense training and scoring: taken from memory")
-        return run_phase(*arguments)
+        if round_number > 1 or not self._can_use(memory, task.criterion):
+            return _run_dense_phase(*arguments)
+        ignored = ["callbacks", "n_jobs", "names", "progress"]
+        dense = memory.cache(_run_dense_phase, ignore=ignored)(*arguments)
+        if not progress.phases:
+            progress.say("dense training and scoring: taken from memory")
+            for name in names:
+                progress.skip(name)
+        return dense
 
     def _can_use(self, memory, criterion):
         """Whether a cached phase is the same: no code of the user's takes part."""
@@ -856,15 +858,15 @@ class _PrunedMLP(Versioned, BaseEstimator):
             and not own_code
         )
 
-    def _prune_in_rounds(self, task, dense):
+    def _prune_in_rounds(self, task, dense, progress):
         """Prune; then train what is left, score it and prune again, round by round."""
-        n_rounds = self._count_rounds(dense)
+        n_rounds = 1 if dense.scores.is_final else self._plan_rounds()
         pruning, problems = None, {}
         for number in range(1, n_rounds + 1):
             if pruning is not None:
                 start = task.params if self.rewind else pruning.params
                 rest = replace(task, mask=_ravel(pruning.masks), params=start)
-                dense = self._train_and_score(rest, number)
+                dense = self._train_and_score(rest, progress, number)
             if dense.scores.problem is not None:
                 problems[number] = dense.scores.problem
             pruning = self._prune_once(dense, pruning, number, n_rounds)
@@ -875,12 +877,13 @@ class _PrunedMLP(Versioned, BaseEstimator):
             warnings.warn(
                 f"The weights are ranked by magnitude instead{where}: "
                 f"{problems[first]}{more}",
-                stacklevel=4,  # the caller of fit
+                stacklevel=5,  # the caller of fit
             )
         return pruning
 
-    def _count_rounds(self, dense):
-        if self.prune_ratio is None or dense.scores.is_final:
+    def _plan_rounds(self):
+        """Rounds, unless the first scores turn out to be final."""
+        if self.prune_ratio is None:
             return 1
         if _is_auto(self.n_rounds):
             return 1 if self.prune_ratio <= _ONE_ROUND_UP_TO else _N_ROUNDS_ABOVE
@@ -940,22 +943,25 @@ class _PrunedMLP(Versioned, BaseEstimator):
             keep_connected=self.keep_connected,
         )
 
-    def _retrain(self, task, pruning):
+    def _retrain(self, task, pruning, progress):
         from skchaosprune import _network
 
-        progress = _Progress(self.verbose, type(self).__name__)
-        return _network.train(
-            task.plan,
-            task.data,
-            task.params if self.rewind else pruning.params,
-            n_epochs=self.max_iter,
-            mask=_ravel(pruning.masks),
-            seed=task.order_seed,
-            validation=task.validation,
-            target_score=self.target_score,
-            callbacks=self.callbacks,
-            on_epoch=progress.phase("sparse training", self.max_iter, "epoch"),
-        )
+        with progress.training("sparse training", self.max_iter, may_stop=True) as (
+            epochs
+        ):
+            return _network.train(
+                task.plan,
+                task.data,
+                task.params if self.rewind else pruning.params,
+                n_epochs=self.max_iter,
+                mask=_ravel(pruning.masks),
+                seed=task.order_seed,
+                validation=task.validation,
+                target_score=self.target_score,
+                callbacks=self.callbacks,
+                on_epoch_begin=epochs.begin,
+                on_epoch=epochs.end,
+            )
 
     def _collect_networks(self, task, dense, sparse):
         """Weights and history of the initial, the dense and the sparse network."""
@@ -1233,8 +1239,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         Share of the rows that is held out of both trainings, in (0, 1). The target
         series is then taken on these rows, and callbacks see a ``valid_loss``.
     callbacks : list or None, default=None
-        skorch callbacks, cloned for each training. Those that monitor
-        ``valid_loss`` (skorch's default) need ``validation_fraction``.
+        skorch callbacks, cloned for each training; scikit-learn's are no parameter but
+        go to ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
+        need ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"
         What runs an epoch: the compiled kernel wherever it does the same as torch
         ("sgd", CPU, no callback that acts inside a batch), else a torch loop.
@@ -1251,7 +1258,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         Seed of initial weights, row orders, splits and random scores. None draws a
         fresh one; the global generators of numpy and torch are never touched.
     verbose : int, default=0
-        1 prints the phases and how far they are.
+        1 prints the phases and how far they are. scikit-learn's callbacks, like its
+        ``ProgressBar``, hear of the same: ``set_callbacks``, from scikit-learn 1.9 on.
 
     Attributes
     ----------
@@ -1580,8 +1588,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         Share of the rows that is held out of both trainings, in (0, 1). The target
         series is then taken on these rows, and callbacks see a ``valid_loss``.
     callbacks : list or None, default=None
-        skorch callbacks, cloned for each training. Those that monitor
-        ``valid_loss`` (skorch's default) need ``validation_fraction``.
+        skorch callbacks, cloned for each training; scikit-learn's are no parameter but
+        go to ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
+        need ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"
         What runs an epoch: the compiled kernel wherever it does the same as torch
         ("sgd", CPU, no callback that acts inside a batch), else a torch loop.
@@ -1598,7 +1607,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         Seed of initial weights, row orders, splits and random scores. None draws a
         fresh one; the global generators of numpy and torch are never touched.
     verbose : int, default=0
-        1 prints the phases and how far they are.
+        1 prints the phases and how far they are. scikit-learn's callbacks, like its
+        ``ProgressBar``, hear of the same: ``set_callbacks``, from scikit-learn 1.9 on.
 
     Attributes
     ----------

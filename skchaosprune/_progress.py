@@ -1,0 +1,175 @@
+"""How a fit tells where it is: lines that it prints, and scikit-learn's callbacks."""
+
+import functools
+from contextlib import contextmanager
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # before scikit-learn 1.9, or where the names have moved
+
+    class CallbackSupportMixin:
+        """Take the place of scikit-learn's, without ``set_callbacks``."""
+
+        def _init_callback_context(self, **kwargs):
+            return None
+
+    def with_callbacks(method):
+        """Take the place of scikit-learn's; as deep, as warnings count the frames."""
+
+        @functools.wraps(method)
+        def call(estimator, *args, **kwargs):
+            return method(estimator, *args, **kwargs)
+
+        return call
+
+
+class Progress:
+    """Tells the phases of a fit, and how far each is: the tasks of callbacks.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose fit it is, under ``with_callbacks``. Lines are printed if it is verbose.
+    rows : tuple
+        ``X``, ``y`` and ``sample_weight`` (or None) as fit got them, for callbacks.
+    n_phases : int
+        Phases, at most.
+    as_fitted : callable
+        From flat parameters to the attributes with which the estimator predicts.
+
+    Attributes
+    ----------
+    phases : list of str
+        Names of the phases that have begun.
+    """
+
+    def __init__(self, estimator, rows, *, n_phases, as_fitted):
+        X, y, sample_weight = rows
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        self._seen = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        self._owner, self._verbose = type(estimator).__name__, estimator.verbose
+        self._as_fitted = as_fitted
+        self.phases = []
+        context = estimator._init_callback_context(max_subtasks=n_phases)
+        # tasks that nobody hears of are not worth 5 % of the quickest epochs
+        self._fit = context if getattr(estimator, "_skl_callbacks", None) else None
+        self._begin(self._fit)
+
+    def say(self, text):
+        """Print one line."""
+        if self._verbose:
+            print(f"[{self._owner}] {text}", flush=True)
+
+    @contextmanager
+    def training(self, name, n_epochs, *, may_stop=False):
+        """Give the ``begin`` and ``end`` of the epochs of a training.
+
+        With ``may_stop``, ``end`` returns whether a callback asks for the end of it.
+        """
+        with self._phase(name, n_epochs) as task:
+            show = self._printer(f"{name}: epoch", n_epochs)
+            epochs = _Epochs(self, task, show, may_stop)
+            yield epochs
+            epochs.close()
+
+    @contextmanager
+    def scoring(self, name, n_weights):
+        """Give the function to call with the number of weights that are scored."""
+        marks = _marks(n_weights)
+        with self._phase(name, len(marks)) as task:
+            show = self._printer(f"{name}: weight", n_weights)
+            step = self._open(task, "part")
+
+            def reach(done):
+                nonlocal step
+                show(done)
+                while marks and marks[0] <= done:
+                    marks.pop(0)
+                    self._end(step)
+                    step = self._open(task, "part") if marks else None
+
+            yield reach
+
+    def skip(self, name):
+        """Tell of a phase that took no time."""
+        with self._phase(name, 0):
+            pass
+
+    def end(self, learned=None):
+        """Tell that all is done; ``learned`` are the attributes that fit will keep."""
+        self._end(self._fit, None if learned is None else lambda: learned)
+
+    @contextmanager
+    def _phase(self, name, n_steps):
+        self.phases.append(name)
+        task = self._open(self._fit, name, n_steps)
+        yield task
+        self._end(task)
+
+    def _printer(self, title, total):
+        """Return a function ``(done, loss=None)`` that prints about ten times."""
+        marks = _marks(total)
+
+        def show(done, loss=None):
+            # scoring advances in blocks, which may step over a mark
+            if marks and marks[0] <= done:
+                marks[:] = [mark for mark in marks if mark > done]
+                tail = "" if loss is None else f", loss {loss:.4f}"
+                self.say(f"{title} {done}/{total}{tail}")
+
+        return show
+
+    def _open(self, parent, name, n_subtasks=0):
+        """Begin a task in another; tasks are None without scikit-learn's callbacks."""
+        if parent is None:
+            return None
+        task = parent.subcontext(task_name=name, max_subtasks=n_subtasks)
+        self._begin(task)
+        return task
+
+    def _begin(self, task):
+        if task is not None:
+            task.call_on_fit_task_begin(**self._seen)
+
+    def _end(self, task, learn=None):
+        """End a task; return whether a callback asks for the end of what it is in.
+
+        ``learn`` returns the attributes of an estimator that is fitted so far.
+        """
+        if task is None:
+            return False
+        # without this, names of an earlier fit would be taken for this one's
+        unnamed = {"feature_names_in_": None}
+        attributes = None if learn is None else lambda: unnamed | learn()
+        return task.call_on_fit_task_end(
+            **self._seen, reconstruction_attributes=attributes
+        )
+
+
+class _Epochs:
+    """The epochs of one training, one after the other."""
+
+    def __init__(self, progress, training, show, may_stop):
+        self._progress, self._training = progress, training
+        self._show, self._may_stop = show, may_stop
+        self._epoch = None
+
+    def begin(self):
+        self._epoch = self._progress._open(self._training, "epoch")
+
+    def end(self, number, loss, params):
+        """Note the epoch's number, its loss, and a function for flat parameters."""
+        self._show(number, loss)
+        epoch, self._epoch = self._epoch, None
+        stop = self._progress._end(epoch, lambda: self._progress._as_fitted(params()))
+        return stop and self._may_stop
+
+    def close(self):
+        """End an epoch that a skorch callback has cut short."""
+        if self._epoch is not None:
+            self._progress._end(self._epoch)
+
+
+def _marks(total):
+    """About ten numbers on the way to a total, which is the last one."""
+    return sorted({1, *(max(1, round(total * part / 10)) for part in range(1, 11))})
