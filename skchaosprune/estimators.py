@@ -70,14 +70,6 @@ class _DenseTask:
         """Optimiser steps of the planned dense training."""
         return self.n_epochs * self.iterations_per_epoch
 
-    @property
-    def dense_target_score(self):
-        """The target score, where it may end the dense training before its record."""
-        auto = "trajectories" in self.criterion.needs and _is_auto(
-            self.criterion.record_every
-        )
-        return None if auto else self.target_score
-
     def resolve_record_every(self):
         """Iterations from one record to the next, and the windows that are planned."""
         window = self.criterion.window_size, self.criterion.window_overlap
@@ -133,7 +125,7 @@ def _run_dense_phase(task, callbacks, n_jobs, names, progress):
             mask=task.mask,
             seed=task.order_seed,
             validation=task.validation,
-            target_score=task.dense_target_score,
+            target_score=task.target_score,
             callbacks=callbacks,
             on_epoch_begin=epochs.begin,
             on_epoch=epochs.end,
@@ -549,6 +541,8 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         # a copy takes n_features_in_, so that a failure leaves nothing on self
         shadow = copy.copy(self)
         X, y = self._validate_rows(shadow, X, y)
+        # a single column may have any strides, and the key of memory has them, too
+        X = X.ravel().reshape(X.shape)
         weights = _validation.check_sample_weight(sample_weight, len(X))
         train, held_out = self._split(y, split_seed)
         y, targets, weights, learned = self._encode(y, weights, train)
@@ -581,13 +575,22 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             ),
             mask=np.ones(plan.n_weights, dtype=bool),
             n_epochs=max(1, round(self.dense_fraction * self.max_iter)),
-            dense_fraction=self.dense_fraction,
-            target_score=self.target_score,
+            dense_fraction=float(self.dense_fraction),
+            target_score=self._dense_target_score(criterion),
             order_seed=order_seed,
             score_seed=score_seed,
         )
         self._check_feasible(task)
         return task, learned
+
+    def _dense_target_score(self, criterion):
+        """The target score, where it may end the dense training before its record."""
+        records_all = "trajectories" in criterion.needs and _is_auto(
+            criterion.record_every
+        )
+        if records_all or self.target_score is None:
+            return None
+        return float(self.target_score)
 
     def _recall_criterion(self):
         """Return the criterion of the fit, not itself a placebo."""
@@ -723,6 +726,8 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         obstacle = _network.first_obstacle_to_kernel(plan, self.callbacks)
         if obstacle is not None and self.engine == "numba":
             raise ValueError(_network.explain_obstacle(obstacle))
+        if self.callbacks is None:  # nothing else can change what runs an epoch
+            plan = replace(plan, engine="numba" if obstacle is None else "torch")
         if not _is_auto(self.batch_size):
             return replace(plan, batch_size=min(int(self.batch_size), n_rows))
         if n_rows <= _SMALL_SET:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import warnings
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -784,61 +783,6 @@ def test_lazy_names_of_the_package():
     assert skchaosprune.criteria.CRITERIA
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         skchaosprune.nonsense  # noqa: B018
-
-
-def test_memory_trains_the_dense_network_once(iris, tmp_path, monkeypatch):
-    X, y = iris
-    phases = []
-    train = _network.train
-
-    def spy(plan, data, params, **kwargs):
-        phases.append("sparse" if not kwargs["mask"].all() else "dense")
-        return train(plan, data, params, **kwargs)
-
-    monkeypatch.setattr(_network, "train", spy)
-    options = {
-        "hidden_layer_sizes": (8,),
-        "prune_criterion": "chaos_causality",
-        "max_iter": 10,
-    }
-    for ratio in (0.3, 0.5, 0.7):
-        model = small(prune_ratio=ratio, memory=str(tmp_path), **options).fit(X, y)
-        assert_same_fit(model, small(prune_ratio=ratio, **options).fit(X, y))
-    assert phases.count("sparse") == 6
-    assert phases.count("dense") == 1 + 3  # the other three had no memory
-
-    phases.clear()
-    for changes in (
-        {"random_state": 1},
-        {"max_iter": 11},
-        {"learning_rate_init": 0.02},
-        {"prune_criterion": ChaosCausality(max_lag=2)},
-        {"dense_fraction": 0.9},
-    ):
-        small(memory=str(tmp_path), **options | changes).fit(X, y)
-    assert phases.count("dense") == 5
-    phases.clear()
-    for scale in (1.0, 1000.0):  # the code of a function is no part of the key
-        own = ChaosCausality(target=lambda t, z, scale=scale: scale * np.sum(z * t))
-        changes = {"prune_criterion": own}
-        small(memory=str(tmp_path), **options | changes).fit(X, y)
-    assert phases.count("dense") == 2
-    phases.clear()
-    for _ in range(2):
-        small(memory=str(tmp_path), **options | {"random_state": None}).fit(X, y)
-    assert phases.count("dense") == 2
-
-
-def test_memory_maps_do_not_leak_into_a_fit(iris, tmp_path):
-    memory = joblib.Memory(tmp_path, mmap_mode="r", verbose=0)
-    options = {"prune_criterion": "chaos_causality", "rewind": False, "memory": memory}
-    options["batch_size"] = 1
-    for engine in ("numba", "torch"):
-        for _ in range(2):
-            model = small(hidden_layer_sizes=(8,), engine=engine, **options).fit(*iris)
-    for value in vars(model).values():
-        parts = value if isinstance(value, list) else [value]
-        assert not any(isinstance(part, np.memmap) for part in parts)
 
 
 def test_progress_is_printed(iris, capsys, tmp_path):

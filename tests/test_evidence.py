@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import warnings
 
 import cloudpickle
 import numpy as np
@@ -525,26 +524,3 @@ def test_placebo_test_needs_what_it_compares(iris, fitted, monkeypatch):
         large = small(prune_criterion=criterion).fit(*iris)
         with pytest.raises(ValueError, match="not kept.*placebo=True"):
             large.placebo_test(*iris)
-
-
-def test_memory_serves_every_criterion_of_ours(iris, tmp_path, monkeypatch):
-    trainings = []
-    train = _network.train
-    monkeypatch.setattr(
-        _network, "train", lambda *a, **k: trainings.append(1) or train(*a, **k)
-    )
-    masks = FixedMasks([np.ones((4, 6), bool), np.ones((6, 3), bool)])
-    for criterion in [*CRITERIA, masks]:
-        for prune_ratio in (0.3, 0.5):
-            model = small(
-                prune_criterion=criterion, memory=str(tmp_path), prune_ratio=prune_ratio
-            )
-            with warnings.catch_warnings():
-                # joblib, on slow disks
-                warnings.filterwarnings("ignore", "Persisting input arguments")
-                model.fit(*iris)
-            plain = clone(model).set_params(memory=None).fit(*iris)
-            np.testing.assert_array_equal(flat(model.coefs_), flat(plain.coefs_))
-            del trainings[-2:]  # of the plain fit
-        assert len(trainings) == 3  # one dense, two sparse
-        trainings.clear()

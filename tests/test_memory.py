@@ -1,0 +1,255 @@
+"""``memory=``: what is kept, what is taken from it, and that no result hears of it."""
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, _network
+from skchaosprune.criteria import CRITERIA, ChaosCausality, FixedMasks
+from skchaosprune.estimators import _DenseTask
+from tests.test_estimators import assert_same_fit
+
+pytestmark = [
+    # joblib says so where a disk is slow
+    pytest.mark.filterwarnings("ignore:Persisting input arguments"),
+    # what the fits are worth is not asked here
+    pytest.mark.filterwarnings("ignore:The weights are ranked by magnitude"),
+    pytest.mark.filterwarnings("ignore:The outputs of the pruned network do not"),
+]
+
+RATIOS = {"prune_ratio": [0.2, 0.3, 0.4, 0.5, 0.6, 0.7]}
+
+# What a second fit does that differs in one parameter: dense trainings, new entries.
+SAME, NEW, BYPASSED = (0, 0), (1, 1), (1, 0)
+
+INITIAL = [np.eye(4, 8), np.eye(8, 3)], [np.zeros(8), np.zeros(3)]
+
+CHANGES = [
+    ("hidden_layer_sizes", (7,), NEW),
+    ("hidden_layer_sizes", [np.int64(8)], SAME),
+    ("activation", "tanh", NEW),
+    ("loss", "squared_error", NEW),
+    ("solver", "adam", NEW),
+    ("learning_rate_init", 0.02, NEW),
+    ("momentum", 0.5, NEW),
+    ("alpha", 0.1, NEW),
+    ("batch_size", 2, NEW),
+    ("batch_size", 1, SAME),  # what "auto" is here
+    ("max_iter", 11, NEW),
+    ("shuffle", False, NEW),
+    ("weight_init", "normal", NEW),
+    ("weight_init", INITIAL, NEW),
+    ("target_score", 0.1, SAME),  # the record is completed first
+    ("prune_criterion", "loss_regression", NEW),
+    ("prune_criterion", ChaosCausality(), SAME),
+    ("prune_criterion", ChaosCausality(significance_level=0.01), NEW),
+    ("prune_criterion", ChaosCausality(target=lambda y, p: np.sum(p * y)), BYPASSED),
+    ("prune_criterion", lambda record: np.abs(record.weights), BYPASSED),
+    ("prune_ratio", 0.3, SAME),
+    ("prune_scope", "layer", SAME),
+    ("keep_connected", False, SAME),
+    ("dense_fraction", 0.9, NEW),
+    ("dense_fraction", np.float64(1.0), SAME),
+    ("n_rounds", 2, SAME),
+    ("rewind", False, SAME),
+    ("importance", "connection", SAME),
+    ("class_weight", {0: 2.0, 1: 1.0, 2: 1.0}, NEW),
+    ("class_weight", {0: 2.0, 1: 2.0, 2: 2.0}, SAME),  # weights have mean 1
+    ("validation_fraction", 0.2, NEW),
+    ("callbacks", [], BYPASSED),
+    ("engine", "torch", NEW),
+    ("engine", "numba", SAME),  # what "auto" is here
+    ("device", "cpu:0", NEW),
+    ("n_jobs", 2, SAME),
+    ("memory", joblib.Memory, SAME),
+    ("random_state", 1, NEW),
+    ("random_state", None, BYPASSED),
+    ("verbose", 1, SAME),
+]
+
+
+def quick(folder, kind=ChaosCausalPrunedMLP, **changes):
+    options = {"max_iter": 10, "n_rounds": 1, "random_state": 0, "memory": str(folder)}
+    return kind((8,), **options | changes)
+
+
+def entries(folder):
+    """What lies in the cache, and when it was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("output.pkl")}
+
+
+@pytest.fixture
+def dense_trainings(monkeypatch):
+    """Grows by one entry with each dense training."""
+    plans = []
+    train = _network.train
+
+    def spy(plan, data, params, **kwargs):
+        if kwargs["mask"].all():
+            plans.append(plan)
+        return train(plan, data, params, **kwargs)
+
+    monkeypatch.setattr(_network, "train", spy)
+    return plans
+
+
+def assert_second_fit(models, rows, folder, dense_trainings, expected):
+    """Fit twice; compare what the second fit trained and kept, and its results."""
+    kept = []
+    for model, (X, y, *weights) in zip(models, rows, strict=True):
+        dense_trainings.clear()
+        model.fit(X, y, *weights)
+        kept.append(len(entries(folder)))
+    assert (len(dense_trainings), kept[1] - kept[0]) == expected
+    assert kept[0] == 1
+    if model.random_state is not None:
+        plain = clone(model).set_params(memory=None)
+        assert_same_fit(model, plain.fit(X, y, *weights))
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), CHANGES)
+def test_a_parameter_makes_a_new_entry_where_it_must(
+    iris, tmp_path, dense_trainings, name, value, expected
+):
+    if value is joblib.Memory:
+        value = joblib.Memory(str(tmp_path), verbose=0)
+    models = [quick(tmp_path), quick(tmp_path).set_params(**{name: value})]
+
+    assert_second_fit(models, [iris, iris], tmp_path, dense_trainings, expected)
+
+
+def test_every_parameter_is_looked_at():
+    looked_at = {name for name, _, _ in CHANGES}
+    assert looked_at == set(ChaosCausalPrunedMLP().get_params(deep=False))
+    assert looked_at >= set(ChaosCausalPrunedMLPRegressor().get_params(deep=False))
+
+
+@pytest.mark.parametrize("target_score", [0.4, 2])
+def test_a_target_score_makes_a_new_entry_where_it_may_end_the_training(
+    iris, tmp_path, dense_trainings, target_score
+):
+    options = {"prune_criterion": "magnitude"}
+    models = [
+        quick(tmp_path, **options),
+        quick(tmp_path, target_score=target_score, **options),
+    ]
+    assert_second_fit(models, [iris, iris], tmp_path, dense_trainings, NEW)
+
+
+def changed(array, index, value):
+    array = array.copy()
+    array[index] = value
+    return array
+
+
+# From the rows of the first fit to those of the second.
+ROWS = {
+    "a value": (lambda X, y: (changed(X, (0, 0), 9.0), y), NEW),
+    "a label": (lambda X, y: (X, changed(y, 0, 1)), NEW),
+    "their order": (lambda X, y: (X[::-1], y[::-1]), NEW),
+    "weights": (lambda X, y: (X, y, 1.0 + y), NEW),
+    "equal weights": (lambda X, y: (X, y, np.full(len(X), 2.0)), SAME),
+    "single precision": (lambda X, y: (X.astype(np.float32), y), SAME),
+    "memory layout": (lambda X, y: (np.asfortranarray(X), np.repeat(y, 2)[::2]), SAME),
+    "lists": (lambda X, y: (X.tolist(), y.tolist()), SAME),
+    "a frame": (lambda X, y: (pd.DataFrame(X).add_prefix("f"), pd.Series(y)), SAME),
+    "a type of y": (lambda X, y: (X, y.astype(np.int16)), SAME),
+}
+
+
+@pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])
+@pytest.mark.parametrize("n_features", [1, 4])
+@pytest.mark.parametrize("change", ROWS)
+def test_other_values_make_a_new_entry_and_other_types_do_not(
+    iris, tmp_path, dense_trainings, kind, n_features, change
+):
+    X, y = iris[0][:, :n_features], iris[1]
+    X = X.astype(np.float32).astype(np.float64)  # in both precisions the same
+    change, expected = ROWS[change]
+    models = [quick(tmp_path, kind) for _ in range(2)]
+
+    rows = (X, y), change(X, y)
+    assert_second_fit(models, rows, tmp_path, dense_trainings, expected)
+
+
+def test_names_of_classes_are_no_part_of_the_key(iris, tmp_path, dense_trainings):
+    X, y = iris
+    names = np.array(["setosa", "versicolor", "virginica"])
+    models = [quick(tmp_path) for _ in range(2)]
+    rows = (X, y), (X, names[y])
+    assert_second_fit(models, rows, tmp_path, dense_trainings, SAME)
+
+
+def test_another_version_makes_a_new_entry(
+    iris, tmp_path, dense_trainings, monkeypatch
+):
+    quick(tmp_path).fit(*iris)
+    monkeypatch.setattr(_DenseTask.__init__, "__defaults__", ("0.0.0",))
+    quick(tmp_path).fit(*iris)
+
+    assert len(dense_trainings) == len(entries(tmp_path)) == 2
+
+
+def test_own_code_is_run_every_time(iris, tmp_path, dense_trainings):
+    for factor in (1.0, 1000.0, 1000.0):  # the code of a function cannot be compared
+        own = ChaosCausality(target=lambda y, z, factor=factor: factor * np.sum(z * y))
+        quick(tmp_path, prune_criterion=own).fit(*iris)
+    assert len(dense_trainings) == 3
+
+
+def test_memory_serves_every_criterion_of_ours(iris, tmp_path, dense_trainings):
+    masks = FixedMasks([np.ones((4, 8), bool), np.ones((8, 3), bool)])
+    for number, criterion in enumerate([*CRITERIA, masks]):
+        folder = tmp_path / str(number)
+        for prune_ratio in (0.3, 0.5):
+            model = quick(folder, prune_criterion=criterion, prune_ratio=prune_ratio)
+            model.fit(*iris)
+            plain = clone(model).set_params(memory=None).fit(*iris)
+            assert_same_fit(model, plain)
+        assert len(entries(folder)) == 1
+
+
+def test_memory_maps_do_not_leak_into_a_fit(iris, tmp_path):
+    memory = joblib.Memory(tmp_path, mmap_mode="r", verbose=0)
+    for engine in ("numba", "torch"):
+        for _ in range(2):
+            model = quick(tmp_path, engine=engine, batch_size=1, rewind=False)
+            model.set_params(memory=memory).fit(*iris)
+    for value in vars(model).values():
+        parts = value if isinstance(value, list) else [value]
+        assert not any(isinstance(part, np.memmap) for part in parts)
+
+
+def assert_same_search(a, b):
+    for name in a.cv_results_:
+        if name.startswith(("split", "mean_test", "std_test", "rank_test")):
+            np.testing.assert_array_equal(a.cv_results_[name], b.cv_results_[name])
+
+
+def test_a_grid_over_ratios_trains_the_dense_network_once_per_fold(
+    iris, tmp_path, dense_trainings
+):
+    options = {"cv": 3, "refit": False, "error_score": "raise"}
+    search = GridSearchCV(quick(tmp_path), RATIOS, **options).fit(*iris)
+
+    assert len(dense_trainings) == len(entries(tmp_path)) == 3
+    plain = GridSearchCV(quick(tmp_path, memory=None), RATIOS, **options).fit(*iris)
+    assert_same_search(search, plain)
+
+
+def test_jobs_share_the_memory(iris, tmp_path, dense_trainings):
+    options = {"cv": 3, "refit": False, "error_score": "raise"}
+    serial = GridSearchCV(quick(tmp_path / "one"), RATIOS, **options).fit(*iris)
+    searches, kept = [], []
+    for _ in range(2):
+        search = GridSearchCV(quick(tmp_path / "two"), RATIOS, n_jobs=2, **options)
+        searches.append(search.fit(*iris))
+        kept.append(entries(tmp_path / "two"))
+
+    assert len(kept[0]) == 3
+    assert kept[0] == kept[1]  # the second search trained no dense network
+    for search in searches:
+        assert_same_search(serial, search)
