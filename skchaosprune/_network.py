@@ -3,6 +3,7 @@
 import copy
 import dis
 import os
+import pickle
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,14 @@ class TrainingRun:
     params: np.ndarray
     history: list
     engine: str
+
+    def __reduce__(self):
+        # joblib's own unpickler takes long for many small objects
+        return _load_run, (self.params, pickle.dumps(self.history), self.engine)
+
+
+def _load_run(params, history, engine):
+    return TrainingRun(params, pickle.loads(history), engine)
 
 
 class _StopTraining(Exception):

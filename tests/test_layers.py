@@ -98,6 +98,7 @@ STANDARD_LIBRARY = {
     "numbers",
     "os",
     "pathlib",
+    "pickle",
     "tempfile",
     "textwrap",
     "threading",
