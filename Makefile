@@ -36,8 +36,10 @@ coverage: .venv/.tests  ## kernels are tested as plain Python here, so that they
 	$(BIN)/python -m pytest --ignore=tests/test_estimator_checks.py \
 		--cov=skchaosprune --cov-append --cov-report=term-missing
 
-bench: .venv/.plots .venv/.tests  ## ratios against naive code, torch and scikit-learn
-	for script in epoch kernels memory compact predict; do $(BIN)/python benchmarks/bench_$$script.py || exit 1; done
+bench: .venv/.plots .venv/.tests .venv/.benchmarks  ## ratios against naive code, torch and scikit-learn
+	for script in epoch kernels fit search scaling memory compact predict; do \
+		$(BIN)/python benchmarks/bench_$$script.py || exit 1; \
+	done
 
 clean:
 	rm -rf .venv build *.egg-info docs/_build docs/auto_examples docs/generated
