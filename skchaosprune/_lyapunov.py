@@ -473,7 +473,7 @@ def _ranges(columns, static_tolerance, low, spread):
             value = row[c]
             low[c] = value if value < low[c] else low[c]
             high[c] = value if value > high[c] else high[c]
-            spread[c] += 0.0 * value  # NaN where a value is not finite
+            spread[c] = spread[c] if abs(value) < math.inf else math.nan
     for c in range(n_columns):
         spread[c] += high[c] - low[c]
         if spread[c] == math.inf:
