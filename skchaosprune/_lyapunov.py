@@ -475,7 +475,7 @@ def _ranges(columns, static_tolerance, low, spread):
             high[c] = value if value > high[c] else high[c]
             spread[c] = spread[c] if abs(value) < math.inf else math.nan
     for c in range(n_columns):
-        spread[c] += high[c] - low[c]
+        spread[c] += float(high[c]) - float(low[c])
         if spread[c] == math.inf:
             spread[c] = math.nan
         elif spread[c] < static_tolerance:
