@@ -5,6 +5,7 @@ import dis
 import os
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -1009,12 +1010,24 @@ def _enter(fit):
         if _threads_before is None:
             pools = threadpoolctl.ThreadpoolController().select(user_api="blas")
             pools = [(pool, pool.num_threads) for pool in pools.lib_controllers]
-            _threads_before = pools, torch.get_num_threads()
+            _threads_before = pools, _count_torch_threads()
         _fits_running[fit] = threading.get_ident()
         for pool, _ in _threads_before[0]:
             pool.set_num_threads(1)
         _let_any_thread_set_blas()
     torch.set_num_threads(1)
+
+
+def _count_torch_threads():
+    """What torch may use while no fit is running.
+
+    A thread that first used torch during another's fit has kept the limit of that fit;
+    a new one has not.
+    """
+    if threading.current_thread() is threading.main_thread():
+        return torch.get_num_threads()
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
 
 
 def _leave(fit):

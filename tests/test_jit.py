@@ -47,7 +47,7 @@ ChaosCausalPrunedMLP(
     (3,), max_iter=2, engine="torch", prune_criterion="magnitude"
 ).fit(X, y)
 largest_lyapunov_exponent(X)
-print(skchaosprune.__file__, _lyapunov._exponents_of_rows.stats.cache_path)
+print(skchaosprune.__file__, _lyapunov._exponents_by_sorting.stats.cache_path)
 """
 
 

@@ -84,6 +84,7 @@ MAY_IMPORT_LATE = {
 }
 STANDARD_LIBRARY = {
     "collections",
+    "concurrent",
     "contextlib",
     "copy",
     "dataclasses",

@@ -418,6 +418,30 @@ def test_threads_are_limited_and_restored(first_out):
         torch.set_num_threads(before)
 
 
+def test_a_thread_that_kept_the_limit_of_another_fit_restores_all_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    first_used, fits_are_over = threading.Event(), threading.Event()
+
+    def fit_later():
+        torch.get_num_threads()
+        first_used.set()
+        fits_are_over.wait()
+        with one_thread_per_fit():
+            pass
+
+    thread = threading.Thread(target=fit_later)
+    try:
+        with one_thread_per_fit():
+            thread.start()
+            first_used.wait()
+        fits_are_over.set()
+        thread.join()
+        assert threads_of_a_new_thread() == torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_fit_within_a_fit_leaves_the_limits_of_the_outer_one():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
