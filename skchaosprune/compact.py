@@ -102,11 +102,6 @@ class CompactMLP(Versioned):
     target_mean, target_scale : float, default=0.0, 1.0
         A regressor's prediction is its output times the scale plus the mean.
 
-    Raises
-    ------
-    ValueError
-        If the parts do not fit together.
-
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
@@ -125,6 +120,11 @@ class CompactMLP(Versioned):
         Weights that are not zero; these and the biases.
     nbytes : int
         Bytes of the weights, biases and ``selected_features_``, as they are stored.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not fit together.
 
     See Also
     --------

@@ -41,7 +41,7 @@ POINTS = (0.1, 0.2, 0.3, 0.4, 0.55, 0.7, 0.85, 1.0)
 class WeightScores:
     """What a criterion says about every weight.
 
-    Attributes
+    Parameters
     ----------
     scores : ndarray of shape (n_weights,)
         Larger = keep; -inf ranks below everything.
@@ -100,6 +100,11 @@ class _WindowCriterion(BaseEstimator):
             Optimiser steps per epoch.
         dense_fraction : float
             Share of ``max_iter`` that the dense network trains.
+
+        Returns
+        -------
+        problem : str or None
+            A sentence, or None where there are enough.
         """
         if n_windows >= self._needed():
             return None
@@ -251,6 +256,11 @@ class _GrangerCriterion(_WindowCriterion):
             With ``window_series``.
         rng : numpy.random.Generator
             Draws the order of the windows, anew for each weight.
+
+        Returns
+        -------
+        placebo : TrainingRecord
+            A copy.
         """
         shuffled = rng.permuted(record.window_series, axis=0)
         return replace(record, window_series=shuffled)
@@ -595,11 +605,20 @@ class ChaosCausalMagnitude(ChaosCausality):
 
     Parameters
     ----------
-    window_size, window_overlap, record_every, embedding_dimension, delay, \
-            theiler_window, n_steps, static_tolerance, decimals, trajectory, \
-            perturbation_size, target, max_lag, test, lag_rule, correction, \
-            significance_level, prune, placebo, random_state
-        As in :class:`ChaosCausality`, with the same defaults.
+    window_size, window_overlap, record_every : int, float, int or "auto"
+        The windows; here and below as in :class:`ChaosCausality`, with its defaults.
+    embedding_dimension, delay, theiler_window, n_steps : int
+        Of the exponents.
+    static_tolerance, decimals : float, int or None
+        Of the exponents.
+    trajectory, perturbation_size : {"weights", "perturbation"}, float
+        Of the exponents.
+    target, max_lag : {"auto", "loss"} or callable, int
+        What is to be caused, and how many windows later.
+    test, lag_rule, correction, significance_level : str, str, str or None, float
+        Of the tests.
+    prune, placebo, random_state : {"noncausal", "causal"}, bool, int or None
+        Of the decision and the draws.
 
     Examples
     --------
@@ -611,7 +630,7 @@ class ChaosCausalMagnitude(ChaosCausality):
     has_significance_rule = False
 
     def score(self, record):
-        """Weigh magnitudes by the tests of :class:`ChaosCausality`."""
+        """Weigh magnitudes by tests; see :class:`ChaosCausality` for the parameters."""
         result = super().score(record)
         if result.problem is not None:
             return replace(result, keep=None)
@@ -693,7 +712,7 @@ class GrangerUpdates(_GrangerCriterion):
         self.random_state = random_state
 
     def reduce_window(self, window, out, n_jobs=None):
-        """Write how far every weight moved; see :class:`ChaosCausality`."""
+        """Write how weights moved; see :class:`ChaosCausality` for the parameters."""
         np.subtract(window[1], window[0], out=out)
 
     def _ways_out(self):
@@ -759,7 +778,7 @@ class LossRegression(_WindowCriterion):
         check_number(self.penalty, "penalty", "float", 0, 1, "neither")
 
     def reduce_window(self, window, out, n_jobs=None):
-        """Write the sum of squared changes; see :class:`ChaosCausality`."""
+        """Sum squared changes; see :class:`ChaosCausality` for the parameters."""
         changes = np.diff(window, axis=0)
         np.einsum("tk,tk->k", changes, changes, out=out)
 
@@ -965,6 +984,11 @@ class Intervention(BaseEstimator):
             With ``data``.
         rng : numpy.random.Generator
             Draws the permutation.
+
+        Returns
+        -------
+        placebo : TrainingRecord
+            A copy.
         """
         rows = self._sample_rows(record, _rng(self, record))
         if np.all(rows.targets == rows.targets[:1]):
@@ -1152,7 +1176,13 @@ class FixedMasks(BaseEstimator):
         self.masks = masks
 
     def check_layer_sizes(self, layer_sizes):
-        """Refuse masks that do not fit the network."""
+        """Refuse masks that do not fit the network.
+
+        Parameters
+        ----------
+        layer_sizes : tuple of int
+            Units per layer, inputs and outputs included.
+        """
         shapes = list(zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
         text = f"masks must be a list of boolean arrays with shapes {shapes}"
         try:
@@ -1171,7 +1201,13 @@ class FixedMasks(BaseEstimator):
 
 
 class FunctionCriterion:
-    """Make a criterion of a function ``record -> scores``."""
+    """Make a criterion of a function ``record -> scores``.
+
+    Parameters
+    ----------
+    function : callable
+        Gets the record of the dense training; returns one score per weight.
+    """
 
     needs = ()
     has_significance_rule = False
@@ -1183,7 +1219,7 @@ class FunctionCriterion:
         return repr(self.function)
 
     def score(self, record):
-        """Call the function."""
+        """Call the function; see :class:`ChaosCausality` for the parameters."""
         return self.function(record)
 
 
@@ -1202,6 +1238,16 @@ CRITERIA = {
 
 def get_criterion(prune_criterion):
     """Return the criterion object behind a name, an object or a function.
+
+    Parameters
+    ----------
+    prune_criterion : str, object or callable
+        A key of ``CRITERIA``, a criterion, or a function from a record to scores.
+
+    Returns
+    -------
+    criterion : object
+        With ``needs``, ``has_significance_rule`` and ``score``.
 
     Raises
     ------
@@ -1250,6 +1296,18 @@ def _has(candidate, parts):
 
 def score_weights(criterion, record):
     """Score a record and check what comes back; bare arrays are scores.
+
+    Parameters
+    ----------
+    criterion : object
+        From :func:`get_criterion`.
+    record : TrainingRecord
+        Of the dense training.
+
+    Returns
+    -------
+    scores : WeightScores
+        One score per weight, none of them NaN.
 
     Raises
     ------

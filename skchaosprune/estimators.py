@@ -1244,8 +1244,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         Share of the rows that is held out of both trainings, in (0, 1). The target
         series is then taken on these rows, and callbacks see a ``valid_loss``.
     callbacks : list or None, default=None
-        skorch callbacks, cloned for each training; scikit-learn's are no parameter but
-        go to ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
+        Of skorch, cloned for each training; scikit-learn's are no parameter but go to
+        ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
         need ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"
         What runs an epoch: the compiled kernel wherever it does the same as torch
@@ -1593,8 +1593,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         Share of the rows that is held out of both trainings, in (0, 1). The target
         series is then taken on these rows, and callbacks see a ``valid_loss``.
     callbacks : list or None, default=None
-        skorch callbacks, cloned for each training; scikit-learn's are no parameter but
-        go to ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
+        Of skorch, cloned for each training; scikit-learn's are no parameter but go to
+        ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
         need ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"
         What runs an epoch: the compiled kernel wherever it does the same as torch

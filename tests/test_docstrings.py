@@ -1,0 +1,80 @@
+"""Public docstrings say everything that numpydoc asks for."""
+
+import inspect
+from importlib import import_module
+
+import pytest
+from numpydoc.validate import validate
+
+import skchaosprune
+from skchaosprune import criteria
+
+# Nobody makes these but us: their fields are attributes, not parameters.
+RESULTS = ["_granger.GrangerCausalityResult", "report.PruningReport"]
+
+NOT_ASKED_FOR = {
+    "ES01": "a summary that says it all needs no second paragraph",
+    "EX01": "examples stand with classes and functions, not with every method",
+    "GL01": "where a summary starts depends on the version of numpydoc",
+    "RT02": "what is returned has a name, as in scikit-learn",
+    "SA01": "not everything has a relative",
+}
+# Parts of a criterion have the parameters and results of the first one, and say so.
+SAYS_WHERE = "see :class:`ChaosCausality` for the parameters"
+SAID_THERE = {"PR01", "RT01"}
+
+
+def public_names():
+    own = [
+        f"criteria.{name}"
+        for name, thing in vars(criteria).items()
+        if not name.startswith("_") and is_ours(thing, "skchaosprune.criteria")
+    ]
+    return [*skchaosprune.__all__, *own, *RESULTS]
+
+
+def is_ours(thing, module="skchaosprune"):
+    if isinstance(thing, property):
+        thing = thing.fget
+    return getattr(thing, "__module__", "").startswith(module)
+
+
+def public_members(name):
+    """Public methods and properties of a class that are ours; none of a function."""
+    module, _, last = f"skchaosprune.{name}".rpartition(".")
+    thing = getattr(import_module(module), last)
+    if not inspect.isclass(thing):
+        return []
+    return [
+        member
+        for member, value in inspect.getmembers(thing)
+        if not member.startswith("_") and is_ours(value)
+    ]
+
+
+def problems_of(name):
+    result = validate(f"skchaosprune.{name}")
+    accepted = set(NOT_ASKED_FOR)
+    if SAYS_WHERE in " ".join(result["docstring"].split()):
+        accepted |= SAID_THERE
+    if name in RESULTS:
+        accepted.add("PR01")
+    return [
+        f"{name}: {code} {text}"
+        for code, text in result["errors"]
+        if code not in accepted
+    ]
+
+
+@pytest.mark.parametrize("name", public_names())
+def test_docstrings(name):
+    problems = problems_of(name)
+    for member in public_members(name):
+        problems += problems_of(f"{name}.{member}")
+
+    assert problems == []
+
+
+def test_members_are_walked():
+    assert {"predict", "load_npz", "storage_"} <= set(public_members("CompactMLP"))
+    assert "set_score_request" not in public_members("ChaosCausalPrunedMLP")
