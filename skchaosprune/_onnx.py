@@ -195,21 +195,32 @@ def _add_scaler(graph, value, scaler):
 def _add_network(graph, value, compact):
     """Add the layers; returns the name of what enters the output activation."""
     selected = compact.selected_features_.astype(np.int64)
-    if len(selected) < compact.n_features_in_:
+    if 0 < len(selected) < compact.n_features_in_:
         columns = graph.constant(selected, "selected_features")
         value = graph.add("Gather", value, columns, name="selected", axis=1)
     last = len(compact.intercepts_) - 1
     for layer, (W, b) in enumerate(
         zip(compact.coefs_, compact.intercepts_, strict=True)
     ):
-        weights = _add_weights(graph, W, f"weights_{layer}")
         bias = graph.number(b, f"bias_{layer}")
-        value = graph.add("MatMul", value, weights, name=f"product_{layer}")
-        value = graph.add("Add", value, bias, name=f"sum_{layer}")
+        if len(W) == 0:
+            value = _repeat_for_rows(graph, bias, len(b))
+        else:
+            weights = _add_weights(graph, W, f"weights_{layer}")
+            value = graph.add("MatMul", value, weights, name=f"product_{layer}")
+            value = graph.add("Add", value, bias, name=f"sum_{layer}")
         if layer < last and compact.activation_ in _ACTIVATIONS:
             operator = _ACTIVATIONS[compact.activation_]
             value = graph.add(operator, value, name=f"hidden_{layer}")
     return value
+
+
+def _repeat_for_rows(graph, bias, n_outputs):
+    """Add what a network without inputs says: not every runtime has empty products."""
+    n_rows = graph.add("Shape", "X", name="n_rows", start=0, end=1)
+    n_columns = graph.constant(np.array([n_outputs]), "n_columns")
+    shape = graph.add("Concat", n_rows, n_columns, name="shape", axis=0)
+    return graph.add("Expand", bias, shape, name="constant_rows")
 
 
 def _add_weights(graph, W, name):
@@ -252,10 +263,14 @@ def _add_classes(graph, value, compact):
     elif compact.out_activation_ == "softmax":
         graph.add("Softmax", value, name="probabilities", axis=1)
     else:
-        # logistic outputs scaled to a sum of 1, in logarithms as all may vanish
-        value = graph.add("Neg", value, name="minus_logit")
-        value = graph.add("Softplus", value, name="minus_log_output")
-        value = graph.add("Neg", value, name="log_output")
+        # logistic outputs scaled to a sum of 1, in logarithms as all may vanish:
+        # min(z, 0) - softplus(-|z|), as not every runtime has softplus of large numbers
+        size = graph.add("Abs", value, name="size")
+        size = graph.add("Neg", size, name="minus_size")
+        rest = graph.add("Softplus", size, name="rest")
+        zero = graph.number([0.0], "zero")
+        value = graph.add("Min", value, zero, name="negative_part")
+        value = graph.add("Sub", value, rest, name="log_output")
         graph.add("Softmax", value, name="probabilities", axis=1)
     codes = graph.add("ArgMax", "probabilities", name="codes", axis=1, keepdims=0)
     labels, kind = _labels(compact.classes_)

@@ -109,6 +109,8 @@ def test_a_constant_network(path, X, kind):
     assert model.compact().layer_sizes_[0] == 0
     to_onnx(model, path)
 
+    # onnxruntime 1.19 refuses a product over nothing
+    assert "MatMul" not in {node.op_type for node in onnx.load(path).graph.node}
     for judge in (run, run_reference):
         *labels, values = judge(path, X)
         assert np.ptp(values, axis=0).max() == 0
