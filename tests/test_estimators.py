@@ -701,7 +701,7 @@ def test_frame_with_strings_and_missing_values():
         {
             "age": np.where(rng.uniform(size=n) < 0.2, np.nan, rng.normal(40, 10, n)),
             "fare": rng.exponential(30, n),
-            "port": rng.choice(["S", "C", None], n),
+            "port": rng.choice(np.array(["S", "C", np.nan], dtype=object), n),
         }
     )
     y = np.where((frame["fare"] > 20) ^ (frame["port"] == "S"), "lived", "died")
