@@ -4,20 +4,25 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet \
-	--constraint constraints.txt
+PIP_INSTALL := python -m pip --disable-pip-version-check install --quiet
+INSTALL := $(BIN)/$(PIP_INSTALL) --constraint constraints.txt
+OLDEST := .venv-oldest
+INSTALL_OLDEST := $(OLDEST)/bin/$(PIP_INSTALL) --constraint constraints-oldest.txt
 # Another PYTHON or TORCH makes the environment anew.
 CHOICE := $(shell echo '$(PYTHON) $(TORCH)' | cksum | cut -d ' ' -f 1)
 
 export SCIPY_ARRAY_API = 1
 
-.PHONY: demo test lint docs dev coverage bench clean
+.PHONY: demo test test-oldest lint docs dev coverage bench clean
 
 demo: .venv/.plots .venv/.export  ## prune a network on breast cancer and save a figure
 	$(BIN)/python examples/demo.py
 
 test: .venv/.tests  ## run the whole test suite
 	$(BIN)/python -m pytest
+
+test-oldest: $(OLDEST)/.tests-$(CHOICE)  ## the same with the oldest supported versions
+	$(OLDEST)/bin/python -m pytest
 
 lint: .venv/.lint  ## check style and formatting
 	$(BIN)/ruff check .
@@ -42,7 +47,7 @@ bench: .venv/.plots .venv/.tests .venv/.benchmarks  ## ratios against naive code
 	done
 
 clean:
-	rm -rf .venv build *.egg-info docs/_build docs/auto_examples docs/generated
+	rm -rf .venv $(OLDEST) build *.egg-info docs/_build docs/auto_examples docs/generated
 
 .venv/.torch-$(CHOICE): constraints.txt
 	rm -rf .venv
@@ -52,4 +57,11 @@ clean:
 
 .venv/.%: .venv/.torch-$(CHOICE) pyproject.toml
 	$(INSTALL) --editable ".[$*]"
+	@touch $@
+
+$(OLDEST)/.tests-$(CHOICE): constraints-oldest.txt pyproject.toml
+	rm -rf $(OLDEST)
+	$(PYTHON) -m venv $(OLDEST)
+	$(INSTALL_OLDEST) $(TORCH)
+	$(INSTALL_OLDEST) --editable ".[tests]"
 	@touch $@
