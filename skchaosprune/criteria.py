@@ -783,7 +783,7 @@ class LossRegression(_WindowCriterion):
         np.einsum("tk,tk->k", changes, changes, out=out)
 
     def score(self, record):
-        """Regress the loss; see :class:`ChaosCausality` for the parameters."""
+        """Fit the loss reductions; see :class:`ChaosCausality` for the parameters."""
         problem = self._obstacle(record)
         if problem is not None:
             return _give_up(record, problem)
