@@ -33,13 +33,10 @@ docs: .venv/.docs  ## build the documentation, warnings are errors
 
 dev: .venv/.plots .venv/.tests .venv/.docs .venv/.lint  ## everything that a contributor needs
 
-KERNEL_TESTS := $(addprefix tests/test_,ablation.py granger.py kernels.py lyapunov.py recording.py)
-
-coverage: .venv/.tests  ## kernels are tested as plain Python here, so that they count
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNEL_TESTS) --cov=skchaosprune \
-		--cov-report=
-	$(BIN)/python -m pytest --ignore=tests/test_estimator_checks.py \
-		--cov=skchaosprune --cov-append --cov-report=term-missing
+coverage: .venv/.tests  ## kernels run as plain Python here, so that they count
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests -m "not slow" \
+		--ignore=tests/test_estimator_checks.py \
+		--cov=skchaosprune --cov-report=term-missing --cov-fail-under=95
 
 bench: .venv/.plots .venv/.tests .venv/.benchmarks  ## ratios against naive code, torch and scikit-learn
 	for script in epoch kernels fit search scaling memory compact predict; do \

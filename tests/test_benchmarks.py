@@ -25,6 +25,7 @@ criteria = load_script("compare_criteria")
 bench_predict = load_script("bench_predict")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_rounds", [1, 3])
 def test_fits_that_fall_back_are_noted(iris, n_rounds):
     X, y = iris

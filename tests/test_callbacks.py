@@ -127,6 +127,7 @@ def test_tasks_of_a_fit(kind, engine, iris, record):
     )
 
 
+@pytest.mark.slow
 def test_results_are_the_same_bits(iris, record):
     model = small(prune_criterion="chaos_causality", max_iter=20)
     told = clone(model).set_callbacks(record).fit(*iris)

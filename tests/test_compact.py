@@ -178,6 +178,7 @@ def test_random_masks_leave_dead_and_constant_units():
     assert sizes[3] == (0, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", RATIOS)
 @pytest.mark.parametrize("name", ["iris", "cancer", "diabetes"])
 def test_trained_networks_keep_their_outputs(request, name, ratio):

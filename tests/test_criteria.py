@@ -493,6 +493,7 @@ def test_parameters_are_checked(criterion, error, words):
         criterion.check_parameters()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_windows", [40, 100, 200])
 def test_tests_are_calibrated_on_noise(record, n_windows):
     """White noise in place of exponents, an autocorrelated target."""

@@ -39,6 +39,7 @@ def thread_limits():
     return sorted(pools), torch.get_num_threads()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_memory", [False, True])
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_threads_of_one_worker_give_the_same(iris, tmp_path, n_jobs, has_memory):

@@ -115,6 +115,7 @@ def test_target_series_is_the_training_error(iris):
     np.testing.assert_allclose(model.target_series_[-1], wrong)
 
 
+@pytest.mark.slow
 def test_loss_as_target(iris):
     X, y = iris
     criterion = ChaosCausality(window_size=30, window_overlap=0.0, target="loss")
@@ -126,6 +127,7 @@ def test_loss_as_target(iris):
     np.testing.assert_allclose(model.target_series_[-1], loss, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_callable_target_sees_targets_and_outputs(iris):
     X, y = iris
 
@@ -139,6 +141,7 @@ def test_callable_target_sees_targets_and_outputs(iris):
     assert 0 < model.target_series_[-1] < model.target_series_[0]
 
 
+@pytest.mark.slow
 def test_regressor_standardises_its_target(diabetes, fitted_regressor):
     X, y = diabetes
     shifted = clone(fitted_regressor).fit(X, 1e6 + 1e3 * y)
@@ -164,6 +167,7 @@ LABELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["log_loss", "squared_error"])
 @pytest.mark.parametrize("kind", LABELS)
 def test_labels_of_every_kind(iris, kind, loss):
@@ -189,6 +193,7 @@ def test_labels_of_every_kind(iris, kind, loss):
     assert model.n_outputs_ == (1 if len(labels) == 2 else 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("scope", ["global", "layer"])
 @pytest.mark.parametrize("prune_ratio", [0.0, 0.3, 0.5, 0.8])
@@ -263,6 +268,7 @@ def test_dense_fraction_is_the_partial_training(iris):
     assert partial.dense_loss_curve_ == full.dense_loss_curve_[:2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEED_RANGE)
 def test_engines_choose_the_same_masks(iris, seed):
     models = [
@@ -281,6 +287,7 @@ def test_engines_choose_the_same_masks(iris, seed):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEED_RANGE)
 def test_same_seed_same_bits(iris, seed):
     X, y = iris
@@ -296,6 +303,7 @@ def test_same_seed_same_bits(iris, seed):
     assert np.any(flat(first.initial_coefs_) != flat(other.initial_coefs_))
 
 
+@pytest.mark.slow
 def test_threads_score_blocks_to_the_same_bits(cancer):
     X, y = cancer
     fits = [
@@ -421,6 +429,7 @@ def test_normal_initial_weights_are_standard_normal(cancer):
     assert abs(weights.std() - 1.0) < 0.1
 
 
+@pytest.mark.slow
 def test_validation_rows_are_held_out(cancer):
     X, y = cancer
     model = small(
@@ -444,6 +453,7 @@ def test_standardisation_sees_the_training_rows_alone(diabetes):
     assert model.target_mean_ == pytest.approx(y.mean(), rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1e-200, 1e200])
 def test_regressor_learns_targets_of_any_size(diabetes, fitted_regressor, factor):
     X, y = diabetes
@@ -453,6 +463,7 @@ def test_regressor_learns_targets_of_any_size(diabetes, fitted_regressor, factor
     )
 
 
+@pytest.mark.slow
 def test_target_score_stops_both_trainings(iris):
     model = small(hidden_layer_sizes=(8,), target_score=0.96, max_iter=200).fit(*iris)
     assert 1 < model.n_iter_dense_ < 200
@@ -469,6 +480,7 @@ def test_target_score_stops_both_trainings(iris):
     assert papers.n_iter_dense_ < 60
 
 
+@pytest.mark.slow
 def test_significance_rule_keeps_what_is_significant(cancer):
     model = ChaosCausalPrunedMLP(
         (8,), prune_ratio=None, max_iter=30, keep_connected=False, random_state=0
@@ -481,6 +493,7 @@ def test_significance_rule_keeps_what_is_significant(cancer):
     assert repaired.effective_sparsity_ == repaired.sparsity_
 
 
+@pytest.mark.slow
 def test_causal_pruning_reverses_the_ranking(cancer):
     options = {"max_iter": 20, "keep_connected": False, "random_state": 0}
     noncausal = ChaosCausalPrunedMLP((8,), **options).fit(*cancer)
@@ -492,6 +505,7 @@ def test_causal_pruning_reverses_the_ranking(cancer):
     assert kept_by_both.mean() < 0.1
 
 
+@pytest.mark.slow
 def test_untested_weights_rank_below_tested_ones(iris):
     X, y = iris
     X = np.column_stack([X, np.zeros(len(X))])  # its weights never move
@@ -509,6 +523,7 @@ def test_untested_weights_rank_below_tested_ones(iris):
     assert model.feature_importances_[4] == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correction", ["holm", "fdr_bh"])
 def test_correction_over_weights(cancer, correction):
     from statsmodels.stats.multitest import multipletests
@@ -613,6 +628,7 @@ def test_what_is_not_computed_is_none(iris, criterion):
     assert (table["best_lag"] == 0).all()
 
 
+@pytest.mark.slow
 def test_large_exponents_are_not_kept(iris, monkeypatch):
     monkeypatch.setattr(estimators_module, "_KEEP_BYTES", 1000)
     model = small(prune_criterion="chaos_causality", max_iter=30).fit(*iris)
@@ -658,6 +674,7 @@ def test_random_criterion_has_its_own_seed(iris):
     assert np.any(from_estimator[0].weight_scores_ != from_estimator[1].weight_scores_)
 
 
+@pytest.mark.slow
 def test_nested_parameters_of_a_criterion(iris):
     model = small(
         hidden_layer_sizes=(8,), prune_criterion=ChaosCausality(), max_iter=20
@@ -675,6 +692,7 @@ def test_nested_parameters_of_a_criterion(iris):
     assert fresh.prune_criterion.max_lag == 2
 
 
+@pytest.mark.slow
 def test_pipeline_and_grid_search(iris):
     X, y = iris
     pipeline = make_pipeline(
@@ -785,6 +803,7 @@ def test_lazy_names_of_the_package():
         skchaosprune.nonsense  # noqa: B018
 
 
+@pytest.mark.slow
 def test_progress_is_printed(iris, capsys, tmp_path):
     small(prune_criterion="chaos_causality", verbose=0).fit(*iris)
     assert capsys.readouterr() == ("", "")
@@ -887,6 +906,7 @@ def test_few_windows_rank_by_magnitude_with_one_warning(iris):
         )
 
 
+@pytest.mark.slow
 def test_a_target_that_never_moves(iris):
     X, y = iris
     still = ChaosCausality(target=lambda targets, outputs: 0.25)
@@ -937,6 +957,7 @@ def test_no_path_left_means_uniform_importances(iris):
     assert model.effective_sparsity_ == 1.0
 
 
+@pytest.mark.slow
 def test_regressor_in_a_pipeline(diabetes):
     model = make_pipeline(
         StandardScaler(),

@@ -56,6 +56,7 @@ def predict_at(model, params, X, n_features):
     return other.predict_proba(X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CRITERIA)
 @pytest.mark.parametrize("n_rounds", [1, 3])
 def test_every_criterion_obeys_ratio_scope_repair_and_rounds(iris, name, n_rounds):
@@ -74,6 +75,7 @@ def test_every_criterion_obeys_ratio_scope_repair_and_rounds(iris, name, n_round
     assert np.isfinite(model.predict_proba(iris[0])).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CRITERIA)
 def test_every_criterion_ranks_a_regressor(diabetes, name):
     model = ChaosCausalPrunedMLPRegressor(
@@ -208,6 +210,7 @@ def test_one_living_weight_is_perturbed():
     assert ChaosCausality().perturb(params, alive, 0) is None
 
 
+@pytest.mark.slow
 def test_a_twin_of_pruned_weights_is_perturbed_in_a_living_one(iris, monkeypatch):
     starts = []
     train = _network.train
@@ -246,6 +249,7 @@ def test_nothing_to_perturb(iris):
         model.fit(np.zeros_like(X), y)
 
 
+@pytest.mark.slow
 def test_a_twin_freezes_what_we_freeze(iris):
     from skorch.callbacks import Freezer
 
@@ -351,6 +355,7 @@ def test_masks_that_do_not_fit(iris, masks, error, words, monkeypatch):
         small(prune_criterion=FixedMasks(masks)).fit(*iris)
 
 
+@pytest.mark.slow
 def test_windows_and_untested_weights_are_counted(iris):
     X, y = iris
     X = X.copy()

@@ -388,6 +388,7 @@ def assert_agree(ours, model, X, y, scoring):
     assert np.all(np.abs(ours - expected) < 5 * errors)
 
 
+@pytest.mark.slow
 def test_permutation_agrees_with_scikit_learn_on_a_classifier():
     X, y = load_wine(return_X_y=True)
     X = scale(X)
@@ -400,6 +401,7 @@ def test_permutation_agrees_with_scikit_learn_on_a_classifier():
     assert_agree(ours, model, X, y, "neg_log_loss")
 
 
+@pytest.mark.slow
 def test_permutation_agrees_with_scikit_learn_on_a_regressor(diabetes):
     X, y = diabetes
     model = ChaosCausalPrunedMLPRegressor(
@@ -436,6 +438,7 @@ def make_model(kind, **options):
     return estimator(**(shared | options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 @pytest.mark.parametrize("rule", IMPORTANCES)
 def test_estimators_offer_every_rule(kind, rule):
@@ -454,6 +457,7 @@ def test_estimators_offer_every_rule(kind, rule):
     np.testing.assert_array_equal(model.feature_importances_[pruned_off], 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 @pytest.mark.parametrize("rule", DESCRIPTIVE)
 @pytest.mark.parametrize("hidden", HIDDEN)

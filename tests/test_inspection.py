@@ -15,6 +15,8 @@ from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune._importance import IMPORTANCES
 from skchaosprune.criteria import FixedMasks
 
+pytestmark = pytest.mark.slow
+
 # What the target is made of, and the two columns that matter most, in order.
 EFFECTS = np.array([-1.5, 0.0, 0.7, 3.0, 0.0, 0.3])
 INFORMATIVE = [3, 0]

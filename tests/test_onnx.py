@@ -189,6 +189,7 @@ def test_all_outputs_may_vanish(path):
         assert labels == [1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["iris", "cancer", "diabetes"])
 @pytest.mark.parametrize("ratio", [0.5, 0.99])
 def test_trained_networks(request, path, name, ratio):

@@ -29,6 +29,8 @@ from skchaosprune import (
 )
 from skchaosprune.criteria import CRITERIA
 
+pytestmark = pytest.mark.slow
+
 HEAVY = {"torch", "skorch", "numba", "statsmodels", "matplotlib", "onnx"}
 
 

@@ -21,6 +21,7 @@ def run_blocks(path):
     return blocks, names
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The weights are ranked by magnitude:UserWarning")
 def test_code_of_the_readme_runs(capsys, tmp_path, monkeypatch):
     pytest.importorskip("onnx")
@@ -46,6 +47,7 @@ def test_code_of_the_readme_runs(capsys, tmp_path, monkeypatch):
     assert names["path"].scores.shape == (3, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["index", "getting_started"])
 def test_code_of_the_documentation_runs(page):
     blocks, names = run_blocks(FOLDER / "docs" / f"{page}.md")

@@ -61,6 +61,7 @@ def report(fitted, iris):
 # The report: numbers.
 
 
+@pytest.mark.slow
 def test_scores_of_many_classes(fitted, iris, report):
     X, y = iris
     dense = clone(fitted).set_params(prune_ratio=0.0).fit(X, y)
@@ -74,6 +75,7 @@ def test_scores_of_many_classes(fitted, iris, report):
     assert report.n_samples == 150
 
 
+@pytest.mark.slow
 def test_scores_of_two_classes(named):
     model, X, y = named
     report = model.report(X[:200], y[:200])
@@ -99,6 +101,7 @@ def test_scores_of_rows_of_one_class(iris, rows):
     assert report.n_samples == len(X[rows])
 
 
+@pytest.mark.slow
 def test_scores_of_a_regressor(fitted_regressor, diabetes):
     X, y = diabetes
     report = fitted_regressor.report(X, y)
@@ -214,6 +217,7 @@ def test_placebo_of_windows(fitted, report):
     assert fact(report, "the same of the placebo") == f"{result.placebo_share:.4f}"
 
 
+@pytest.mark.slow
 def test_placebo_of_an_intervention(iris):
     model = quick(prune_criterion="intervention").fit(*iris)
     report = model.report(*iris)
@@ -445,6 +449,7 @@ def test_path_equals_single_fits(iris):
     assert_array_equal(path.dense_scores, path.scores[1])
 
 
+@pytest.mark.slow
 def test_path_of_a_regressor(diabetes):
     X, y = diabetes
     model = quick(ChaosCausalPrunedMLPRegressor)
@@ -591,6 +596,7 @@ def test_path_needs_as_many_targets_as_rows(iris):
         pruning_path(quick(), iris[0], iris[1][:10], [0.5])
 
 
+@pytest.mark.slow
 def test_path_goes_on_where_a_fit_fails(iris):
     """No weight is significant in the first fold, whose errors are permuted."""
     X, y = iris
@@ -617,6 +623,7 @@ def test_path_goes_on_where_a_fit_fails(iris):
     assert all(np.isfinite(line.get_ydata()).all() for line in display.lines_)
 
 
+@pytest.mark.slow
 def test_path_of_fits_that_all_fail(iris):
     model = ChaosCausalPrunedMLP(
         (4,),

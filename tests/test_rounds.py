@@ -179,6 +179,7 @@ def test_one_warning_names_the_rounds_that_cannot_test(iris):
     assert caught[0].filename == __file__
 
 
+@pytest.mark.slow
 def test_evidence_is_that_of_the_first_round(iris):
     options = {"prune_criterion": "chaos_causality", "max_iter": 20}
     one = small(n_rounds=1, **options).fit(*iris)
