@@ -506,7 +506,8 @@ def _choose_nearer(nearest, following, nearest_before, following_before):
     for k in range(len(nearest)):
         before, after = nearest_before[k], nearest[k]
         then_before, then_after = following_before[k] + 0.0, following[k]
-        earlier = before < after
+        # an earlier one at `_BELOW_ONE` is as far as no later one
+        earlier = (before < after) | (then_after != then_after)
         distance = before if earlier else after
         then = then_before if earlier else then_after
         nearest[k] = distance if then == then else math.inf

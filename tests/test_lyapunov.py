@@ -363,6 +363,15 @@ def test_no_usable_pair():
     assert largest_lyapunov_exponent(alternating) == 0.0
 
 
+def test_only_neighbour_is_an_earlier_one_at_almost_the_whole_range():
+    """The last point's: 9, 40 and 41 are Pythagorean, and rounding is just below 1."""
+    series = [0.0, 0.0, 40.0, 9.0, 41.0]
+    assert (9 / 41) ** 2 + (40 / 41) ** 2 == math.nextafter(1.0, 0.0)
+    exponent = largest_lyapunov_exponent(series, n_steps=1)
+    reference = naive.largest_lyapunov_exponent(series, n_steps=1)
+    assert exponent == pytest.approx(reference, rel=0, abs=1e-12)
+
+
 def test_pairs_that_all_meet_after_one_step():
     """S(0) exists and S(1) does not: the only pairs that differ come together."""
     series = [0.0, 1.0, 0.5, 1.0, 1.0]
