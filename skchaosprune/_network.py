@@ -713,13 +713,16 @@ _MAY_MISS_BATCHES = (Callback, EpochScoring, ProgressBar)
 
 def _acts_in_batches(callback):
     kind = callback if isinstance(callback, type) else type(callback)
-    return _kind_acts_in_batches(kind, getattr(callback, "step_every", "batch"))
+    steps_in_epochs = (
+        isinstance(callback, LRScheduler) and callback.step_every == "epoch"
+    )
+    return _kind_acts_in_batches(kind, steps_in_epochs)
 
 
 @lru_cache  # asked several times in every epoch
-def _kind_acts_in_batches(kind, step_every):
+def _kind_acts_in_batches(kind, steps_in_epochs):
     exempt = _MAY_MISS_BATCHES
-    if step_every == "epoch":
+    if steps_in_epochs:
         exempt += (LRScheduler,)
     return any(
         getattr(kind, event) not in [getattr(other, event) for other in exempt]

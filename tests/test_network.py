@@ -113,6 +113,16 @@ def test_callbacks_are_cloned_for_each_training(iris):
     assert [row["spied"] for row in model.dense_history_] == [10, 20, 30]
 
 
+class Every(Callback):
+    def __init__(self, step_every):
+        self.step_every = step_every
+
+
+@pytest.mark.parametrize("step_every", [[1, 2], "epoch"], ids=str)
+def test_own_callbacks_may_have_a_step_every(step_every):
+    assert train_plan(make_plan(), [Every(step_every)]).engine == "numba"
+
+
 class TorchOnly(Callback):
     def on_grad_computed(self, net, named_parameters, **kwargs):
         net.history.record("gradients", len(list(named_parameters)))
