@@ -302,6 +302,7 @@ class _PrunableNet:
             )
             self._left_at = self.module_.flat.clone()
         self._tensors = None
+        self._known_step = None
 
     def _make_learner(self, module, optimizer, params, buffer):
         """Set a module to ``params``, masked, and its momentum to zero."""
@@ -407,16 +408,25 @@ class _PrunableNet:
         if obstacle is None:
             self.engine_ = "numba"
             total = self._run_kernel(order)
-            if len(self.history) == 1:
-                # without gradients a step changes nothing, but schedulers look for one
-                self.optimizer_.zero_grad()
-                self.optimizer_.step()
+            self._step_for_schedulers()
         elif self._plan.engine == "numba":
             raise ValueError(explain_obstacle(obstacle))
         else:
             self.engine_ = "torch"
             total = self._run_torch(order, acting)
         return total / n_rows
+
+    def _step_for_schedulers(self):
+        """Step the optimiser once if it is new, or has a new scheduler.
+
+        A scheduler replaces the method ``step``, and warns unless it is called before
+        its own. Without gradients the step changes nothing.
+        """
+        step = self.optimizer_.step
+        if step != self._known_step:
+            self.optimizer_.zero_grad()
+            step()
+            self._known_step = step
 
     def obstacle_to_kernel(self):
         """Say why the numba kernel would not do the same as torch; None: it would.

@@ -94,6 +94,33 @@ def test_learning_rate_schedule_is_read_before_every_epoch():
     assert np.abs(runs[0].params - train_plan(make_plan()).params).max() > 1e-3
 
 
+class LateSchedule(Callback):
+    """Makes a scheduler in the second epoch, of the optimiser or of a new one."""
+
+    def __init__(self, new_optimizer):
+        self.new_optimizer = new_optimizer
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 2:
+            if self.new_optimizer:
+                net.optimizer_ = torch.optim.SGD(net.module_.parameters(), lr=0.1)
+            self.schedule_ = torch.optim.lr_scheduler.StepLR(net.optimizer_, 2)
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) >= 2:
+            self.schedule_.step()
+            net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize("new_optimizer", [False, True])
+def test_a_late_schedule_does_not_warn(new_optimizer):
+    run = train_plan(make_plan(), [LateSchedule(new_optimizer)])
+
+    assert run.engine == "numba"
+    rates = [row["lr"] for row in run.history[1:]]
+    np.testing.assert_allclose(rates, rates[0] * np.array([1, 0.1, 0.1, 0.01, 0.01]))
+
+
 def test_early_stopping_ends_in_good_order():
     stop = EarlyStopping(monitor="spied", patience=2)
 
