@@ -444,7 +444,20 @@ class _PrunableNet:
         for name in ("dampening", "weight_decay", "nesterov", "maximize"):
             if group[name]:
                 return f"the optimiser's {name} is {group[name]}"
+        if group["momentum"] and not self._shares_velocity():
+            return "a callback replaced the optimiser or its momentum"
         return None
+
+    def _shares_velocity(self):
+        """Whether the optimiser keeps its momentum where the kernel keeps it."""
+        first = 0
+        for part in [*self.module_.coefs, *self.module_.intercepts]:
+            buffer = self.optimizer_.state[part].get("momentum_buffer")
+            place = self._own.velocity[first:].data_ptr()
+            if buffer is None or buffer.data_ptr() != place:
+                return False
+            first += part.numel()
+        return True
 
     def _callbacks_in_batches(self):
         return any(_acts_in_batches(callback) for _, callback in self.callbacks_)

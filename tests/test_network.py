@@ -239,6 +239,24 @@ def test_momentum_survives_a_change_of_engine():
     np.testing.assert_allclose(mixed.params, train_plan(plan).params, atol=1e-10)
 
 
+class LoadOptimizer(Callback):
+    """Load a copy of the optimiser's state, as a resumed training does."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 3:
+            saved = copy.deepcopy(net.optimizer_.state_dict())
+            net.optimizer_.load_state_dict(saved)
+
+
+def test_momentum_that_is_loaded_is_not_lost():
+    plan = make_plan(engine="auto", momentum=0.9, learning_rate=0.01)
+
+    resumed = train_plan(plan, [LoadOptimizer()])
+
+    assert resumed.engine == "torch"
+    np.testing.assert_allclose(resumed.params, train_plan(plan).params, atol=1e-10)
+
+
 CALLBACKS_THAT_NEED_FILES_OR_SERVICES = {
     "Checkpoint",
     "TrainEndCheckpoint",
