@@ -12,13 +12,12 @@ from inspect import getattr_static
 from math import log
 
 import numpy as np
-from joblib import effective_n_jobs
+from joblib import Parallel, delayed, effective_n_jobs
 from scipy.special import stdtr
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
-from sklearn.utils.parallel import Parallel, delayed
 
 from skchaosprune import _ablation, _granger, _lyapunov
 from skchaosprune._recording import epochs_for_windows
@@ -26,6 +25,8 @@ from skchaosprune._validation import check_bool, check_choice, check_number
 
 # Weights per task: enough to hide the dispatch, few enough for a progress display.
 _BLOCK_SIZE = 256
+_WEIGHTS_PER_THREAD = 10_000
+_BLOCKS_PER_THREAD = 4
 
 NEEDS = ("trajectories", "snapshots", "data")
 LAG_RULES = ("bonferroni", "bic", "min")
@@ -308,14 +309,18 @@ class _GrangerCriterion(_WindowCriterion):
 def _map_blocks(function, n_weights, n_jobs):
     """Yield what ``function`` returns for slices of the weights, first to last.
 
-    In threads where there are several jobs, and without joblib's cost where not.
+    In threads where there are several jobs and enough to do for each, as a thread that
+    starts takes as long as the exponents of some thousand windows. Never through
+    scikit-learn's ``delayed``: it sets the process's warning filters in every thread.
     """
-    blocks = [
-        slice(first, first + _BLOCK_SIZE) for first in range(0, n_weights, _BLOCK_SIZE)
-    ]
-    if effective_n_jobs(n_jobs) == 1:
+    n_threads = min(effective_n_jobs(n_jobs), n_weights // _WEIGHTS_PER_THREAD)
+    size = _BLOCK_SIZE
+    if n_threads > 1:
+        size = max(size, n_weights // (_BLOCKS_PER_THREAD * n_threads))
+    blocks = [slice(first, first + size) for first in range(0, n_weights, size)]
+    if n_threads <= 1:
         return map(function, blocks)
-    return Parallel(n_jobs=n_jobs, require="sharedmem", return_as="generator")(
+    return Parallel(n_threads, require="sharedmem", return_as="generator")(
         delayed(function)(block) for block in blocks
     )
 

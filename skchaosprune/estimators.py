@@ -1253,7 +1253,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
     device : str, default="cpu"
         Torch device.
     n_jobs : int or None, default=None
-        Threads for exponents and causality; changes no result.
+        Threads for exponents and causality, for 10,000 weights each at least; changes
+        no result.
     memory : str, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
         depend on ``prune_ratio``, ``prune_scope`` or ``keep_connected``. Needs a
@@ -1602,7 +1603,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
     device : str, default="cpu"
         Torch device.
     n_jobs : int or None, default=None
-        Threads for exponents and causality; changes no result.
+        Threads for exponents and causality, for 10,000 weights each at least; changes
+        no result.
     memory : str, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
         depend on ``prune_ratio``, ``prune_scope`` or ``keep_connected``. Needs a

@@ -5,10 +5,11 @@ import os
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before scipy is imported
 
 import pytest
+from joblib import Parallel
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.preprocessing import scale
 
-from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, criteria
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,18 @@ def fitted_regressor(diabetes):
     return ChaosCausalPrunedMLPRegressor((5,), max_iter=10, random_state=0).fit(
         *diabetes
     )
+
+
+@pytest.fixture
+def thread_counts(monkeypatch):
+    """Let small nets use threads, too; how many they took, each time they did."""
+    counts = []
+
+    def parallel(n_threads, **options):
+        counts.append(n_threads)
+        return Parallel(n_threads, **options)
+
+    monkeypatch.setattr(criteria, "_WEIGHTS_PER_THREAD", 1)
+    monkeypatch.setattr(criteria, "_BLOCK_SIZE", 32)
+    monkeypatch.setattr(criteria, "Parallel", parallel)
+    return counts

@@ -1,5 +1,6 @@
 """The registry: every criterion keeps the contract, whatever is added to it."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from scipy import stats
 from sklearn.base import clone
 from statsmodels.stats.multitest import multipletests
 
-from skchaosprune import granger_causality, largest_lyapunov_exponent
+from skchaosprune import criteria, granger_causality, largest_lyapunov_exponent
 from skchaosprune._mlp import Network, TrainingData
 from skchaosprune._recording import TrainingRecord, window_stride
 from skchaosprune.criteria import (
@@ -65,7 +66,7 @@ def record():
 
 
 @pytest.mark.parametrize("name", CRITERIA)
-def test_contract(name, record):
+def test_contract(name, record, thread_counts):
     criterion = get_criterion(name)
 
     result = score_weights(criterion, record)
@@ -147,7 +148,7 @@ def test_causal_pruning_keeps_untested_weights(record):
 
 
 @pytest.mark.parametrize("decimals", [None, 2])
-def test_windows_become_exponents(decimals):
+def test_windows_become_exponents(decimals, thread_counts):
     rng = np.random.RandomState(0)
     window = rng.normal(size=(50, 600))  # more than one block
     window[:, 7] *= 1e-9
@@ -161,8 +162,28 @@ def test_windows_become_exponents(decimals):
     np.testing.assert_array_equal(out, expected)
     assert out[7] == 0.0
     threads = np.full(600, np.nan)
+    assert not thread_counts
     criterion.reduce_window(window, threads, n_jobs=2)
     np.testing.assert_array_equal(threads, out)
+    assert thread_counts == [2]
+
+
+def test_small_nets_take_no_threads(monkeypatch):
+    monkeypatch.setattr(criteria, "Parallel", None)
+    window = np.random.RandomState(0).normal(size=(50, 600))
+
+    ChaosCausality().reduce_window(window, np.empty(600), n_jobs=2)
+
+
+def test_threads_leave_the_warning_filters(thread_counts):
+    filters = list(warnings.filters)
+    window = np.random.RandomState(0).normal(size=(50, 600))
+
+    for _ in range(20):
+        ChaosCausality().reduce_window(window, np.empty(600), n_jobs=2)
+
+    assert warnings.filters == filters
+    assert thread_counts == [2] * 20
 
 
 def test_bic_tests_one_lag(record):

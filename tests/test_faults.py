@@ -33,6 +33,7 @@ from skchaosprune import (
     _kernels,
     _lyapunov,
     _network,
+    criteria,
 )
 
 pytestmark = [
@@ -74,12 +75,17 @@ def fit(name):
     return fingerprint(make_model(**FITS[name]).fit(*load_rows()))
 
 
+def let_small_nets_use_threads():
+    criteria._WEIGHTS_PER_THREAD = 1
+
+
 def run_alone(function, **environment):
     """Call a function of this file in a new process; a hang is a failure."""
     code = f"""
 import faulthandler, json
 from tests import test_faults
 faulthandler.dump_traceback_later({TIMEOUT}, exit=True)
+test_faults.let_small_nets_use_threads()
 print(json.dumps(test_faults.{function.__name__}()))
 """
     # newer Pythons warn of any fork in a process with threads
