@@ -224,7 +224,8 @@ class CompactMLP(Versioned):
         ValueError
             If rows are not finite or so large that the outputs overflow.
         """
-        return _mlp.class_probabilities(self._logits(X), self.out_activation_)
+        z = _mlp.check_outputs(self._logits(X))
+        return _mlp.class_probabilities(z, self.out_activation_)
 
     def score(self, X, y, sample_weight=None):
         """Accuracy of a classifier, coefficient of determination R2 of a regressor.
@@ -462,11 +463,11 @@ class CompactMLP(Versioned):
     def _logits(self, X):
         X = self._check_rows(X)
         if len(X) == 1:  # nothing to cut or to put together
-            return _mlp.check_outputs(self._forward(X))
+            return self._forward(X)
         z = np.empty((len(X), len(self.intercepts_[-1])))
         for rows in _mlp.row_blocks(len(X), self.layer_sizes_):
             z[rows] = self._forward(X[rows])
-        return _mlp.check_outputs(z)
+        return z
 
     # huge rows overflow here as they do in the estimator
     @np.errstate(over="ignore", invalid="ignore")
