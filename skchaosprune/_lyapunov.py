@@ -35,6 +35,9 @@ _REACH = 16
 _LAGS_PER_CHECK = 4
 _OPEN_SHARE = 0.2
 
+# More points than this in one bucket are too many for an insertion sort.
+_CROWDED = 64
+
 # A product of squared distances is kept above this, and a factor too, so that
 # neither the product nor the next one underflows.
 _SMALLEST_PRODUCT = 1e-140
@@ -399,7 +402,8 @@ def _measure(here, there, embedding_dimension, shift, n, distances):
 def _keep_later(distances, nearest, following):
     """Replace the nearest later points where one of the next four lags is as near.
 
-    Adding zero keeps LLVM from choosing between addresses, which does not vectorise.
+    Written out, so that a point is loaded and stored once for the four of them. Adding
+    zero keeps LLVM from choosing between addresses, which does not vectorise.
     """
     for k in range(len(nearest)):
         closest, after = nearest[k], following[k]
@@ -562,8 +566,6 @@ def _exponents_by_sorting(
     rows = columns.T.copy()  # the values of a series side by side
     y = np.empty(n_times)
     counts = np.empty(2 * n_points + 1, np.int64)
-    initial = np.empty(n_points)
-    final = np.empty(n_points)
 
     # In sorted order, with `_REACH` sentinels on both sides: infinitely far away, they
     # end every search. Indices are floats so that the passes over them vectorise.
@@ -573,7 +575,6 @@ def _exponents_by_sorting(
     order = np.full(n_points + 2 * _REACH, -1.0)
     nearest = np.empty(n_points)
     partner = np.empty(n_points)
-
     is_open = np.ones(n_points, np.bool_)
 
     for column in range(n_columns):
@@ -598,60 +599,103 @@ def _exponents_by_sorting(
                 first, second, order, theiler_window, nearest, partner, is_open
             )
 
-        n_initial = 0
-        n_final = 0
-        for point in range(n_points):
-            i = int(order[_REACH + point])
-            if i >= n_points - theiler_window:
-                continue
-            distance, j = nearest[point], int(partner[point])
-            if is_open[point]:
-                distance, j = _finish_search(
-                    y,
-                    first,
-                    second,
-                    order,
-                    _REACH + point,
-                    lag,
-                    distance,
-                    j,
-                    embedding_dimension,
-                    delay,
-                    theiler_window,
-                )
-            if j < 0:
-                continue
-            initial[n_initial] = distance
-            n_initial += 1
+        exponents[column] = _slope_of_pairs(
+            y,
+            first,
+            second,
+            order,
+            lag,
+            nearest,
+            partner,
+            is_open,
+            embedding_dimension,
+            delay,
+            theiler_window,
+        )
 
-            distance = 0.0
-            for k in range(embedding_dimension):
-                difference = y[i + 1 + k * delay] - y[j + 1 + k * delay]
-                distance += difference * difference
-            if distance > 0.0:
-                final[n_final] = distance
-                n_final += 1
 
-        exponents[column] = 0.0
-        if n_final > 0:
-            exponents[column] = (
-                _sum_of_logs(final, n_final) / n_final / 2
-                - _sum_of_logs(initial, n_initial) / n_initial / 2
+@jit
+def _slope_of_pairs(
+    y,
+    first,
+    second,
+    order,
+    lag,
+    nearest,
+    partner,
+    is_open,
+    embedding_dimension,
+    delay,
+    theiler_window,
+):
+    """First slope of the divergence curve, after the search of the open points."""
+    n_points = len(nearest)
+    initial = np.empty(n_points)
+    final = np.empty(n_points)
+    n_initial = 0
+    n_final = 0
+    for point in range(n_points):
+        i = int(order[_REACH + point])
+        if i >= n_points - theiler_window:
+            continue
+        distance, j = nearest[point], int(partner[point])
+        if is_open[point]:
+            distance, j = _finish_search(
+                y,
+                first,
+                second,
+                order,
+                _REACH + point,
+                lag,
+                distance,
+                j,
+                embedding_dimension,
+                delay,
+                theiler_window,
             )
+        if j < 0:
+            continue
+        initial[n_initial] = distance
+        n_initial += 1
+
+        distance = 0.0
+        for k in range(embedding_dimension):
+            difference = y[i + 1 + k * delay] - y[j + 1 + k * delay]
+            distance += difference * difference
+        if distance > 0.0:
+            final[n_final] = distance
+            n_final += 1
+
+    if n_final == 0:
+        return 0.0
+    return (
+        _sum_of_logs(final, n_final) / n_final / 2
+        - _sum_of_logs(initial, n_initial) / n_initial / 2
+    )
 
 
 @jit
 def _sort_points(y, first, order, counts):
     """Sort the first coordinates into ``first``, and their indices into ``order``.
 
-    A counting sort into buckets of equal width, and an insertion sort to finish.
+    A counting sort into buckets of equal width, and an insertion sort to finish; a
+    merge sort where a bucket is crowded, as an outlier makes it.
     """
     n_buckets = len(counts) - 1
     n_points = n_buckets // 2
 
     counts[:] = 0
+    most = 0
     for i in range(n_points):
-        counts[int(y[i] * (n_buckets - 1)) + 1] += 1
+        bucket = int(y[i] * (n_buckets - 1)) + 1
+        counts[bucket] += 1
+        most = max(most, counts[bucket])
+    if most > _CROWDED:
+        ranks = np.argsort(y[:n_points], kind="mergesort")
+        for place in range(n_points):
+            first[_REACH + place] = y[ranks[place]]
+            order[_REACH + place] = ranks[place]
+        return
     for bucket in range(n_buckets):
         counts[bucket + 1] += counts[bucket]
     for i in range(n_points):
