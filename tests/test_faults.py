@@ -160,11 +160,13 @@ WAYS = {
     "loky": partial(fit_in_joblib, "loky"),
 }
 ONE_THREAD = {
+    "MKL_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
 }
 TWO_THREADS = {
+    "MKL_NUM_THREADS": "2",  # dask sets it to 1 in the process that starts workers
     "OMP_NUM_THREADS": "2",
     "OPENBLAS_NUM_THREADS": "2",
     "PYTHONHASHSEED": "1",
