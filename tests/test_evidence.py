@@ -377,6 +377,7 @@ def test_windows_and_untested_weights_are_counted(iris):
     assert plain.untested_reasons_ == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "criterion",
     [
@@ -410,6 +411,7 @@ def test_placebo_test_of_a_recorded_series(iris, criterion):
     np.testing.assert_array_equal(copied.placebo_shares, result.placebo_shares)
 
 
+@pytest.mark.slow
 def test_placebo_of_noise_is_calibrated(fitted):
     model = copy.copy(fitted)
     rng = np.random.RandomState(0)
