@@ -305,6 +305,9 @@ def test_invalid_parameters_reach_no_callback(iris, record):
     assert not record.path.exists()
 
 
+# numpy warns where the kernels run as plain Python
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_a_failing_training_tears_down(iris, record):
     model = small(learning_rate_init=1e300).set_callbacks(record)
     with pytest.raises(ValueError, match="diverges"):

@@ -263,6 +263,9 @@ def test_a_twin_freezes_what_we_freeze(iris):
     assert np.any(model.lyapunov_exponents_[:, 24:] != 0.0)
 
 
+# numpy warns where the kernels run as plain Python
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_a_twin_that_diverges_is_told(diabetes):
     criterion = ChaosCausality(trajectory="perturbation", perturbation_size=1e3)
     model = ChaosCausalPrunedMLPRegressor(
