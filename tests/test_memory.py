@@ -13,6 +13,7 @@ from skchaosprune.estimators import _DenseTask
 from tests.test_estimators import assert_same_fit
 
 pytestmark = [
+    pytest.mark.slow,
     # joblib says so where a disk is slow
     pytest.mark.filterwarnings("ignore:Persisting input arguments"),
     # what the fits are worth is not asked here
