@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from skchaosprune._mlp import flatten
 from skchaosprune.criteria import CRITERIA, ChaosCausality
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -23,6 +24,7 @@ def load_script(name):
 
 criteria = load_script("compare_criteria")
 bench_predict = load_script("bench_predict")
+search = load_script("compare_search")
 
 
 @pytest.mark.slow
@@ -144,3 +146,123 @@ def test_networks_that_predict_something_else_are_not_timed():
 
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         bench_predict.compare_pair(pair)
+
+
+@pytest.mark.parametrize(
+    "n_rows, sizes",
+    [(150, (105, 45)), (1797, (700, 539)), (20_000, (700, 2000))],
+)
+def test_large_tables_are_cut(n_rows, sizes):
+    assert search.split_sizes(n_rows) == sizes
+
+
+def test_labels_become_scaled_columns():
+    train = pd.DataFrame(
+        {
+            "number": [1.0, 3.0, np.nan],
+            "two": ["a", "b", "a"],
+            "three": ["x", "y", "z"],
+        }
+    )
+    preprocessing = search.make_preprocessing().fit(train)
+
+    found = preprocessing.transform(train)
+
+    # a third of the rows each, but for the middle of the numbers
+    low, high = -np.sqrt(0.5), np.sqrt(2.0)
+    three = np.where(np.eye(3, dtype=bool), high, low)
+    expected = np.column_stack(
+        [[-np.sqrt(1.5), np.sqrt(1.5), 0.0], [low, high, low], three]
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_tables_of_a_split_are_scaled_by_the_training_rows():
+    (X_train, y_train), (X_test, y_test) = search.split_table("iris", None, 0)
+
+    assert (len(y_train), len(y_test)) == (105, 45)
+    assert np.bincount(y_test).tolist() == [15, 15, 15]
+    np.testing.assert_allclose(X_train.mean(axis=0), 0.0, atol=1e-12)
+    assert np.abs(X_test.mean(axis=0)).max() > 0.01
+
+
+def test_noise_moves_the_mask_and_the_best_is_no_worse(iris):
+    X, y = iris
+    train = X[::5], y[::5]
+    options = {"max_iter": 2, "prune_ratio": 0.9, "random_state": 0, "n_rounds": 3}
+    options["learning_rate_init"] = 0.5
+    model = search.fit_rounds(train, **options)
+
+    still, moved = (
+        search.reshuffle_mask(model, np.random.default_rng(0), sigma)
+        for sigma in (0.0, 0.5)
+    )
+    best = search.fit_best_of(model, train, n_masks=10)
+
+    for mask, other in zip(still, model.masks_, strict=True):
+        np.testing.assert_array_equal(mask, other)
+    assert not all(map(np.array_equal, moved, still))
+    assert sum(mask.sum() for mask in moved) == sum(mask.sum() for mask in still)
+    assert search.training_loss(best, train) < search.training_loss(model, train)
+    for W, mask in zip(best.coefs_, best.masks_, strict=True):
+        np.testing.assert_array_equal(W != 0.0, mask)
+
+
+def test_held_out_rows_decide(iris, monkeypatch):
+    X, _ = iris
+    train = X[::3], np.arange(50) % 3  # nothing learned here holds elsewhere
+    options = {"max_iter": 5, "prune_ratio": 0.9, "random_state": 0, "n_rounds": 3}
+    options |= {"learning_rate_init": 0.5, "validation_fraction": 0.4}
+    model = search.fit_rounds(train, **options)
+    task, _ = model._prepare(*train, None)
+    trained = [flatten(model.coefs_, model.intercepts_)]
+
+    def train_and_note(*args, _train=search._network.train, **kwargs):
+        run = _train(*args, **kwargs)
+        trained.append(run.params)
+        return run
+
+    monkeypatch.setattr(search._network, "train", train_and_note)
+
+    best = search.fit_best_of(model, train, n_masks=10)
+
+    held_out, on_rows = (
+        np.argmin([rows.mean_loss(params, task.plan) for params in trained])
+        for rows in (task.validation, task.data)
+    )
+    assert held_out != on_rows
+    params = flatten(best.coefs_, best.intercepts_)
+    np.testing.assert_array_equal(params, trained[held_out])
+
+
+def test_intervals_over_seeds():
+    values = np.array([[1.0, 2.0, 4.0], [5.0, 5.0, 5.0]])
+
+    mean, half = search.mean_and_interval(values)
+
+    low, high = stats.t.interval(0.95, 2, 7 / 3, stats.sem(values[0]))
+    np.testing.assert_allclose(mean, [7 / 3, 5.0])
+    np.testing.assert_allclose(half, [(high - low) / 2, 0.0])
+
+
+def test_search_is_compared_over_tables():
+    rows = [
+        {"table": table, "seed": seed, "method": method, "ratio": ratio, "accuracy": a}
+        for place, table in enumerate("cab")
+        for seed in (0, 1)
+        for method, ratio, a in (
+            ("dense", 0.0, 0.9),
+            ("5 rounds", 0.95, 0.8 + 0.01 * seed),
+            ("search", 0.95, 0.82 + 0.01 * place),
+        )
+    ]
+    cube = search.Cube(pd.DataFrame(rows), "accuracy")
+
+    assert cube.tables == ["c", "a", "b"]
+    np.testing.assert_allclose(cube["search", 0.95][:, 0], [0.82, 0.83, 0.84])
+    # 1.5, 2.5 and 3.5 points; the smallest p-value that three tables allow
+    found = search.compare(cube, "search", "5 rounds", 0.95)
+    np.testing.assert_allclose(found, [2.5, 0.25, 3])
+    found = search.compare(cube, "5 rounds", "dense", 0.95)
+    np.testing.assert_allclose(found, [-9.5, 0.25, 0])
+    assert search.compare(cube, "dense", "dense", 0.95) == (0.0, 1.0, 0)
