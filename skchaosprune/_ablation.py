@@ -102,9 +102,50 @@ def squared_gradients(params, network, data):
         Weighted mean over rows of ``(d row_loss / d weight)**2``; the row's sample
         weight is not squared.
     """
+    return _sum_over_rows(
+        params,
+        network,
+        data,
+        # a row's gradient is the product input * delta, and so is its square
+        lambda inputs, delta, weights: (inputs**2).T @ (weights * delta**2),
+    )
+
+
+def mean_gradient(params, network, data):
+    """Gradient of the mean loss by the weights; pruned ones count like all others.
+
+    Parameters
+    ----------
+    params : ndarray of shape (n_parameters,)
+        Flat parameters, weights before biases.
+    network : object
+        With attributes ``layer_sizes``, ``activation``, ``out_activation``, ``loss``.
+    data : object
+        Rows to average over: ``X`` of shape (n_rows, n_features), ``targets`` of shape
+        (n_rows, n_outputs), ``sample_weight`` of shape (n_rows,) with mean 1.
+
+    Returns
+    -------
+    gradient : ndarray of shape (n_weights,)
+        Of the weighted mean loss, without the L2 penalty.
+    """
+    return _sum_over_rows(
+        params,
+        network,
+        data,
+        lambda inputs, delta, weights: inputs.T @ (weights * delta),
+    )
+
+
+def _sum_over_rows(params, network, data, product):
+    """Sum over blocks of rows what ``product`` makes of each layer, flat.
+
+    It is called with the inputs of a layer, the gradient of each row's loss by what
+    enters the layer's units, and the weights of the rows, which sum to 1.
+    """
     n_rows = len(data.X)
     coefs, intercepts = _mlp.unflatten(params, network.layer_sizes)
-    squares = [np.zeros(W.shape) for W in coefs]
+    sums = [np.zeros(W.shape) for W in coefs]
     with np.errstate(over="ignore", invalid="ignore"):
         for rows in _mlp.row_blocks(n_rows, network.layer_sizes):
             X, targets = data.X[rows], data.targets[rows]
@@ -113,12 +154,11 @@ def squared_gradients(params, network, data):
             z = layers[-1] @ coefs[-1] + intercepts[-1]
             delta = _loss_gradient(z, targets, network.out_activation, network.loss)
             for layer in range(len(coefs) - 1, -1, -1):
-                # a row's gradient is the product input * delta, and so is its square
-                squares[layer] += (layers[layer] ** 2).T @ (weights * delta**2)
+                sums[layer] += product(layers[layer], delta, weights)
                 if layer > 0:
                     slope = _mlp.activation_slope(layers[layer], network.activation)
                     delta = (delta @ coefs[layer].T) * slope
-    return np.concatenate([part.ravel() for part in squares])
+    return np.concatenate([part.ravel() for part in sums])
 
 
 def _loss_gradient(z, targets, out_activation, loss):
@@ -142,11 +182,7 @@ def _ablate_block(params, network, X, targets, changes):
     """Add one snapshot's changes, in kernel calls short enough for Ctrl-C."""
     params = np.ascontiguousarray(params)
     sizes = np.array(network.layer_sizes, dtype=np.int64)
-    codes = (
-        _kernels.ACTIVATIONS[network.activation],
-        _kernels.OUTPUT_ACTIVATIONS[network.out_activation],
-        _kernels.LOSSES[network.loss],
-    )
+    codes = _kernels.network_codes(network)
     n_rows = len(X)
     before = np.empty((n_rows, sizes.sum()))
     after = np.empty((n_rows, sizes.sum()))

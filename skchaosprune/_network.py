@@ -33,7 +33,7 @@ _KERNEL_CALL_SIZE = 100_000_000
 
 # A weight above this has diverged: the next float64 is 0.1 away, so that no step of an
 # ordinary size moves it.
-_LARGEST = 1e15
+LARGEST_WEIGHT = 1e15
 
 _BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -71,6 +71,10 @@ class TrainingRun:
 
 def _load_run(params, history, engine):
     return TrainingRun(params, pickle.loads(history), engine)
+
+
+class Divergence(ValueError):
+    """A training whose weights or target series are no longer finite."""
 
 
 class _StopTraining(Exception):
@@ -513,11 +517,7 @@ class _PrunableNet:
             learner.velocity.numpy(),
             self._mask.numpy(),
             np.array(plan.layer_sizes),
-            (
-                _kernels.ACTIVATIONS[plan.activation],
-                _kernels.OUTPUT_ACTIVATIONS[plan.out_activation],
-                _kernels.LOSSES[plan.loss],
-            ),
+            _kernels.network_codes(plan),
             data.X,
             data.targets,
             data.sample_weight,
@@ -622,10 +622,10 @@ class _PrunableNet:
         learners = (self._own, self._twin)
         # written so that NaN is refused, too
         finite = [
-            learner is None or bool((learner.module.flat.abs() <= _LARGEST).all())
+            learner is None or bool((learner.module.flat.abs() <= LARGEST_WEIGHT).all())
             for learner in learners
         ]
-        what = f"weights are no longer finite, or beyond {_LARGEST:.0e},"
+        what = f"weights are no longer finite, or beyond {LARGEST_WEIGHT:.0e},"
         if not finite[0]:
             self._refuse_divergence(f"The {what}")
         if not finite[1]:
@@ -634,7 +634,7 @@ class _PrunableNet:
 
     def _refuse_divergence(self, what, other=""):
         rate = self._plan.learning_rate
-        raise ValueError(
+        raise Divergence(
             f"{what} in epoch {len(self.history)}: the training diverges with "
             f"learning_rate_init={rate} and momentum={self._plan.momentum}. Use a "
             f"smaller learning_rate_init (try {min(rate / 10, 0.01):.3g}){other}, and "

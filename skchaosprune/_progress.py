@@ -90,6 +90,18 @@ class Progress:
 
             yield reach
 
+    @contextmanager
+    def search(self, name, n_swaps):
+        """Give the function to call with each swap's number and the loss so far."""
+        with self._phase(name, n_swaps) as task:
+            show = self._printer(f"{name}: swap", n_swaps)
+
+            def reach(number, loss):
+                show(number, loss)
+                self._end(self._open(task, "swap"))
+
+            yield reach
+
     def skip(self, name):
         """Tell of a phase that took no time."""
         with self._phase(name, 0):

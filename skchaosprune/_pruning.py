@@ -145,14 +145,38 @@ def choose_masks(
     ends. Units of the input and the output layer never die.
     """
     n_pruned = count_pruned(layer_sizes, prune_ratio, prune_scope, share_done)
-    orders = _split_order(
-        rank_weights(scores, magnitudes, gone_in), layer_sizes, n_groups=len(n_pruned)
+    return keep_best(
+        rank_weights(scores, magnitudes, gone_in),
+        _count_weights(layer_sizes, len(n_pruned)) - n_pruned,
+        layer_sizes,
+        keep_connected=keep_connected,
     )
-    n_kept = np.array([len(order) for order in orders]) - n_pruned
+
+
+def keep_best(order, n_kept, layer_sizes, *, keep_connected):
+    """Keep a given number of the best weights, as :func:`choose_masks` does.
+
+    Parameters
+    ----------
+    order : ndarray of int of shape (n_weights,)
+        Flat indices, best first.
+    n_kept : ndarray of int of shape (1,) or (n_layers,)
+        How many stay in the net, or in each layer; at least one for each layer.
+    layer_sizes : sequence of int
+        Units per layer, inputs and outputs included.
+    keep_connected : bool
+        Whether to spend no kept weight on hidden units without input or output.
+
+    Returns
+    -------
+    masks : list of ndarray of bool of shape (fan_in, fan_out)
+        True = kept.
+    """
+    orders = _split_order(order, layer_sizes, n_groups=len(n_kept))
     if keep_connected:
         kept = _choose_connected(orders, n_kept, layer_sizes)
     else:
-        n_weights = len(scores)
+        n_weights = len(order)
         kept = _fill(
             orders, n_kept, np.zeros(n_weights, bool), np.ones(n_weights, bool)
         )
@@ -253,6 +277,28 @@ def effective_masks(masks):
         mask & np.outer(reached[layer], reaching[layer + 1])
         for layer, mask in enumerate(masks)
     ]
+
+
+def between_living(masks):
+    """Flag the weights between units that are alive.
+
+    Parameters
+    ----------
+    masks : list of ndarray of bool of shape (fan_in, fan_out)
+        True = kept.
+
+    Returns
+    -------
+    between_living : ndarray of bool of shape (n_weights,)
+        True where both units are alive: hidden units with a kept input and a kept
+        output, and all others.
+    """
+    alive = [
+        before.any(axis=0) & after.any(axis=1)
+        for before, after in zip(masks[:-1], masks[1:], strict=True)
+    ]
+    first, last = np.ones(len(masks[0]), bool), np.ones(masks[-1].shape[1], bool)
+    return _between([first, *alive, last])
 
 
 def sparsity(masks):

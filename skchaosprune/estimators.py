@@ -3,6 +3,7 @@
 import copy
 import warnings
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from joblib import Memory
@@ -94,7 +95,8 @@ class _Pruning:
 
     ``masks`` are those of the last round, ``scores`` each weight's in the last round in
     which it lived, ``pruned_in_round`` the round that pruned it or 0, ``params`` those
-    that the next training would start from without rewinding.
+    that the next training would start from without rewinding. ``search_losses`` are
+    the lowest losses of a mask search so far, at its start and after each swap.
     """
 
     masks: list
@@ -102,6 +104,7 @@ class _Pruning:
     pruned_in_round: np.ndarray
     params: np.ndarray
     n_rounds: int
+    search_losses: list | None = None
 
 
 def _run_dense_phase(task, callbacks, n_jobs, names, progress):
@@ -272,8 +275,8 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
         task, learned = self._prepare(X, y, sample_weight)
         with one_thread_per_fit(), unwrap_ctrl_c():
-            rows, n_phases = (X, y, sample_weight), 2 * self._plan_rounds() + 1
-            progress = self._make_progress(task, learned, rows, n_phases)
+            rows = X, y, sample_weight
+            progress = self._make_progress(task, learned, rows, self._count_phases())
             dense = self._train_and_score(task, progress)
             found, sparse = self._prune_and_retrain(task, dense, progress)
             learned |= found
@@ -687,6 +690,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
                     "significance rule of prune_ratio=None decides in one round. Give "
                     "a prune_ratio in [0, 1), or use n_rounds='auto'."
                 )
+        number(self.n_search, "n_search", "int", 0)
         choice(self.importance, "importance", IMPORTANCES)
         if self.target_score is not None:
             number(self.target_score, "target_score", "float", other=", or None")
@@ -797,7 +801,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             model._check_parameters()
             model._check_feasible(task)
         # all share the first two phases
-        n_phases = 2 + sum(2 * model._plan_rounds() - 1 for model in models)
+        n_phases = 2 + sum(model._count_phases() - 2 for model in models)
         with one_thread_per_fit(), unwrap_ctrl_c():
             progress = self._make_progress(task, learned, (X, y, None), n_phases)
             dense = self._train_and_score(task, progress)
@@ -826,6 +830,8 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
     def _prune_and_retrain(self, task, dense, progress):
         """Prune, train what is left; return what is learned, and the last training."""
         pruning = self._prune_in_rounds(task, dense, progress)
+        if self.n_search > 0:
+            pruning = self._search(task, pruning, progress)
         sparse = self._retrain(task, pruning, progress)
         learned = self._collect_networks(task, dense, sparse)
         learned |= self._collect_evidence(dense, pruning)
@@ -885,6 +891,10 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
                 stacklevel=5,  # the caller of fit
             )
         return pruning
+
+    def _count_phases(self):
+        """Phases of a fit, at most."""
+        return 2 * self._plan_rounds() + 1 + (self.n_search > 0)
 
     def _plan_rounds(self):
         """Rounds, unless the first scores turn out to be final."""
@@ -948,25 +958,99 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             keep_connected=self.keep_connected,
         )
 
-    def _retrain(self, task, pruning, progress):
-        from skchaosprune import _network
+    def _search(self, task, pruning, progress):
+        """Swap weights, starting from the masks of the last round."""
+        from skchaosprune import _ablation, _search
 
+        plan, judge = task.plan, task.validation or task.data
+        counts = [np.count_nonzero(mask) for mask in pruning.masks]
+        n_kept = np.array([sum(counts)] if self.prune_scope == "global" else counts)
+
+        def choose(order):
+            return _ravel(
+                _pruning.keep_best(
+                    order, n_kept, plan.layer_sizes, keep_connected=self.keep_connected
+                )
+            )
+
+        before = _ravel(pruning.masks)
+        with progress.search("mask search", self.n_search) as on_swap:
+            found, losses = _search.search_masks(
+                before,
+                plan.layer_sizes,
+                # fewer weights than layers cannot be connected
+                n_search=self.n_search if min(counts) > 0 else 0,
+                train=self._make_trial(task, pruning),
+                judge=lambda params: judge.mean_loss(params, plan),
+                gradient=lambda params: _ablation.mean_gradient(
+                    params, plan, task.data
+                ),
+                choose=choose,
+                rng=np.random.RandomState(task.score_seed),
+                on_swap=on_swap,
+            )
+        gone_in = np.where(before, pruning.n_rounds + 1, pruning.pruned_in_round)
+        return replace(
+            pruning,
+            masks=_pruning.split_layers(found, plan.layer_sizes),
+            pruned_in_round=np.where(found, 0, gone_in),
+            search_losses=losses,
+        )
+
+    def _make_trial(self, task, pruning):
+        """Return the function that trains a mask as the last training will."""
+        from skchaosprune import _network, _search
+
+        def train(mask):
+            try:
+                return self._train_sparse(task, pruning, mask).params
+            except _network.Divergence:
+                return None
+
+        in_kernel = task.plan.engine == "numba" and task.plan.batch_size == 1
+        if not in_kernel or self.callbacks is not None or self.target_score is not None:
+            return train
+        return partial(
+            _search.train_kept,
+            task.plan,
+            task.data,
+            self._sparse_start(task, pruning),
+            n_epochs=self.max_iter,
+            seed=task.order_seed,
+            largest=_network.LARGEST_WEIGHT,
+        )
+
+    def _retrain(self, task, pruning, progress):
         with progress.training("sparse training", self.max_iter, may_stop=True) as (
             epochs
         ):
-            return _network.train(
-                task.plan,
-                task.data,
-                task.params if self.rewind else pruning.params,
-                n_epochs=self.max_iter,
-                mask=_ravel(pruning.masks),
-                seed=task.order_seed,
-                validation=task.validation,
-                target_score=self.target_score,
-                callbacks=self.callbacks,
+            return self._train_sparse(
+                task,
+                pruning,
+                _ravel(pruning.masks),
                 on_epoch_begin=epochs.begin,
                 on_epoch=epochs.end,
             )
+
+    def _train_sparse(self, task, pruning, mask, **hooks):
+        from skchaosprune import _network
+
+        return _network.train(
+            task.plan,
+            task.data,
+            self._sparse_start(task, pruning),
+            n_epochs=self.max_iter,
+            mask=mask,
+            seed=task.order_seed,
+            validation=task.validation,
+            target_score=self.target_score,
+            callbacks=self.callbacks,
+            **hooks,
+        )
+
+    def _sparse_start(self, task, pruning):
+        """Flat parameters from which sparse networks are trained."""
+        return task.params if self.rewind else pruning.params
 
     def _collect_networks(self, task, dense, sparse):
         """Weights and history of the initial, the dense and the sparse network."""
@@ -1018,6 +1102,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
                 record.seed,
             ),
             "n_rounds_": pruning.n_rounds,
+            "search_loss_curve_": pruning.search_losses,
             "n_windows_": None if targets is None else len(targets),
             "n_untested_": sum(scores.untested.values()),
             "untested_reasons_": dict(scores.untested),
@@ -1226,6 +1311,11 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         keeps the same share of the weights that are left. "auto" is 1 up to
         ``prune_ratio=0.7`` (the paper) and 5 above. With ``prune_ratio=None`` there is
         one round.
+    n_search : int, default=0
+        Swaps of kept against pruned weights that are tried after the last round. Each
+        trains the sparse network twice at most, and is kept if it lowers the training
+        loss, or with ``validation_fraction`` the loss of the rows held out. Pays from
+        ``prune_ratio=0.9`` on; 60 swaps are a thorough search.
     rewind : bool, default=True
         Retrain from the initial weights; False goes on from the dense ones.
     importance : {"gradient", "connection", "permutation", "causal"}, \
@@ -1241,8 +1331,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, multiplied with ``sample_weight``.
     validation_fraction : float or None, default=None
-        Share of the rows that is held out of both trainings, in (0, 1). The target
-        series is then taken on these rows, and callbacks see a ``valid_loss``.
+        Share of the rows that is held out of all trainings, in (0, 1). The target
+        series is then taken on these rows, the mask search goes by their loss, and
+        callbacks see a ``valid_loss``.
     callbacks : list or None, default=None
         Of skorch, cloned for each training; scikit-learn's are no parameter but go to
         ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
@@ -1289,10 +1380,15 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         which the weight lived. Absolute values of the weights where a warning said that
         nothing could be tested.
     pruned_in_round_ : ndarray of int of shape (n_weights_,)
-        The round, from 1, that pruned the weight; 0 for those kept.
+        The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
+        for those that the mask search swapped out.
     n_rounds_ : int
         Rounds of training, scoring and pruning. The dense attributes and what the
         criterion recorded and tested are those of the first one.
+    search_loss_curve_ : list of float or None
+        The lowest loss of the mask search so far: at its start, and after each swap.
+        It falls where a swap is kept. Empty where there is nothing to swap, None
+        without ``n_search``.
     p_values_, best_lags_ : ndarray of shape (n_weights_,) or None
         Of "is not causal" ("does not Granger-cause the target"), after corrections, and
         the lag that gave it. NaN and 0 for weights that could not be tested.
@@ -1398,6 +1494,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         keep_connected=True,
         dense_fraction=1.0,
         n_rounds="auto",
+        n_search=0,
         rewind=True,
         importance="gradient",
         class_weight=None,
@@ -1428,6 +1525,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         self.keep_connected = keep_connected
         self.dense_fraction = dense_fraction
         self.n_rounds = n_rounds
+        self.n_search = n_search
         self.rewind = rewind
         self.importance = importance
         self.class_weight = class_weight
@@ -1578,6 +1676,11 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         keeps the same share of the weights that are left. "auto" is 1 up to
         ``prune_ratio=0.7`` (the paper) and 5 above. With ``prune_ratio=None`` there is
         one round.
+    n_search : int, default=0
+        Swaps of kept against pruned weights that are tried after the last round. Each
+        trains the sparse network twice at most, and is kept if it lowers the training
+        loss, or with ``validation_fraction`` the loss of the rows held out. Pays from
+        ``prune_ratio=0.9`` on; 60 swaps are a thorough search.
     rewind : bool, default=True
         Retrain from the initial weights; False goes on from the dense ones.
     importance : {"gradient", "connection", "permutation", "causal"}, \
@@ -1591,8 +1694,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         round in place of the weights; a diagnostic of a criterion that tests for
         causality, no explanation.
     validation_fraction : float or None, default=None
-        Share of the rows that is held out of both trainings, in (0, 1). The target
-        series is then taken on these rows, and callbacks see a ``valid_loss``.
+        Share of the rows that is held out of all trainings, in (0, 1). The target
+        series is then taken on these rows, the mask search goes by their loss, and
+        callbacks see a ``valid_loss``.
     callbacks : list or None, default=None
         Of skorch, cloned for each training; scikit-learn's are no parameter but go to
         ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
@@ -1640,10 +1744,15 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         which the weight lived. Absolute values of the weights where a warning said that
         nothing could be tested.
     pruned_in_round_ : ndarray of int of shape (n_weights_,)
-        The round, from 1, that pruned the weight; 0 for those kept.
+        The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
+        for those that the mask search swapped out.
     n_rounds_ : int
         Rounds of training, scoring and pruning. The dense attributes and what the
         criterion recorded and tested are those of the first one.
+    search_loss_curve_ : list of float or None
+        The lowest loss of the mask search so far: at its start, and after each swap.
+        It falls where a swap is kept. Empty where there is nothing to swap, None
+        without ``n_search``.
     p_values_, best_lags_ : ndarray of shape (n_weights_,) or None
         Of "is not causal" ("does not Granger-cause the target"), after corrections, and
         the lag that gave it. NaN and 0 for weights that could not be tested.
@@ -1726,6 +1835,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         keep_connected=True,
         dense_fraction=1.0,
         n_rounds="auto",
+        n_search=0,
         rewind=True,
         importance="gradient",
         validation_fraction=None,
@@ -1754,6 +1864,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         self.keep_connected = keep_connected
         self.dense_fraction = dense_fraction
         self.n_rounds = n_rounds
+        self.n_search = n_search
         self.rewind = rewind
         self.importance = importance
         self.validation_fraction = validation_fraction

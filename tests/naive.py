@@ -344,6 +344,85 @@ def squared_gradients(params, network, data, step=1e-5):
     return squares
 
 
+def mean_gradient(params, network, data, step=1e-6):
+    """Central differences of the mean loss."""
+    sizes = network.layer_sizes
+    n_weights = sum(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    gradient = np.zeros(n_weights)
+    for k in range(n_weights):
+        for sign in (1, -1):
+            moved = params.copy()
+            moved[k] += sign * step
+            losses = [
+                weight * row_loss(moved, network, x, target)
+                for x, target, weight in zip(
+                    data.X, data.targets, data.sample_weight, strict=True
+                )
+            ]
+            gradient[k] += sign * sum(losses) / len(losses) / (2 * step)
+    return gradient
+
+
+# Mask search
+
+
+def search_masks(
+    mask, layer_sizes, *, n_search, train, judge, gradient, choose, rng, on_swap
+):
+    """Swap step by step, with lists; draws from ``rng`` what the fast one draws."""
+    best, best_params = list(mask), train(mask)
+    best_loss = judge(best_params)
+    losses, tried = [best_loss], [list(mask)]
+    n_weights, n_kept = len(best), sum(best)
+    for number in range(1, n_search + 1):
+        share = 1.0 if n_search == 1 else 1.0 - 0.8 * (number - 1) / (n_search - 1)
+        n_added = rng.randint(1, max(1, round(share * n_kept)) + 1)
+        noise = rng.gumbel(size=n_weights)
+        slopes = np.abs(gradient(best_params))
+        wanted = [math.log(slopes[k]) + noise[k] for k in range(n_weights)]
+        outside = [k for k in range(n_weights) if not best[k]]
+        living = weights_between_living(best, layer_sizes)
+        outside.sort(key=lambda k: (k not in living, -wanted[k]))
+        grown = list(best)
+        for k in outside[:n_added]:
+            grown[k] = True
+        params = train(np.array(grown))
+        inside = sorted(
+            (k for k in range(n_weights) if grown[k]), key=lambda k: -abs(params[k])
+        )
+        others = sorted(
+            (k for k in range(n_weights) if not grown[k]), key=lambda k: -wanted[k]
+        )
+        candidate = list(choose(np.array(inside + others)))
+        if candidate not in tried:
+            tried.append(candidate)
+            params = train(np.array(candidate))
+            if judge(params) < best_loss:
+                best, best_params, best_loss = candidate, params, judge(params)
+        losses.append(best_loss)
+        on_swap(number, best_loss)
+    return np.array(best), losses
+
+
+def weights_between_living(mask, layer_sizes):
+    """Indices of the weights whose two units are inputs, outputs or alive."""
+    edges = []
+    for layer, (fan_in, fan_out) in enumerate(
+        zip(layer_sizes[:-1], layer_sizes[1:], strict=True)
+    ):
+        for i in range(fan_in):
+            edges += [((layer, i), (layer + 1, j)) for j in range(fan_out)]
+    sources = {edge[0] for edge, kept in zip(edges, mask, strict=True) if kept}
+    targets = {edge[1] for edge, kept in zip(edges, mask, strict=True) if kept}
+
+    def is_alive(unit):
+        if unit[0] in (0, len(layer_sizes) - 1):
+            return True
+        return unit in sources and unit in targets
+
+    return {k for k, (a, b) in enumerate(edges) if is_alive(a) and is_alive(b)}
+
+
 # Importances
 
 

@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skchaosprune import _mlp
-from skchaosprune._ablation import ablate_weights, squared_gradients
+from skchaosprune._ablation import (
+    ablate_weights,
+    mean_gradient,
+    squared_gradients,
+)
 from tests import naive
 
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
@@ -280,6 +284,26 @@ def test_squared_gradients_are_those_of_autograd(
     expected = autograd_squares(params, network, data)
     np.testing.assert_allclose(squares, expected, rtol=1e-10, atol=1e-14)
     assert squares.max() > 1e-6
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden", [(), (5,), (4, 3, 2)])
+def test_mean_gradient_is_that_of_the_mean_loss(
+    hidden, activation, out_activation, loss
+):
+    network = make_network(
+        hidden, activation=activation, out_activation=out_activation, loss=loss
+    )
+    data, params = make_data(network), make_snapshots(network, 1)[0]
+    params[1] = 0.0  # as of a pruned weight
+
+    gradient = mean_gradient(params, network, data)
+
+    expected = naive.mean_gradient(params, network, data)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
+    assert np.abs(gradient).max() > 1e-3
 
 
 @pytest.mark.parametrize("loss", LOSSES)

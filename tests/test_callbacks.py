@@ -127,6 +127,18 @@ def test_tasks_of_a_fit(kind, engine, iris, record):
     )
 
 
+def test_tasks_of_a_search(iris, record):
+    model = small(n_search=4, prune_ratio=0.6).set_callbacks(record).fit(*iris)
+
+    events = [event for event in record.events() if "scoring" not in event]
+    assert events[2:-2] == [
+        *epochs("dense training", 6),
+        *task("fit", "mask search", inside=task("fit", "mask search", "swap") * 4),
+        *epochs("sparse training", 6),
+    ]
+    assert len(model.search_loss_curve_) == 5
+
+
 @pytest.mark.slow
 def test_results_are_the_same_bits(iris, record):
     model = small(prune_criterion="chaos_causality", max_iter=20)

@@ -33,6 +33,7 @@ from skchaosprune import (
     _kernels,
     _lyapunov,
     _network,
+    _search,
     criteria,
 )
 
@@ -253,6 +254,7 @@ PHASES = {
     "exponents in threads": ({"n_jobs": 2}, _lyapunov, "_exponents", None),
     "causality in threads": ({"n_jobs": 2}, _granger, "_test_causes", None),
     "second round": ({"n_rounds": 2}, _network, "train", 1),
+    "mask search": ({"n_search": 9}, _search, "train_kept", None),
     "sparse training": ({}, _network, "train", 1),
     "torch": (FITS["torch"], _network, "train", 0),
     "intervention": (FITS["intervention"], _ablation, "_ablate_block", None),

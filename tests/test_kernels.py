@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from skchaosprune import _mlp
 from skchaosprune._mlp import TrainingData
 from skchaosprune._network import NetworkPlan, train
+from skchaosprune._search import train_kept
 
 OUTPUTS = {
     "binary": ("logistic", "log_loss", 1),
@@ -207,6 +208,39 @@ def test_any_network_agrees_with_autograd(
     np.testing.assert_allclose(run.params, expected, rtol=0, atol=1e-9)
     np.testing.assert_allclose(run.history[0]["train_loss"], losses[0], rtol=1e-9)
     assert np.all(run.params[: mask.size][~mask] == 0.0)
+
+
+@settings(max_examples=100)
+@given(
+    hidden=st.lists(st.integers(1, 9), max_size=3),
+    output=st.sampled_from(list(OUTPUTS)),
+    activation=st.sampled_from(list(TORCH_ACTIVATION)),
+    momentum=st.sampled_from([0.0, 0.6]),
+    alpha=st.sampled_from([0.0, 0.3]),
+    shuffle=st.booleans(),
+    share=st.floats(0.0, 1.0),
+    seed=st.integers(0, 1000),
+)
+def test_kept_weights_alone_are_trained_to_the_same_bits(
+    hidden, output, activation, momentum, alpha, shuffle, share, seed
+):
+    plan = make_plan(
+        hidden,
+        output,
+        activation=activation,
+        momentum=momentum,
+        alpha=alpha,
+        shuffle=shuffle,
+        learning_rate=0.02,
+    )
+    data, params = make_data(plan, seed), initial(plan, seed)
+    mask = np.random.RandomState(seed).uniform(size=plan.n_weights) < share
+    options = {"n_epochs": 3, "mask": mask, "seed": seed}
+
+    found = train_kept(plan, data, params, **options, largest=1e15)
+
+    expected = train(plan, data, params, **options).params
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_adam_agrees_with_autograd_and_revives_no_weight():

@@ -48,6 +48,7 @@ MAY_IMPORT = {
         "_recording",
         "_validation",
     },
+    "_search": {"numpy", "_kernels", "_pruning"},
     "_network": {
         "numpy",
         "sklearn",
@@ -76,7 +77,14 @@ MAY_IMPORT = {
 # And inside functions, where heavy packages stay unloaded until they are needed.
 MAY_IMPORT_LATE = {
     "criteria": {"statsmodels"},
-    "estimators": {"_network", "criteria", "pandas", "report"},
+    "estimators": {
+        "_ablation",
+        "_network",
+        "_search",
+        "criteria",
+        "pandas",
+        "report",
+    },
     "compact": {"_network", "_onnx"},
     "_onnx": {"onnx"},
     "display": {"estimators", "matplotlib", "report"},

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skchaosprune._pruning import (
     best_path,
+    between_living,
     choose_masks,
     choose_significant_masks,
     count_pruned,
@@ -543,3 +544,15 @@ def test_shares_by_hand():
     assert sparsity(masks) == 0.5
     assert_allclose(layer_sparsity(masks), [0.5, 0.5])
     assert effective_sparsity(masks) == 1.0
+
+
+@pytest.mark.parametrize("layer_sizes", [(3, 2), (4, 5, 3), (3, 4, 4, 2)])
+@pytest.mark.parametrize("seed", range(5))
+def test_weights_between_living_units(layer_sizes, seed):
+    n_weights = sum(a * b for a, b in zip(layer_sizes, layer_sizes[1:], strict=False))
+    mask = np.random.RandomState(seed).uniform(size=n_weights) < 0.2
+
+    found = between_living(split_layers(mask, layer_sizes))
+
+    expected = naive.weights_between_living(mask, layer_sizes)
+    assert set(np.flatnonzero(found)) == expected

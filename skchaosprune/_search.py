@@ -1,0 +1,181 @@
+"""Mask search: grow a mask, train, prune it back; keep it if the net fits better.
+
+How networks are trained is up to the caller, so that nothing here knows of torch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skchaosprune import _kernels, _pruning
+
+# Weights that a swap adds at most, in kept ones: at the first swap and at the last.
+_GROWTH = 1.0, 0.2
+
+# Multiply-adds per kernel call: about a tenth of a second, so that Ctrl-C is heard.
+_KERNEL_CALL_SIZE = 50_000_000
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A mask, what its training led to, and the loss that decides."""
+
+    mask: np.ndarray
+    params: np.ndarray
+    loss: float
+
+
+def search_masks(
+    mask, layer_sizes, *, n_search, train, judge, gradient, choose, rng, on_swap
+):
+    """Try swaps of kept against pruned weights; keep those that lower the loss.
+
+    Parameters
+    ----------
+    mask : ndarray of bool of shape (n_weights,)
+        Where to start, True = kept.
+    layer_sizes : sequence of int
+        Units per layer, inputs and outputs included.
+    n_search : int
+        Swaps to try.
+    train : callable
+        From a mask to the flat parameters after a training, or None if it diverges.
+    judge : callable
+        From flat parameters to the loss that decides.
+    gradient : callable
+        From flat parameters to the gradient of the training loss by all weights.
+    choose : callable
+        From an order of all weights, best first, to a mask with as many kept.
+    rng : numpy.random.RandomState
+        Draws all random numbers.
+    on_swap : callable
+        ``(number, loss)``, called after each swap with the lowest loss so far.
+
+    Returns
+    -------
+    mask : ndarray of bool of shape (n_weights,)
+        The one with the lowest loss.
+    losses : list of float
+        The lowest loss at the start and after each swap; empty if the training of
+        ``mask`` diverges, or nothing is pruned.
+
+    Notes
+    -----
+    A swap adds pruned weights, trains, and prunes as many kept or added ones:
+
+    1. Added are up to as many weights as are kept (a fifth in the end; a uniform
+       number), between living units first, then by the size of the gradient of the
+       training loss at the best network so far: a sample without replacement, with
+       probabilities in proportion to it (Gumbel noise on the logarithms).
+    2. The grown network is trained. As many weights go as were added, those with the
+       smallest magnitudes; connectivity is repaired.
+    3. A mask that was not tried before is trained. If its loss is lower than all
+       before, the next swaps start from it.
+    """
+    best = None if mask.all() else _train(mask, train, judge)
+    if best is None:
+        return mask, []
+    losses, tried, slopes = [best.loss], {_key(mask)}, None
+    for number in range(1, n_search + 1):
+        if slopes is None:
+            slopes = np.abs(gradient(best.params))
+        share = np.interp(number, (1, n_search), _GROWTH)
+        swapped = _swap(best.mask, slopes, share, layer_sizes, train, choose, rng)
+        if swapped is not None and _key(swapped) not in tried:
+            tried.add(_key(swapped))
+            found = _train(swapped, train, judge)
+            if found is not None and found.loss < best.loss:
+                best, slopes = found, None
+        losses.append(best.loss)
+        on_swap(number, best.loss)
+    return best.mask, losses
+
+
+def _key(mask):
+    """Stand for a mask in a set."""
+    return np.packbits(mask).tobytes()
+
+
+def _train(mask, train, judge):
+    """Train a mask; None if that diverges."""
+    params = train(mask)
+    return None if params is None else _Trained(mask, params, judge(params))
+
+
+def _swap(mask, slopes, share, layer_sizes, train, choose, rng):
+    """Add weights, train, and prune as many; None if the training diverges."""
+    n_kept = np.count_nonzero(mask)
+    n_added = rng.randint(1, max(1, round(share * n_kept)) + 1)
+    with np.errstate(divide="ignore"):
+        wanted = np.log(slopes) + rng.gumbel(size=mask.size)
+    living = _pruning.between_living(_pruning.split_layers(mask, layer_sizes))
+    candidates = np.lexsort((-wanted, ~living, mask))[: mask.size - n_kept]
+    grown = mask.copy()
+    grown[candidates[:n_added]] = True
+    params = train(grown)
+    if params is None:
+        return None
+    scores = np.where(grown, np.abs(params[: mask.size]), wanted)
+    # those outside stand by for the connectivity repair
+    return choose(np.lexsort((-scores, ~grown)))
+
+
+def train_kept(plan, data, params, mask, *, n_epochs, seed, largest):
+    """Train under a mask in the sparse kernel.
+
+    Parameters
+    ----------
+    plan : NetworkPlan
+        Architecture and optimiser: SGD with one row per step.
+    data : TrainingData
+        Training rows.
+    params : ndarray of shape (n_parameters,)
+        Flat initial parameters.
+    mask : ndarray of bool of shape (n_weights,)
+        True for the weights that are trained; the others are 0 throughout.
+    n_epochs : int
+        Passes over the data.
+    seed : int
+        Of the row order.
+    largest : float
+        A weight beyond this at the end of an epoch has diverged.
+
+    Returns
+    -------
+    params : ndarray of shape (n_parameters,) or None
+        Those of ``_network.train`` to the bit, or None where the training diverges.
+    """
+    n_rows, sizes = len(data.X), np.array(plan.layer_sizes)
+    weights, biases = np.split(params, [plan.n_weights])
+    values, velocity = weights[mask], np.zeros(np.count_nonzero(mask))
+    biases = np.stack([biases, np.zeros_like(biases)])
+    kept, ends = _kernels.list_kept(mask, plan.layer_sizes)
+    n_at_once = max(1, _KERNEL_CALL_SIZE // (3 * values.size + sizes.sum()))
+    rng = np.random.RandomState(seed)
+    for _ in range(n_epochs):
+        order = rng.permutation(n_rows) if plan.shuffle else np.arange(n_rows)
+        for first in range(0, n_rows, n_at_once):
+            _kernels.train_kept(
+                values,
+                velocity,
+                biases,
+                kept,
+                ends,
+                sizes,
+                _kernels.network_codes(plan),
+                data.X,
+                data.targets,
+                data.sample_weight,
+                order,
+                first,
+                min(first + n_at_once, n_rows),
+                plan.learning_rate,
+                plan.momentum,
+                plan.alpha,
+            )
+        # written so that NaN has diverged, too
+        if not all((np.abs(part) <= largest).all() for part in (values, biases[0])):
+            return None
+    trained = np.zeros_like(params)
+    trained[: mask.size][mask], trained[mask.size :] = values, biases[0]
+    return trained

@@ -1,0 +1,386 @@
+"""The mask search: an oracle for its steps, and what it does in a fit."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from skorch.callbacks import LRScheduler
+
+from skchaosprune import (
+    ChaosCausalPrunedMLP,
+    ChaosCausalPrunedMLPRegressor,
+    _network,
+    _search,
+    pruning_path,
+)
+from skchaosprune._mlp import flatten
+from skchaosprune._pruning import effective_masks, keep_best, split_layers
+from skchaosprune.criteria import FixedMasks
+from tests import naive
+from tests.test_estimators import assert_same_fit
+
+SIZES = (4, 5, 3)
+N_WEIGHTS = 35
+
+
+def small(kind=ChaosCausalPrunedMLP, **changes):
+    options = {
+        "hidden_layer_sizes": (6,),
+        "max_iter": 10,
+        "prune_criterion": "magnitude",
+        "prune_ratio": 0.8,
+        "n_search": 6,
+        "random_state": 0,
+    }
+    return kind(**options | changes)
+
+
+def flat(parts):
+    return np.concatenate([np.ravel(part) for part in parts])
+
+
+def as_many(n_kept, keep_connected=True):
+    def choose(order):
+        masks = keep_best(
+            order, np.array([n_kept]), SIZES, keep_connected=keep_connected
+        )
+        return flat(masks)
+
+    return choose
+
+
+class Toy:
+    """A training without a network: what it learns depends on the mask alone."""
+
+    def __init__(self, seed, diverges=lambda mask: False):
+        rng = np.random.RandomState(seed)
+        self.worth = rng.standard_normal((N_WEIGHTS, N_WEIGHTS))
+        self.diverges, self.masks = diverges, []
+
+    def train(self, mask):
+        self.masks.append(mask.copy())
+        if self.diverges(mask):
+            return None
+        return np.append(self.worth @ mask * mask, mask.sum())
+
+    def judge(self, params):
+        return float(-params[:N_WEIGHTS].sum())
+
+    def gradient(self, params):
+        return self.worth.T @ params[:N_WEIGHTS]
+
+
+def search(toy, mask, function=_search.search_masks, n_search=12, **changes):
+    told = []
+    options = {
+        "n_search": n_search,
+        "train": toy.train,
+        "judge": toy.judge,
+        "gradient": toy.gradient,
+        "choose": as_many(mask.sum()),
+        "rng": np.random.RandomState(7),
+        "on_swap": lambda *found: told.append(found),
+    }
+    found, losses = function(mask, SIZES, **options | changes)
+    return found, losses, told
+
+
+def first_mask(seed, n_kept=9):
+    return as_many(n_kept)(np.random.RandomState(seed).permutation(N_WEIGHTS))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_search_takes_the_steps_of_the_oracle(seed):
+    mask = first_mask(seed)
+    fast, slow = Toy(seed), Toy(seed)
+
+    found, losses, told = search(fast, mask)
+    expected, expected_losses, _ = search(slow, mask, naive.search_masks)
+
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(losses, expected_losses)
+    np.testing.assert_array_equal(fast.masks, slow.masks)
+    assert told == list(enumerate(losses[1:], start=1))
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] == fast.judge(fast.train(found))
+    assert len(fast.masks) <= 1 + 2 * 12 + 1
+
+
+def test_no_mask_is_tried_twice():
+    toy = Toy(0)
+    mask = first_mask(0)
+    search(toy, mask, n_search=60)
+
+    tried = [tuple(tried) for tried in toy.masks if tried.sum() == mask.sum()]
+    assert len(tried) == len(set(tried)) < 61
+
+
+def test_grown_networks_shrink_from_swap_to_swap():
+    toy, mask = Toy(1), first_mask(1, n_kept=10)
+    search(toy, mask, n_search=200)
+
+    grown = np.array([tried.sum() for tried in toy.masks if tried.sum() > 10]) - 10
+    assert len(grown) == 200
+    assert grown.min() == 1
+    assert 8 <= grown[:50].max() <= 10
+    assert grown[-20:].max() <= 3
+
+
+def test_additions_follow_the_gradient():
+    slopes = np.ones(N_WEIGHTS)
+    mask = np.zeros(N_WEIGHTS, bool)
+    mask[:20] = True  # every unit is alive
+    mask[20:] = [True, False, False] * 5
+    slopes[[21, 22]] = 8.0, 0.0
+    counts = np.zeros(N_WEIGHTS)
+
+    def train(grown):
+        counts[grown] += 1.0
+        return None
+
+    rng = np.random.RandomState(0)
+    for _ in range(4000):
+        _search._swap(mask, slopes, 0.0, SIZES, train, as_many(25), rng)
+
+    # one weight is added: one of nine with a slope, of which the sum is 16
+    assert counts[22] == 0
+    assert abs(counts[21] / 4000 - 8 / 16) < 0.04
+    assert abs(counts[24] / 4000 - 1 / 16) < 0.02
+
+
+def test_living_units_come_first():
+    masks = [np.zeros((4, 5), bool), np.zeros((5, 3), bool)]
+    masks[0][0, 0] = masks[1][0, 0] = True
+    mask = flat(masks)
+    grown = []
+    for seed in range(50):
+        _search._swap(
+            mask,
+            np.linspace(1.0, 1e6, N_WEIGHTS),
+            1.0,
+            SIZES,
+            lambda mask: grown.append(mask.copy()),
+            as_many(2),
+            np.random.RandomState(seed),
+        )
+
+    living = flat(
+        [np.outer([1] * 4, [1, 0, 0, 0, 0]), np.outer([1, 0, 0, 0, 0], [1] * 3)]
+    )
+    assert all(not (mask & (living == 0)).any() for mask in grown)
+    assert {mask.sum() for mask in grown} == {3, 4}
+
+
+def test_trainings_that_diverge_are_no_candidates():
+    mask = first_mask(2)
+    start = mask.copy()
+    toy = Toy(2, diverges=lambda tried: tried.sum() == 9 and (tried != start).any())
+    found, losses, _ = search(toy, mask)
+    np.testing.assert_array_equal(found, mask)
+    assert losses == losses[:1] * 13
+
+    toy = Toy(2, diverges=lambda tried: tried.sum() > 9)
+    found, losses, told = search(toy, mask)
+    assert len(toy.masks) == 13
+    assert losses == losses[:1] * 13
+    assert len(told) == 12
+
+
+def test_nothing_to_swap():
+    toy = Toy(0, diverges=lambda mask: True)
+    for mask in (np.ones(N_WEIGHTS, bool), first_mask(0)):
+        found, losses, told = search(toy, mask)
+        np.testing.assert_array_equal(found, mask)
+        assert losses == told == []
+    assert len(toy.masks) == 1
+
+
+# In a fit.
+
+
+def prepared(model, rows):
+    """The task of the dense training, and the rows whose loss decides."""
+    task, _ = model._prepare(*rows, None)
+    return task, task.validation or task.data
+
+
+WAYS = {
+    "kernel": {},
+    "momentum and penalty": {"momentum": 0.5, "alpha": 0.01},
+    "validation": {"validation_fraction": 0.25},
+    "layers": {"prune_scope": "layer"},
+    "disconnected": {"keep_connected": False},
+    "fine-tuned": {"rewind": False},
+    "deep": {"hidden_layer_sizes": (6, 5)},
+    "batches": {"batch_size": 40, "learning_rate_init": 0.1},
+    "adam": {"solver": "adam", "batch_size": 40, "n_search": 2},
+    "torch": {"engine": "torch", "max_iter": 2, "n_search": 2, "prune_ratio": 0.5},
+    "callbacks": {"callbacks": [LRScheduler("StepLR", step_size=3)]},
+    "target score": {"target_score": 0.9},
+    "intervention": {"prune_criterion": "intervention", "prune_ratio": 0.7},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_network_is_the_best_one_found(iris, way):
+    model = small(**WAYS[way]).fit(*iris)
+    plain = clone(model).set_params(n_search=0).fit(*iris)
+
+    losses = model.search_loss_curve_
+    assert len(losses) == 1 + model.n_search
+    task, judge = prepared(model, iris)
+    for fitted, loss in ((plain, losses[0]), (model, losses[-1])):
+        params = flatten(fitted.coefs_, fitted.intercepts_)
+        assert judge.mean_loss(params, task.plan) == loss
+    assert losses == sorted(losses, reverse=True)
+    assert plain.search_loss_curve_ is None
+
+    assert model.sparsity_ == plain.sparsity_
+    if model.prune_scope == "layer":
+        np.testing.assert_array_equal(model.layer_sparsity_, plain.layer_sparsity_)
+    if model.keep_connected:
+        assert model.effective_sparsity_ == model.sparsity_
+    assert_same_evidence(model, plain)
+
+
+def assert_same_evidence(model, plain):
+    """The search changes masks, and says so in ``pruned_in_round_``."""
+    kept, before = flat(model.masks_), flat(plain.masks_)
+    in_round = plain.pruned_in_round_.copy()
+    in_round[before & ~kept] = plain.n_rounds_ + 1
+    in_round[kept] = 0
+    np.testing.assert_array_equal(model.pruned_in_round_, in_round)
+    np.testing.assert_array_equal(model.weight_scores_, plain.weight_scores_)
+    assert model.n_rounds_ == plain.n_rounds_
+    assert model.dense_history_ == plain.dense_history_
+
+
+@pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])
+def test_a_search_finds_better_masks(kind, iris, diabetes):
+    rows = iris if kind is ChaosCausalPrunedMLP else diabetes
+    model = small(kind, n_search=20, hidden_layer_sizes=(12,)).fit(*rows)
+
+    losses = model.search_loss_curve_
+    assert losses[-1] < 0.95 * losses[0]
+    assert (model.pruned_in_round_ == model.n_rounds_ + 1).any()
+    assert_same_fit(model, clone(model).fit(*rows))
+    other = clone(model).set_params(random_state=1).fit(*rows)
+    assert losses != other.search_loss_curve_
+
+
+def test_masks_found_lead_to_the_same_network_again(iris):
+    model = small().fit(*iris)
+    again = small(prune_criterion=FixedMasks(model.masks_), n_search=0).fit(*iris)
+
+    np.testing.assert_array_equal(flat(again.coefs_), flat(model.coefs_))
+
+
+def test_sparse_kernel_in_short_calls(iris, monkeypatch):
+    task, _ = small()._prepare(*iris, None)
+    mask = np.random.RandomState(1).uniform(size=task.plan.n_weights) < 0.4
+    options = {"n_epochs": 3, "seed": 3, "largest": 1e15}
+    whole = _search.train_kept(task.plan, task.data, task.params, mask, **options)
+    monkeypatch.setattr(_search, "_KERNEL_CALL_SIZE", 1)
+    pieces = _search.train_kept(task.plan, task.data, task.params, mask, **options)
+
+    np.testing.assert_array_equal(pieces, whole)
+
+
+@pytest.mark.parametrize("n_kept", [0, 5])
+def test_sparse_kernel_sees_divergence(iris, n_kept):
+    task, _ = small(learning_rate_init=1e200, activation="identity")._prepare(
+        *iris, None
+    )
+    mask = np.arange(task.plan.n_weights) < n_kept
+    options = {"n_epochs": 4, "seed": 3}
+
+    found = _search.train_kept(
+        task.plan, task.data, task.params, mask, **options, largest=1e15
+    )
+
+    assert found is None
+    with pytest.raises(_network.Divergence):
+        _network.train(task.plan, task.data, task.params, mask=mask, **options)
+
+
+@pytest.mark.parametrize("call, n_calls", [(2, 3), (3, 14)])
+def test_divergence_in_a_search(iris, monkeypatch, call, n_calls):
+    train, calls = _network.train, []
+
+    def diverge(*args, **kwargs):
+        calls.append(kwargs["mask"])
+        # after the dense training come the first mask, a grown one, a swapped one
+        if len(calls) == call:
+            raise _network.Divergence
+        return train(*args, **kwargs)
+
+    options = {"batch_size": 50, "n_rounds": 1}
+    plain = small(n_search=0, **options).fit(*iris)
+    monkeypatch.setattr(_network, "train", diverge)
+    model = small(n_search=6, **options).fit(*iris)
+
+    assert len(calls) <= n_calls
+    if call == 2:  # not even the first mask can be trained
+        assert model.search_loss_curve_ == []
+        np.testing.assert_array_equal(flat(model.masks_), flat(plain.masks_))
+    else:
+        assert len(model.search_loss_curve_) == 7
+        assert model.search_loss_curve_[0] == model.search_loss_curve_[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prune_ratio": 0.0},
+        {
+            "prune_criterion": FixedMasks(
+                [np.zeros((4, 6), bool), np.ones((6, 3), bool)]
+            )
+        },
+    ],
+    ids=["nothing is pruned", "a layer is gone"],
+)
+@pytest.mark.filterwarnings("ignore:The outputs of the pruned network do not")
+def test_fits_without_anything_to_swap(iris, changes):
+    model = small(**changes).fit(*iris)
+    plain = clone(model).set_params(n_search=0).fit(*iris)
+
+    assert len(model.search_loss_curve_) <= 1
+    assert_same_fit(model, plain)
+
+
+def test_search_from_fixed_and_from_significant_masks(iris):
+    masks = small(n_search=0, random_state=5).fit(*iris).masks_
+    for changes in (
+        {"prune_criterion": FixedMasks(masks)},
+        {"prune_criterion": "intervention", "prune_ratio": None},
+    ):
+        model = small(**changes).fit(*iris)
+        plain = clone(model).set_params(n_search=0).fit(*iris)
+        assert model.flops_ == plain.flops_ < model.n_weights_
+        assert len(model.search_loss_curve_) == 7
+
+
+def test_deep_masks_stay_connected(iris):
+    model = small(hidden_layer_sizes=(8, 7), prune_ratio=0.9, n_search=10).fit(*iris)
+
+    sizes = (4, 8, 7, 3)
+    effective = effective_masks(split_layers(flat(model.masks_), sizes))
+    np.testing.assert_array_equal(flat(effective), flat(model.masks_))
+
+
+def test_progress_of_a_search(iris, capsys):
+    model = small(verbose=1, n_search=20).fit(*iris)
+
+    lines = capsys.readouterr().out.splitlines()
+    lines = [line for line in lines if "mask search" in line]
+    assert len(lines) == 11
+    loss = model.search_loss_curve_[-1]
+    assert lines[-1].endswith(f"mask search: swap 20/20, loss {loss:.4f}")
+
+
+def test_a_path_searches_at_every_ratio(iris):
+    path = pruning_path(small(), *iris, [0.7, 0.85], cv=2)
+    plain = pruning_path(small(n_search=0), *iris, [0.7, 0.85], cv=2)
+
+    assert path.scores.shape == plain.scores.shape
+    assert (path.scores != plain.scores).any()
