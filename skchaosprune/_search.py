@@ -56,8 +56,8 @@ def search_masks(
     mask : ndarray of bool of shape (n_weights,)
         The one with the lowest loss.
     losses : list of float
-        The lowest loss at the start and after each swap; empty if the training of
-        ``mask`` diverges, or nothing is pruned.
+        The lowest loss at the start and after each swap; empty if there are no swaps
+        to try, nothing is pruned, or the training of ``mask`` diverges.
 
     Notes
     -----
@@ -72,7 +72,8 @@ def search_masks(
     3. A mask that was not tried before is trained. If its loss is lower than all
        before, the next swaps start from it.
     """
-    best = None if mask.all() else _train(mask, train, judge)
+    nothing_to_do = n_search == 0 or mask.all()
+    best = None if nothing_to_do else _train(mask, train, judge)
     if best is None:
         return mask, []
     losses, tried, slopes = [best.loss], {_key(mask)}, None
