@@ -19,6 +19,8 @@ those of one dense training on the same split in the same process. The methods:
 - dense: nothing pruned;
 - 5 rounds: pruned by magnitude in five rounds, from which best of N and search go on;
 - more rounds: pruned by magnitude in many rounds;
+- restarts: as many fits in five rounds from other initial weights as take as long as
+  the search; the one with the lowest loss is kept;
 - best of N: N masks by reshuffled magnitudes, the one with the lowest loss is kept;
 - search: swaps of kept against pruned weights, each kept if it lowers the loss;
 - short search: fewer of them.
@@ -45,7 +47,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from skchaosprune import ChaosCausalPrunedMLP, _mlp, _network, _search
+from skchaosprune import ChaosCausalPrunedMLP, _mlp, _network
 from skchaosprune._pruning import choose_masks
 
 BUNDLED = {
@@ -67,6 +69,7 @@ N_SEARCH, N_SHORT = 60, 15
 VALIDATION_FRACTION = 0.2
 N_ROUNDS = 5
 N_MORE_ROUNDS = 36
+N_RESTARTS = 6
 N_MASKS = 120  # as many trainings as the search has at most
 SIGMA = 0.5
 
@@ -77,16 +80,16 @@ TEST_SHARE = 0.3
 HIDDEN = (32,)
 MAX_ITER = 50
 
-DENSE, BASE, MORE = "dense", "5 rounds", "more rounds"
+DENSE, BASE, MORE, RESTARTS = "dense", "5 rounds", "more rounds", "restarts"
 BEST, SEARCH, SHORT = "best of N", "search", "short search"
 HELD_BASE, HELD_BEST, HELD_SEARCH = (
     f"{name}, validation" for name in (BASE, BEST, SEARCH)
 )
-PRUNED = (BASE, HELD_BASE, MORE, BEST, HELD_BEST, SHORT, SEARCH, HELD_SEARCH)
+PRUNED = (BASE, HELD_BASE, MORE, RESTARTS, BEST, HELD_BEST, SHORT, SEARCH, HELD_SEARCH)
 METHODS = (DENSE, *PRUNED)
 PAIRS = (
     *((name, BASE) for name in METHODS if name != BASE),
-    *((SEARCH, BEST), (SEARCH, MORE)),
+    *((SEARCH, BEST), (SEARCH, MORE), (SEARCH, RESTARTS), (SHORT, MORE)),
     *((HELD_SEARCH, HELD_BASE), (HELD_SEARCH, HELD_BEST), (HELD_SEARCH, MORE)),
     *((HELD_SEARCH, SEARCH), (HELD_BEST, HELD_BASE)),
 )
@@ -189,6 +192,7 @@ def fit_best_of(model, train, n_masks=N_MASKS):
     else was learned is that of the model.
     """
     task, _ = model._prepare(*train, None)
+    train_mask = model._make_trial(task, None)  # it rewinds, whatever the pruning
     judge = task.data if task.validation is None else task.validation
     rng = np.random.default_rng(model.random_state)
     best = copy.copy(model)
@@ -196,15 +200,9 @@ def fit_best_of(model, train, n_masks=N_MASKS):
     with _network.one_thread_per_fit():
         for _ in range(n_masks):
             masks = reshuffle_mask(model, rng)
-            params = _search.train_kept(
-                task.plan,
-                task.data,
-                task.params,
-                np.concatenate([mask.ravel() for mask in masks]),
-                n_epochs=model.max_iter,
-                seed=task.order_seed,
-                largest=_network.LARGEST_WEIGHT,
-            )
+            params = train_mask(np.concatenate([mask.ravel() for mask in masks]))
+            if params is None:  # it diverged
+                continue
             loss = judge.mean_loss(params, task.plan)
             if loss < lowest:
                 lowest, best.masks_ = loss, masks
@@ -212,6 +210,21 @@ def fit_best_of(model, train, n_masks=N_MASKS):
                     params, task.plan.layer_sizes
                 )
     return best
+
+
+def fit_restarts(train, n_restarts=N_RESTARTS, random_state=0, **options):
+    """Keep the best of several fits in five rounds, by the training loss."""
+    models = [
+        fit_rounds(
+            train,
+            n_rounds=N_ROUNDS,
+            # the first one is that of the other methods
+            random_state=random_state + 1000 * number,
+            **options,
+        )
+        for number in range(n_restarts)
+    ]
+    return min(models, key=lambda model: training_loss(model, train))
 
 
 def timed(function, *args, **kwargs):
@@ -225,6 +238,7 @@ def fit_all(train, ratio, seed):
     """Yield every method that prunes, with its model and its CPU seconds."""
     options = {"prune_ratio": ratio, "random_state": seed}
     yield MORE, *timed(fit_rounds, train, n_rounds=N_MORE_ROUNDS, **options)
+    yield RESTARTS, *timed(fit_restarts, train, **options)
     yield SHORT, *timed(fit_search, train, n_search=N_SHORT, **options)
     for names, fraction in (
         ((BASE, BEST, SEARCH), None),
@@ -443,10 +457,13 @@ def report_setting(frame, cube, options):
         f"- {DENSE}: nothing is pruned.",
         f"- {BASE}: `n_rounds={N_ROUNDS}`.",
         f"- {MORE}: `n_rounds={N_MORE_ROUNDS}`.",
+        f"- {RESTARTS}: {N_RESTARTS} fits of {N_ROUNDS} rounds, the first with the "
+        "initial weights of the other methods, the others with their own. The one with "
+        "the lowest training loss is kept.",
         f"- {BEST}: the last of {N_ROUNDS} rounds prunes {N_MASKS} times again, by "
-        f"magnitudes times log-normal noise (sigma {short(SIGMA)}). Of these masks and "
-        f"that of {BASE}, each trained from the initial weights, the one with the "
-        "lowest training loss is kept.",
+        f"magnitudes times log-normal noise (sigma {short(SIGMA)}); weights that went "
+        f"in earlier rounds stay away. Of these masks and that of {BASE}, each trained "
+        "from the initial weights, the one with the lowest training loss is kept.",
         f"- {SEARCH}: `n_search={N_SEARCH}` after {N_ROUNDS} rounds; the training loss "
         f"decides. {SHORT}: `n_search={N_SHORT}`.",
         f"- validation: a share of {short(VALIDATION_FRACTION)} of the training rows "
@@ -462,7 +479,7 @@ def report_summary(cube):
     for ratio in cube.ratios:
         for method, best in ((SEARCH, BEST), (HELD_SEARCH, HELD_BEST)):
             found = []
-            for other in (BASE, best, MORE, DENSE):
+            for other in (BASE, best, MORE, RESTARTS, DENSE):
                 points, p, _ = compare(cube, method, other, ratio)
                 found.append(f"{signed(points)} to {other} (p = {format_p(p)})")
             text = f"- At {short(ratio)}, {method}, in points: {', '.join(found)}."

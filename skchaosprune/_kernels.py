@@ -331,8 +331,8 @@ def train_kept(
 ):
     """Train on ``order[start:stop]`` as :func:`train_rows`, touching kept weights only.
 
-    The result is the same to the bit: every sum is taken in the same order, and the
-    terms left out are zeros.
+    The numbers are the same: every sum is taken in the same order, and the terms left
+    out are zeros. Only zeros may differ in sign.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ def _load_run(params, history, engine):
 
 
 class Divergence(ValueError):
-    """A training whose weights or target series are no longer finite."""
+    """Weights or the target series are not finite, or too large to be trained."""
 
 
 class _StopTraining(Exception):

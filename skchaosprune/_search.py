@@ -63,9 +63,9 @@ def search_masks(
     -----
     A swap adds pruned weights, trains, and prunes as many kept or added ones:
 
-    1. Added are up to as many weights as are kept (a fifth in the end; a uniform
-       number), between living units first, then by the size of the gradient of the
-       training loss at the best network so far: a sample without replacement, with
+    1. Added are up to as many weights as are kept (a fifth in the end) or pruned, a
+       uniform number; between living units first, then by the size of the gradient of
+       the training loss at the best network so far: a sample without replacement, with
        probabilities in proportion to it (Gumbel noise on the logarithms).
     2. The grown network is trained. As many weights go as were added, those with the
        smallest magnitudes; connectivity is repaired.
@@ -80,7 +80,7 @@ def search_masks(
     for number in range(1, n_search + 1):
         if slopes is None:
             slopes = np.abs(gradient(best.params))
-        share = np.interp(number, (1, n_search), _GROWTH)
+        share = np.interp(number, (1, max(2, n_search)), _GROWTH)
         swapped = _swap(best.mask, slopes, share, layer_sizes, train, choose, rng)
         if swapped is not None and _key(swapped) not in tried:
             tried.add(_key(swapped))
@@ -106,13 +106,13 @@ def _train(mask, train, judge):
 def _swap(mask, slopes, share, layer_sizes, train, choose, rng):
     """Add weights, train, and prune as many; None if the training diverges."""
     n_kept = np.count_nonzero(mask)
-    n_added = rng.randint(1, max(1, round(share * n_kept)) + 1)
+    most = min(max(1, round(share * n_kept)), mask.size - n_kept)
+    n_added = rng.randint(1, most + 1)
     with np.errstate(divide="ignore"):
         wanted = np.log(slopes) + rng.gumbel(size=mask.size)
     living = _pruning.between_living(_pruning.split_layers(mask, layer_sizes))
-    candidates = np.lexsort((-wanted, ~living, mask))[: mask.size - n_kept]
     grown = mask.copy()
-    grown[candidates[:n_added]] = True
+    grown[np.lexsort((-wanted, ~living, mask))[:n_added]] = True
     params = train(grown)
     if params is None:
         return None
@@ -127,7 +127,7 @@ def train_kept(plan, data, params, mask, *, n_epochs, seed, largest):
     Parameters
     ----------
     plan : NetworkPlan
-        Architecture and optimiser: SGD with one row per step.
+        Architecture and optimiser, which has to be SGD with one row per step.
     data : TrainingData
         Training rows.
     params : ndarray of shape (n_parameters,)
@@ -144,7 +144,8 @@ def train_kept(plan, data, params, mask, *, n_epochs, seed, largest):
     Returns
     -------
     params : ndarray of shape (n_parameters,) or None
-        Those of ``_network.train`` to the bit, or None where the training diverges.
+        The same numbers as those of ``_network.train``, or None where the training
+        diverges.
     """
     n_rows, sizes = len(data.X), np.array(plan.layer_sizes)
     weights, biases = np.split(params, [plan.n_weights])

@@ -974,12 +974,12 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             )
 
         before = _ravel(pruning.masks)
+        can_connect = (n_kept >= len(counts) // len(n_kept)).all()
         with progress.search("mask search", self.n_search) as on_swap:
             found, losses = _search.search_masks(
                 before,
                 plan.layer_sizes,
-                # fewer weights than layers cannot be connected
-                n_search=self.n_search if min(counts) > 0 else 0,
+                n_search=self.n_search if can_connect else 0,
                 train=self._make_trial(task, pruning),
                 judge=lambda params: judge.mean_loss(params, plan),
                 gradient=lambda params: _ablation.mean_gradient(

@@ -376,7 +376,8 @@ def search_masks(
     n_weights, n_kept = len(best), sum(best)
     for number in range(1, n_search + 1):
         share = 1.0 if n_search == 1 else 1.0 - 0.8 * (number - 1) / (n_search - 1)
-        n_added = rng.randint(1, max(1, round(share * n_kept)) + 1)
+        most = min(max(1, round(share * n_kept)), n_weights - n_kept)
+        n_added = rng.randint(1, most + 1)
         noise = rng.gumbel(size=n_weights)
         slopes = np.abs(gradient(best_params))
         wanted = [math.log(slopes[k]) + noise[k] for k in range(n_weights)]

@@ -9,6 +9,12 @@ from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 # the checks train on a handful of unscaled rows, of which fit rightly complains
 @pytest.mark.filterwarnings("ignore:The weights are ranked by magnitude:UserWarning")
 @pytest.mark.filterwarnings("ignore:The outputs of the pruned network:UserWarning")
-@parametrize_with_checks([ChaosCausalPrunedMLP(), ChaosCausalPrunedMLPRegressor()])
+@parametrize_with_checks(
+    [
+        ChaosCausalPrunedMLP(),
+        ChaosCausalPrunedMLP(n_search=2),
+        ChaosCausalPrunedMLPRegressor(),
+    ]
+)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

@@ -88,13 +88,14 @@ def first_mask(seed, n_kept=9):
     return as_many(n_kept)(np.random.RandomState(seed).permutation(N_WEIGHTS))
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_search_takes_the_steps_of_the_oracle(seed):
-    mask = first_mask(seed)
+@pytest.mark.parametrize("n_search, n_kept", [(12, 9), (12, 30), (1, 9), (2, 9)])
+@pytest.mark.parametrize("seed", range(10))
+def test_search_takes_the_steps_of_the_oracle(seed, n_search, n_kept):
+    mask = first_mask(seed, n_kept)
     fast, slow = Toy(seed), Toy(seed)
 
-    found, losses, told = search(fast, mask)
-    expected, expected_losses, _ = search(slow, mask, naive.search_masks)
+    found, losses, told = search(fast, mask, n_search=n_search)
+    expected, expected_losses, _ = search(slow, mask, naive.search_masks, n_search)
 
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(losses, expected_losses)
@@ -102,7 +103,7 @@ def test_search_takes_the_steps_of_the_oracle(seed):
     assert told == list(enumerate(losses[1:], start=1))
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] == fast.judge(fast.train(found))
-    assert len(fast.masks) <= 1 + 2 * 12 + 1
+    assert len(fast.masks) <= 1 + 2 * n_search + 1
 
 
 def test_no_mask_is_tried_twice():
@@ -327,16 +328,12 @@ def test_divergence_in_a_search(iris, monkeypatch, call, n_calls):
         assert model.search_loss_curve_[0] == model.search_loss_curve_[1]
 
 
+GONE = FixedMasks([np.zeros((4, 6), bool), np.ones((6, 3), bool)])
+
+
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"prune_ratio": 0.0},
-        {
-            "prune_criterion": FixedMasks(
-                [np.zeros((4, 6), bool), np.ones((6, 3), bool)]
-            )
-        },
-    ],
+    [{"prune_ratio": 0.0}, {"prune_criterion": GONE, "prune_scope": "layer"}],
     ids=["nothing is pruned", "a layer is gone"],
 )
 @pytest.mark.filterwarnings("ignore:The outputs of the pruned network do not")
@@ -346,6 +343,14 @@ def test_fits_without_anything_to_swap(iris, changes):
 
     assert model.search_loss_curve_ == []
     assert_same_fit(model, plain)
+
+
+def test_a_search_brings_a_layer_back(iris):
+    model = small(prune_criterion=GONE).fit(*iris)
+
+    assert model.masks_[0].any()
+    assert model.flops_ == 18
+    assert model.search_loss_curve_[-1] < 0.5 < model.search_loss_curve_[0]
 
 
 def test_search_from_fixed_and_from_significant_masks(iris):
