@@ -269,7 +269,8 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
         scikit-learn's callbacks (``set_callbacks``) see the phases as tasks of the fit,
         and the epochs as tasks of the trainings. One that asks for a stop at the end of
-        an epoch ends the last training, that of the sparse network, and no other.
+        an epoch ends the last training, that of the sparse network, and no other; it
+        does not end a mask search.
         """
         from skchaosprune._network import one_thread_per_fit, unwrap_ctrl_c
 
@@ -1313,9 +1314,10 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         one round.
     n_search : int, default=0
         Swaps of kept against pruned weights that are tried after the last round. Each
-        trains the sparse network twice at most, and is kept if it lowers the training
-        loss, or with ``validation_fraction`` the loss of the rows held out. Pays from
-        ``prune_ratio=0.9`` on; 60 swaps are a thorough search.
+        trains two sparse networks at most, one of them with more weights, and is kept
+        if it lowers the training loss, or with ``validation_fraction`` the loss of the
+        rows held out. Pays above ``prune_ratio=0.9``: 15 swaps win most, 60 are a
+        thorough search.
     rewind : bool, default=True
         Retrain from the initial weights; False goes on from the dense ones.
     importance : {"gradient", "connection", "permutation", "causal"}, \
@@ -1348,7 +1350,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         no result.
     memory : str, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
-        depend on ``prune_ratio``, ``prune_scope`` or ``keep_connected``. Needs a
+        depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``n_rounds``,
+        ``n_search``, ``rewind`` or ``importance``. Needs a
         ``random_state``; not used where code of yours takes part: ``callbacks``, own
         criteria, a callable ``target``.
     random_state : int, RandomState or None, default=None
@@ -1386,9 +1389,10 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
         Rounds of training, scoring and pruning. The dense attributes and what the
         criterion recorded and tested are those of the first one.
     search_loss_curve_ : list of float or None
-        The lowest loss of the mask search so far: at its start, and after each swap.
-        It falls where a swap is kept. Empty where there is nothing to swap, None
-        without ``n_search``.
+        Mean loss of the best network of the mask search so far: at its start, and after
+        each swap; it falls where one is kept. Of the training rows, or of those held
+        out, and of finished networks, not a mean over an epoch as in ``loss_curve_``.
+        Empty where there is nothing to swap, None without ``n_search``.
     p_values_, best_lags_ : ndarray of shape (n_weights_,) or None
         Of "is not causal" ("does not Granger-cause the target"), after corrections, and
         the lag that gave it. NaN and 0 for weights that could not be tested.
@@ -1678,9 +1682,10 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         one round.
     n_search : int, default=0
         Swaps of kept against pruned weights that are tried after the last round. Each
-        trains the sparse network twice at most, and is kept if it lowers the training
-        loss, or with ``validation_fraction`` the loss of the rows held out. Pays from
-        ``prune_ratio=0.9`` on; 60 swaps are a thorough search.
+        trains two sparse networks at most, one of them with more weights, and is kept
+        if it lowers the training loss, or with ``validation_fraction`` the loss of the
+        rows held out. Pays above ``prune_ratio=0.9``: 15 swaps win most, 60 are a
+        thorough search.
     rewind : bool, default=True
         Retrain from the initial weights; False goes on from the dense ones.
     importance : {"gradient", "connection", "permutation", "causal"}, \
@@ -1711,7 +1716,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         no result.
     memory : str, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
-        depend on ``prune_ratio``, ``prune_scope`` or ``keep_connected``. Needs a
+        depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``n_rounds``,
+        ``n_search``, ``rewind`` or ``importance``. Needs a
         ``random_state``; not used where code of yours takes part: ``callbacks``, own
         criteria, a callable ``target``.
     random_state : int, RandomState or None, default=None
@@ -1750,9 +1756,10 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
         Rounds of training, scoring and pruning. The dense attributes and what the
         criterion recorded and tested are those of the first one.
     search_loss_curve_ : list of float or None
-        The lowest loss of the mask search so far: at its start, and after each swap.
-        It falls where a swap is kept. Empty where there is nothing to swap, None
-        without ``n_search``.
+        Mean loss of the best network of the mask search so far: at its start, and after
+        each swap; it falls where one is kept. Of the training rows, or of those held
+        out, and of finished networks, not a mean over an epoch as in ``loss_curve_``.
+        Empty where there is nothing to swap, None without ``n_search``.
     p_values_, best_lags_ : ndarray of shape (n_weights_,) or None
         Of "is not causal" ("does not Granger-cause the target"), after corrections, and
         the lag that gave it. NaN and 0 for weights that could not be tested.
