@@ -221,6 +221,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_the_network_is_the_best_one_found(iris, way):
     model = small(**WAYS[way]).fit(*iris)
@@ -255,6 +256,7 @@ def assert_same_evidence(model, plain):
     assert model.dense_history_ == plain.dense_history_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])
 def test_a_search_finds_better_masks(kind, iris, diabetes):
     rows = iris if kind is ChaosCausalPrunedMLP else diabetes
@@ -353,6 +355,7 @@ def test_a_search_brings_a_layer_back(iris):
     assert model.search_loss_curve_[-1] < 0.5 < model.search_loss_curve_[0]
 
 
+@pytest.mark.slow
 def test_search_from_fixed_and_from_significant_masks(iris):
     masks = small(n_search=0, random_state=5).fit(*iris).masks_
     for changes in (
@@ -365,6 +368,7 @@ def test_search_from_fixed_and_from_significant_masks(iris):
         assert len(model.search_loss_curve_) == 7
 
 
+@pytest.mark.slow
 def test_deep_masks_stay_connected(iris):
     model = small(hidden_layer_sizes=(8, 7), prune_ratio=0.9, n_search=10).fit(*iris)
 
@@ -373,6 +377,7 @@ def test_deep_masks_stay_connected(iris):
     np.testing.assert_array_equal(flat(effective), flat(model.masks_))
 
 
+@pytest.mark.slow
 def test_progress_of_a_search(iris, capsys):
     model = small(verbose=1, n_search=20).fit(*iris)
 
@@ -383,6 +388,7 @@ def test_progress_of_a_search(iris, capsys):
     assert lines[-1].endswith(f"mask search: swap 20/20, loss {loss:.4f}")
 
 
+@pytest.mark.slow
 def test_a_path_searches_at_every_ratio(iris):
     path = pruning_path(small(), *iris, [0.7, 0.85], cv=2)
     plain = pruning_path(small(n_search=0), *iris, [0.7, 0.85], cv=2)
