@@ -235,6 +235,22 @@ def test_held_out_rows_decide(iris, monkeypatch):
     np.testing.assert_array_equal(params, trained[held_out])
 
 
+def test_the_restart_with_the_lowest_loss_is_kept(iris):
+    train = iris[0][::3], iris[1][::3]
+    options = {"max_iter": 2, "prune_ratio": 0.9}
+
+    best = search.fit_restarts(train, n_restarts=4, random_state=1, **options)
+
+    losses = {
+        seed: search.training_loss(
+            search.fit_rounds(train, n_rounds=5, random_state=seed, **options), train
+        )
+        for seed in (1, 1001, 2001, 3001)
+    }
+    assert best.random_state == min(losses, key=losses.get)
+    assert search.training_loss(best, train) == min(losses.values())
+
+
 def test_intervals_over_seeds():
     values = np.array([[1.0, 2.0, 4.0], [5.0, 5.0, 5.0]])
 
