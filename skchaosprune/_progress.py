@@ -50,6 +50,7 @@ class Progress:
         self._owner, self._verbose = type(estimator).__name__, estimator.verbose
         self._as_fitted = as_fitted
         self.phases = []
+        self._running = []  # tasks, each in the one before
         context = estimator._init_callback_context(max_subtasks=n_phases)
         # tasks that nobody hears of are not worth 5 % of the quickest epochs
         self._fit = context if getattr(estimator, "_skl_callbacks", None) else None
@@ -107,6 +108,11 @@ class Progress:
         with self._phase(name, 0):
             pass
 
+    def abandon_phase(self):
+        """End a phase that an error has cut short, and what is open in it."""
+        while len(self._running) > 1:
+            self._end(self._running[-1])
+
     def end(self, learned=None):
         """Tell that all is done; ``learned`` are the attributes that fit will keep."""
         self._end(self._fit, None if learned is None else lambda: learned)
@@ -141,6 +147,7 @@ class Progress:
 
     def _begin(self, task):
         if task is not None:
+            self._running.append(task)
             task.call_on_fit_task_begin(**self._seen)
 
     def _end(self, task, learn=None):
@@ -150,6 +157,7 @@ class Progress:
         """
         if task is None:
             return False
+        self._running.remove(task)
         # without this, names of an earlier fit would be taken for this one's
         unnamed = {"feature_names_in_": None}
         attributes = None if learn is None else lambda: unnamed | learn()

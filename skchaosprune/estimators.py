@@ -811,6 +811,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
                     found, _ = model._prune_and_retrain(task, dense, progress)
                     model._keep(learned | found)
                 except ValueError as error:
+                    progress.abandon_phase()
                     models[place] = error
             progress.end()
         return models

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -371,6 +372,22 @@ def test_path(iris, record):
     assert phases[::2] == phases[1::2] == expected * 2
     for event in ("setup", "begin", "end", "teardown"):
         assert record.count(event, "fit") == 2
+
+
+def test_a_path_ends_what_a_failing_ratio_has_begun(iris, record):
+    def fail_in_round_two(weights):
+        if np.count_nonzero(weights.alive) < weights.alive.size:
+            raise ValueError("no more rounds")
+        return np.abs(weights.weights)
+
+    model = small(prune_criterion=fail_in_round_two).set_callbacks(record)
+    with pytest.warns(FitFailedWarning, match="no more rounds"):
+        pruning_path(model, *iris, [0.8, 0.3], cv=2)
+
+    begun = sorted(event[1:] for event in record.events() if event[0] == "begin")
+    ended = sorted(event[1:] for event in record.events() if event[0] == "end")
+    assert begun == ended
+    assert ("fit", "round 2: scoring") in ended
 
 
 @pytest.mark.parametrize(
