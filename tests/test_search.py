@@ -305,8 +305,8 @@ def test_sparse_kernel_sees_divergence(iris, n_kept):
         _network.train(task.plan, task.data, task.params, mask=mask, **options)
 
 
-@pytest.mark.parametrize("call, n_calls", [(2, 3), (3, 14)])
-def test_divergence_in_a_search(iris, monkeypatch, call, n_calls):
+@pytest.mark.parametrize("call", [2, 3])
+def test_divergence_in_a_search(iris, monkeypatch, call):
     train, calls = _network.train, []
 
     def diverge(*args, **kwargs):
@@ -321,11 +321,12 @@ def test_divergence_in_a_search(iris, monkeypatch, call, n_calls):
     monkeypatch.setattr(_network, "train", diverge)
     model = small(n_search=6, **options).fit(*iris)
 
-    assert len(calls) <= n_calls
     if call == 2:  # not even the first mask can be trained
+        assert len(calls) == 3
         assert model.search_loss_curve_ == []
         np.testing.assert_array_equal(flat(model.masks_), flat(plain.masks_))
     else:
+        assert 3 + 6 <= len(calls) <= 3 + 2 * 6
         assert len(model.search_loss_curve_) == 7
         assert model.search_loss_curve_[0] == model.search_loss_curve_[1]
 
