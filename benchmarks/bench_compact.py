@@ -151,7 +151,7 @@ def file_sizes(network):
 
 def onnx_session(network):
     """Open the ONNX form in onnxruntime, on one thread."""
-    from skchaosprune._onnx import serialize
+    from skchaosprune._export.onnx import serialize
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

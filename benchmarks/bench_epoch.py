@@ -34,8 +34,10 @@ import torch
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import scale
 
-from skchaosprune import ChaosCausalPrunedMLP, _mlp, _network, estimators
-from skchaosprune._recording import WindowRecorder, count_windows
+from skchaosprune import ChaosCausalPrunedMLP, estimators
+from skchaosprune._network import mlp as _mlp
+from skchaosprune._training import net as _network
+from skchaosprune._training.recording import WindowRecorder, count_windows
 from skchaosprune.criteria import ChaosCausality
 
 PACKAGES = ("skchaosprune", "numpy", "numba", "scikit-learn", "skorch", "torch")

@@ -43,7 +43,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import scale
 from skorch import NeuralNetClassifier
 
-from skchaosprune import ChaosCausalPrunedMLP, _lyapunov, _network, criteria
+from skchaosprune import ChaosCausalPrunedMLP, criteria
+from skchaosprune._kernels import lyapunov as _lyapunov
+from skchaosprune._training import net as _network
 
 PACKAGES = ("skchaosprune", "numpy", "numba", "scikit-learn", "skorch", "torch")
 TABLES = {"breast_cancer": load_breast_cancer, "digits": load_digits}

@@ -28,7 +28,8 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
-from skchaosprune import ChaosCausalPrunedMLP, _network, criteria
+from skchaosprune import ChaosCausalPrunedMLP, criteria
+from skchaosprune._training import net as _network
 
 PACKAGES = ("skchaosprune", "joblib", "numpy", "numba", "scikit-learn", "torch")
 RATIOS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)

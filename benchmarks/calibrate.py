@@ -62,7 +62,7 @@ from scipy import stats
 from sklearn.preprocessing import StandardScaler
 
 from skchaosprune import ChaosCausalPrunedMLP, granger_causality
-from skchaosprune._granger import _select_lag
+from skchaosprune._kernels.granger import _select_lag
 
 LEVEL = 0.05
 CONFIDENCE = 0.99

@@ -32,9 +32,10 @@ from sklearn.inspection import permutation_importance
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, _mlp
-from skchaosprune._importance import IMPORTANCES, Explainable
-from skchaosprune._network import one_thread_per_fit
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune._network import mlp as _mlp
+from skchaosprune._network.importance import IMPORTANCES, Explainable
+from skchaosprune._training.threads import one_thread_per_fit
 
 TABLES = {
     "breast_cancer": (load_breast_cancer, ChaosCausalPrunedMLP),

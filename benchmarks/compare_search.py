@@ -47,8 +47,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from skchaosprune import ChaosCausalPrunedMLP, _mlp, _network
-from skchaosprune._pruning import choose_masks
+from skchaosprune import ChaosCausalPrunedMLP
+from skchaosprune._network import mlp as _mlp
+from skchaosprune._network.masks import choose_masks
+from skchaosprune._training import net as _network
 
 BUNDLED = {
     "breast_cancer": load_breast_cancer,

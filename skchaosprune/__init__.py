@@ -23,11 +23,11 @@ _HOMES = {
     "LyapunovDisplay": "display",
     "NetworkDisplay": "display",
     "PruningCurveDisplay": "display",
-    "granger_causality": "_granger",
-    "largest_lyapunov_exponent": "_lyapunov",
+    "granger_causality": "_kernels.granger",
+    "largest_lyapunov_exponent": "_kernels.lyapunov",
     "legcnet_params": "_legcnet",
     "pruning_path": "report",
-    "to_onnx": "_onnx",
+    "to_onnx": "_export.onnx",
 }
 
 __all__ = [

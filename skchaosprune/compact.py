@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
 from sklearn.utils.metaestimators import available_if
 
-from skchaosprune import _mlp
+from skchaosprune._network import mlp
 from skchaosprune._persistence import Versioned
 
 # From benchmarks/bench_compact.py: a sparse product is at least as fast as a dense one,
@@ -52,7 +52,7 @@ def compact_layers(coefs, intercepts, activation):
     intercepts = [np.array(b, dtype=np.float64) for b in intercepts]
     for layer in range(len(coefs) - 1):
         constant = ~coefs[layer].any(axis=0)
-        outputs = _mlp.activate(intercepts[layer][constant], activation)
+        outputs = mlp.activate(intercepts[layer][constant], activation)
         intercepts[layer + 1] += outputs @ coefs[layer + 1][constant]
         coefs[layer + 1][constant] = 0.0
     for layer in range(len(coefs) - 2, -1, -1):
@@ -203,7 +203,7 @@ class CompactMLP(Versioned):
         if _is_classifier(self):
             return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
         z = self._logits(X)
-        return _mlp.in_target_units(z, self.target_mean_, self.target_scale_)
+        return mlp.in_target_units(z, self.target_mean_, self.target_scale_)
 
     @available_if(_is_classifier)
     def predict_proba(self, X):
@@ -224,8 +224,8 @@ class CompactMLP(Versioned):
         ValueError
             If rows are not finite or so large that the outputs overflow.
         """
-        z = _mlp.check_outputs(self._logits(X))
-        return _mlp.class_probabilities(z, self.out_activation_)
+        z = mlp.check_outputs(self._logits(X))
+        return mlp.class_probabilities(z, self.out_activation_)
 
     def score(self, X, y, sample_weight=None):
         """Accuracy of a classifier, coefficient of determination R2 of a regressor.
@@ -350,7 +350,7 @@ class CompactMLP(Versioned):
         path : str or path-like
             The file.
         """
-        from skchaosprune._onnx import to_onnx
+        from skchaosprune._export.onnx import to_onnx
 
         to_onnx(self, path)
 
@@ -364,10 +364,10 @@ class CompactMLP(Versioned):
             enters the output activation, ``(n_samples, n_outputs)``; a regressor's
             predictions. Weights that are zero stay zero when it is trained.
         """
-        from skchaosprune import _network
+        from skchaosprune._training.export import MaskedMLP
 
         coefs = self.coefs_
-        return _network.MaskedMLP(
+        return MaskedMLP(
             coefs,
             self.intercepts_,
             masks=[W != 0.0 for W in coefs],
@@ -392,9 +392,9 @@ class CompactMLP(Versioned):
             ``to_numpy()``) and class codes (0 to n_classes - 1), or targets in their
             units; ``fit`` and ``partial_fit`` both go on from these weights.
         """
-        from skchaosprune import _network
+        from skchaosprune._training.export import make_trainable_net
 
-        return _network.make_trainable_net(
+        return make_trainable_net(
             self.to_torch(), self.loss_, self.out_activation_, **settings
         )
 
@@ -465,7 +465,7 @@ class CompactMLP(Versioned):
         if len(X) == 1:  # nothing to cut or to put together
             return self._forward(X)
         z = np.empty((len(X), len(self.intercepts_[-1])))
-        for rows in _mlp.row_blocks(len(X), self.layer_sizes_):
+        for rows in mlp.row_blocks(len(X), self.layer_sizes_):
             z[rows] = self._forward(X[rows])
         return z
 
@@ -476,7 +476,7 @@ class CompactMLP(Versioned):
         for W, b in zip(self._weights[:-1], self.intercepts_[:-1], strict=True):
             columns = W @ columns
             columns += b[:, np.newaxis]
-            columns = _mlp.activate(columns, self.activation_)
+            columns = mlp.activate(columns, self.activation_)
         columns = self._weights[-1] @ columns
         columns += self.intercepts_[-1][:, np.newaxis]
         return columns.T

@@ -13,16 +13,18 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted, check_memory
 
-from skchaosprune import __version__, _mlp, _pruning, _validation
-from skchaosprune._importance import (
+from skchaosprune import __version__, _validation
+from skchaosprune._fit.progress import CallbackSupportMixin, Progress, with_callbacks
+from skchaosprune._network import masks as _pruning
+from skchaosprune._network import mlp as _mlp
+from skchaosprune._network.importance import (
     IMPORTANCES,
     Explainable,
     normalise_importances,
     warn_of_uniform,
 )
 from skchaosprune._persistence import Versioned
-from skchaosprune._progress import CallbackSupportMixin, Progress, with_callbacks
-from skchaosprune._recording import (
+from skchaosprune._training.recording import (
     SnapshotRecorder,
     TrainingRecord,
     WindowRecorder,
@@ -113,7 +115,7 @@ def _run_dense_phase(task, callbacks, n_jobs, names, progress):
     ``names`` are those of the two phases. Without callbacks, no number depends on
     anything but ``task``, so that the result can be cached.
     """
-    from skchaosprune import _network
+    from skchaosprune._training import net as _network
     from skchaosprune.criteria import score_weights
 
     watch = _make_watch(task, n_jobs)
@@ -272,7 +274,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         an epoch ends the last training, that of the sparse network, and no other; it
         does not end a mask search.
         """
-        from skchaosprune._network import one_thread_per_fit, unwrap_ctrl_c
+        from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 
         task, learned = self._prepare(X, y, sample_weight)
         with one_thread_per_fit(), unwrap_ctrl_c():
@@ -358,7 +360,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             ``(n_samples, n_outputs_)``; a regressor's predictions. Pruned weights stay
             zero when it is trained.
         """
-        from skchaosprune._network import MaskedMLP
+        from skchaosprune._training.export import MaskedMLP
 
         check_is_fitted(self)
         return MaskedMLP(
@@ -388,7 +390,8 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             targets in their units; ``fit`` and ``partial_fit`` both go on from these
             weights.
         """
-        from skchaosprune._network import make_trainable_net, optimizer_settings
+        from skchaosprune._training.export import make_trainable_net
+        from skchaosprune._training.net import optimizer_settings
 
         module = self.to_torch()
         _, _, loss, _ = self._fitted_with
@@ -472,7 +475,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             there is none or the targets are all the same, or if its series were too
             large to be kept.
         """
-        from skchaosprune._network import one_thread_per_fit, unwrap_ctrl_c
+        from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 
         check_is_fitted(self)
         _validation.check_number(n_repeats, "n_repeats", "int", 1)
@@ -708,12 +711,13 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
     def _make_plan(self, ends, n_rows):
         """Describe the network between its ``ends`` (inputs, outputs)."""
-        from skchaosprune import _network
+        from skchaosprune._training import net as _network
+        from skchaosprune._training.plan import TrainingPlan
 
         _network.check_device(self.device)
         hidden = _validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
         loss, out_activation = self._output_layer(ends[1])
-        plan = _network.NetworkPlan(
+        plan = TrainingPlan(
             layer_sizes=(ends[0], *hidden, ends[1]),
             activation=self.activation,
             out_activation=out_activation,
@@ -794,7 +798,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         They have no importances. In place of a fit that fails after the dense training
         stands its ValueError.
         """
-        from skchaosprune._network import one_thread_per_fit, unwrap_ctrl_c
+        from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 
         models = [clone(self).set_params(prune_ratio=ratio) for ratio in prune_ratios]
         task, learned = models[0]._prepare(X, y, None)
@@ -962,7 +966,8 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
     def _search(self, task, pruning, progress):
         """Swap weights, starting from the masks of the last round."""
-        from skchaosprune import _ablation, _search
+        from skchaosprune._fit import search as _search
+        from skchaosprune._kernels import ablation as _ablation
 
         plan, judge = task.plan, task.validation or task.data
         counts = [np.count_nonzero(mask) for mask in pruning.masks]
@@ -1001,25 +1006,27 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
     def _make_trial(self, task, pruning):
         """Return the function that trains a mask as the last training will."""
-        from skchaosprune import _network, _search
+        from skchaosprune._kernels.sparse import train_kept
+        from skchaosprune._training.net import LARGEST_WEIGHT
+        from skchaosprune._training.plan import Divergence
 
         def train(mask):
             try:
                 return self._train_sparse(task, pruning, mask).params
-            except _network.Divergence:
+            except Divergence:
                 return None
 
         in_kernel = task.plan.engine == "numba" and task.plan.batch_size == 1
         if not in_kernel or self.callbacks is not None or self.target_score is not None:
             return train
         return partial(
-            _search.train_kept,
+            train_kept,
             task.plan,
             task.data,
             self._sparse_start(task, pruning),
             n_epochs=self.max_iter,
             seed=task.order_seed,
-            largest=_network.LARGEST_WEIGHT,
+            largest=LARGEST_WEIGHT,
         )
 
     def _retrain(self, task, pruning, progress):
@@ -1035,7 +1042,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             )
 
     def _train_sparse(self, task, pruning, mask, **hooks):
-        from skchaosprune import _network
+        from skchaosprune._training import net as _network
 
         return _network.train(
             task.plan,

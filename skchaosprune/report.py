@@ -24,8 +24,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
-from skchaosprune import _pruning, _validation
-from skchaosprune._onnx import serialize
+from skchaosprune import _validation
+from skchaosprune._export.onnx import serialize
+from skchaosprune._network.masks import effective_sparsity
 from skchaosprune.display import last_step, name_units, shorten
 
 # What a report compares: label and number format of each row, in their order.
@@ -422,7 +423,7 @@ def _score(compact, X, y):
 def _count(compact, coefs):
     """What is left of a network with the weights ``coefs``."""
     return {
-        "effective_sparsity": _pruning.effective_sparsity([W != 0.0 for W in coefs]),
+        "effective_sparsity": effective_sparsity([W != 0.0 for W in coefs]),
         "n_hidden_units": sum(compact.layer_sizes_[1:-1]),
         "n_features": len(compact.selected_features_),
         "effective_flops": compact.n_weights_,
@@ -447,7 +448,7 @@ def _onnx_bytes(compact, notes):
 
 def _measure_latencies(networks, X):
     """Median microseconds of ``predict(X)``; the networks take turns."""
-    from skchaosprune._network import one_thread_per_fit
+    from skchaosprune._training.threads import one_thread_per_fit
 
     def measure(network):
         start = perf_counter()

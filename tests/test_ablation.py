@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skchaosprune import _mlp
-from skchaosprune._ablation import (
+from skchaosprune._kernels.ablation import (
     ablate_weights,
     mean_gradient,
     squared_gradients,
 )
+from skchaosprune._network import mlp as _mlp
 from tests import naive
 
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
@@ -171,8 +171,8 @@ def test_blocks_and_short_kernel_calls_change_nothing(
     data, snapshots = make_data(network), make_snapshots(network)
     whole = ablate_weights(snapshots, network, data)
 
-    monkeypatch.setattr("skchaosprune._ablation._BLOCK_ELEMENTS", 1)
-    monkeypatch.setattr("skchaosprune._ablation._KERNEL_CALL_SIZE", 1)
+    monkeypatch.setattr("skchaosprune._kernels.ablation._BLOCK_ELEMENTS", 1)
+    monkeypatch.setattr("skchaosprune._kernels.ablation._KERNEL_CALL_SIZE", 1)
     pieces = ablate_weights(np.asfortranarray(snapshots), network, data)
 
     np.testing.assert_array_equal(pieces, whole)
@@ -207,7 +207,7 @@ def test_progress(monkeypatch):
     network = make_network()
     data, snapshots = make_data(network), make_snapshots(network)
     n_weights = _mlp.count_weights(network.layer_sizes)
-    monkeypatch.setattr("skchaosprune._ablation._BLOCK_ELEMENTS", 3 * n_weights)
+    monkeypatch.setattr("skchaosprune._kernels.ablation._BLOCK_ELEMENTS", 3 * n_weights)
     shares = []
 
     ablate_weights(snapshots, network, data, on_progress=shares.append)
@@ -323,6 +323,6 @@ def test_squared_gradients_in_blocks(monkeypatch):
     data, params = make_data(network), make_snapshots(network, 1)[0]
     whole = squared_gradients(params, network, data)
 
-    monkeypatch.setattr("skchaosprune._mlp._BLOCK_ELEMENTS", 8)
+    monkeypatch.setattr("skchaosprune._network.mlp._BLOCK_ELEMENTS", 8)
 
     np.testing.assert_allclose(squared_gradients(params, network, data), whole)

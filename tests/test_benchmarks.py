@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from skchaosprune._mlp import flatten
+from skchaosprune._network.mlp import flatten
 from skchaosprune.criteria import CRITERIA, ChaosCausality
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

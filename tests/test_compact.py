@@ -31,9 +31,9 @@ from skchaosprune import (
     ChaosCausalPrunedMLP,
     ChaosCausalPrunedMLPRegressor,
     CompactMLP,
-    _mlp,
     compact,
 )
+from skchaosprune._network import mlp as _mlp
 from skchaosprune.compact import compact_layers
 from skchaosprune.criteria import FixedMasks
 from tests import naive

@@ -11,8 +11,8 @@ from sklearn.base import clone
 from statsmodels.stats.multitest import multipletests
 
 from skchaosprune import criteria, granger_causality, largest_lyapunov_exponent
-from skchaosprune._mlp import Network, TrainingData
-from skchaosprune._recording import TrainingRecord, window_stride
+from skchaosprune._network.mlp import Network, TrainingData
+from skchaosprune._training.recording import TrainingRecord, window_stride
 from skchaosprune.criteria import (
     CRITERIA,
     NEEDS,

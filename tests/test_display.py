@@ -19,12 +19,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import Bunch
 
-from skchaosprune import (
-    ChaosCausalPrunedMLP,
-    ChaosCausalPrunedMLPRegressor,
-    _pruning,
-    display,
-)
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, display
+from skchaosprune._network import masks as _pruning
 from skchaosprune.criteria import ChaosCausality
 from skchaosprune.display import (
     CausalityDisplay,

@@ -10,7 +10,7 @@ import skchaosprune
 from skchaosprune import criteria
 
 # Nobody makes these but us: their fields are attributes, not parameters.
-RESULTS = ["_granger.GrangerCausalityResult", "report.PruningReport"]
+RESULTS = ["_kernels.granger.GrangerCausalityResult", "report.PruningReport"]
 
 NOT_ASKED_FOR = {
     "ES01": "a summary that says it all needs no second paragraph",

@@ -19,7 +19,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import skchaosprune.estimators as estimators_module
-from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, _network
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune._training import net as _network
 from skchaosprune.criteria import CRITERIA, ChaosCausality
 
 # Change the following manually to check seed insensitivity:

@@ -13,9 +13,9 @@ from sklearn.metrics import log_loss
 from skchaosprune import (
     ChaosCausalPrunedMLP,
     ChaosCausalPrunedMLPRegressor,
-    _network,
     granger_causality,
 )
+from skchaosprune._training import net as _network
 from skchaosprune.criteria import (
     CRITERIA,
     POINTS,

@@ -25,17 +25,15 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import scale
 from threadpoolctl import threadpool_info
 
-from skchaosprune import (
-    ChaosCausalPrunedMLP,
-    _ablation,
-    _granger,
-    _importance,
-    _kernels,
-    _lyapunov,
-    _network,
-    _search,
-    criteria,
-)
+from skchaosprune import ChaosCausalPrunedMLP, criteria
+from skchaosprune._kernels import ablation as _ablation
+from skchaosprune._kernels import granger as _granger
+from skchaosprune._kernels import lyapunov as _lyapunov
+from skchaosprune._kernels import sgd as _kernels
+from skchaosprune._kernels import sparse as _sparse
+from skchaosprune._network import importance as _importance
+from skchaosprune._training import net as _network
+from skchaosprune._training import threads
 
 pytestmark = [
     pytest.mark.slow,
@@ -196,7 +194,7 @@ def fork_while_others_fit():
     forked, inside = threading.Event(), threading.Event()
 
     def fit_for_long():
-        with _network.one_thread_per_fit(), _network._fits_lock:
+        with threads.one_thread_per_fit(), threads._fits_lock:
             inside.set()
             forked.wait()
 
@@ -254,7 +252,7 @@ PHASES = {
     "exponents in threads": ({"n_jobs": 2}, _lyapunov, "_exponents", None),
     "causality in threads": ({"n_jobs": 2}, _granger, "_test_causes", None),
     "second round": ({"n_rounds": 2}, _network, "train", 1),
-    "mask search": ({"n_search": 9}, _search, "train_kept", None),
+    "mask search": ({"n_search": 9}, _sparse, "_train_kept", None),
     "sparse training": ({}, _network, "train", 1),
     "torch": (FITS["torch"], _network, "train", 0),
     "intervention": (FITS["intervention"], _ablation, "_ablate_block", None),

@@ -15,8 +15,8 @@ from scipy import special, stats
 from statsmodels.tsa.ar_model import ar_select_order
 from statsmodels.tsa.stattools import grangercausalitytests
 
-from skchaosprune import _granger
-from skchaosprune._granger import GRANGER_TESTS, granger_causality
+from skchaosprune._kernels import granger as _granger
+from skchaosprune._kernels.granger import GRANGER_TESTS, granger_causality
 from tests import naive
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "granger.json").read_text())

@@ -11,8 +11,9 @@ from sklearn.datasets import load_wine
 from sklearn.inspection import permutation_importance
 from sklearn.preprocessing import scale
 
-from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, _mlp
-from skchaosprune._importance import (
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune._network import mlp as _mlp
+from skchaosprune._network.importance import (
     _NOTHING_FOUND,
     IMPORTANCES,
     Explainable,

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
-from skchaosprune._importance import IMPORTANCES
+from skchaosprune._network.importance import IMPORTANCES
 from skchaosprune.criteria import FixedMasks
 
 pytestmark = pytest.mark.slow

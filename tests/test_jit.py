@@ -10,7 +10,7 @@ import numba
 import pytest
 
 import skchaosprune
-from skchaosprune._jit import jit
+from skchaosprune._kernels.jit import jit
 
 
 def double(x):
@@ -41,7 +41,8 @@ def test_kernels_compile_with_and_without_a_cache(monkeypatch, writable):
 _FIT = """
 import numpy as np
 import skchaosprune
-from skchaosprune import ChaosCausalPrunedMLP, _lyapunov, largest_lyapunov_exponent
+from skchaosprune import ChaosCausalPrunedMLP, largest_lyapunov_exponent
+from skchaosprune._kernels import lyapunov as _lyapunov
 X, y = np.random.RandomState(0).normal(size=(40, 3)), np.arange(40) % 2
 ChaosCausalPrunedMLP(
     (3,), max_iter=2, engine="torch", prune_criterion="magnitude"
@@ -57,7 +58,8 @@ def test_a_fit_where_no_cache_is_writable(tmp_path):
     package = Path(skchaosprune.__file__).parent
     copy = tmp_path / package.name
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "__pycache__").touch()
+    for kernel in copy.rglob("*.py"):
+        (kernel.parent / "__pycache__").touch()
     places = ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR")
     environment = os.environ | dict.fromkeys(places, "/dev/null/cache")
 

@@ -6,10 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skchaosprune import _mlp
-from skchaosprune._mlp import TrainingData
-from skchaosprune._network import NetworkPlan, train
-from skchaosprune._search import train_kept
+from skchaosprune._kernels.sparse import train_kept
+from skchaosprune._network import mlp as _mlp
+from skchaosprune._network.mlp import TrainingData
+from skchaosprune._training.net import train
+from skchaosprune._training.plan import TrainingPlan
 
 OUTPUTS = {
     "binary": ("logistic", "log_loss", 1),
@@ -44,7 +45,7 @@ def make_plan(hidden=(5,), output="multiclass", **changes):
         "engine": "numba",
         "device": "cpu",
     }
-    return NetworkPlan(**values | changes)
+    return TrainingPlan(**values | changes)
 
 
 def make_data(plan, seed=0):
@@ -278,7 +279,7 @@ def test_short_kernel_calls_change_nothing(monkeypatch, batch_size):
     mask = np.ones(plan.n_weights, dtype=bool)
     whole = train(plan, data, params, n_epochs=2, mask=mask, seed=0).params
 
-    monkeypatch.setattr("skchaosprune._network._KERNEL_CALL_SIZE", 1)
+    monkeypatch.setattr("skchaosprune._training.net._KERNEL_CALL_SIZE", 1)
     pieces = train(plan, data, params, n_epochs=2, mask=mask, seed=0).params
 
     np.testing.assert_array_equal(pieces, whole)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skchaosprune._lyapunov import (
+from skchaosprune._kernels.lyapunov import (
     _exponents,
     largest_lyapunov_exponent,
     minimum_length,

@@ -7,7 +7,8 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, _network
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune._training import net as _network
 from skchaosprune.criteria import CRITERIA, ChaosCausality, FixedMasks
 from skchaosprune.estimators import _DenseTask
 from tests.test_estimators import assert_same_fit

@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from skchaosprune import _mlp
+from skchaosprune._network import mlp as _mlp
 
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
 

@@ -23,13 +23,11 @@ from skorch.callbacks import (
 )
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, _network
-from skchaosprune._network import (
-    MLPModule,
-    one_thread_per_fit,
-    train,
-    unwrap_ctrl_c,
-)
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune._training import threads
+from skchaosprune._training.module import MLPModule
+from skchaosprune._training.net import train
+from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 from tests.test_kernels import initial, make_data, make_plan
 
 ACCURACY = ("accuracy", EpochScoring("accuracy", lower_is_better=False, on_train=True))
@@ -516,7 +514,7 @@ def test_a_fit_within_a_fit_leaves_the_limits_of_the_outer_one():
 )
 def test_ctrl_c_while_threads_are_limited(monkeypatch, moment):
     before, before_blas = torch.get_num_threads(), blas_threads()
-    owner, name = (torch, "set_num_threads") if "." in moment else (_network, moment)
+    owner, name = (torch, "set_num_threads") if "." in moment else (threads, moment)
     function, calls = getattr(owner, name), []
 
     def interrupt_once(*args):
@@ -542,7 +540,7 @@ def test_ctrl_c_while_threads_are_limited(monkeypatch, moment):
 )
 def test_after_ctrl_c_while_threads_are_restored_the_next_fit_does(monkeypatch, moment):
     before = torch.get_num_threads()
-    owner, name = (torch, "set_num_threads") if "." in moment else (_network, moment)
+    owner, name = (torch, "set_num_threads") if "." in moment else (threads, moment)
     function, calls = getattr(owner, name), []
 
     def interrupt_second(*args):

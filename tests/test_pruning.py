@@ -6,7 +6,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skchaosprune._pruning import (
+from skchaosprune._network.masks import (
     best_path,
     between_living,
     choose_masks,
@@ -17,8 +17,8 @@ from skchaosprune._pruning import (
     layer_sparsity,
     rank_weights,
     sparsity,
-    split_layers,
 )
+from skchaosprune._network.mlp import split_layers
 from tests import naive
 
 # Change the following manually to check seed insensitivity:

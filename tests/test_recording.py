@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skchaosprune import _recording as recording
-from skchaosprune._network import train
+from skchaosprune._training import recording
+from skchaosprune._training.net import train
 from tests.test_kernels import initial, make_data, make_plan
 
 

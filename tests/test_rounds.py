@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skchaosprune import ChaosCausalPrunedMLP
-from skchaosprune._pruning import choose_masks, count_pruned
+from skchaosprune._network.masks import choose_masks, count_pruned
 from skchaosprune.criteria import FixedMasks, Magnitude, WeightScores
 
 

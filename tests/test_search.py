@@ -8,12 +8,13 @@ from skorch.callbacks import LRScheduler
 from skchaosprune import (
     ChaosCausalPrunedMLP,
     ChaosCausalPrunedMLPRegressor,
-    _network,
-    _search,
     pruning_path,
 )
-from skchaosprune._mlp import flatten
-from skchaosprune._pruning import effective_masks, keep_best, split_layers
+from skchaosprune._fit import search as _search
+from skchaosprune._kernels import sparse
+from skchaosprune._network.masks import effective_masks, keep_best
+from skchaosprune._network.mlp import flatten, split_layers
+from skchaosprune._training import net as _network
 from skchaosprune.criteria import FixedMasks
 from tests import naive
 from tests.test_estimators import assert_same_fit
@@ -281,9 +282,9 @@ def test_sparse_kernel_in_short_calls(iris, monkeypatch):
     task, _ = small()._prepare(*iris, None)
     mask = np.random.RandomState(1).uniform(size=task.plan.n_weights) < 0.4
     options = {"n_epochs": 3, "seed": 3, "largest": 1e15}
-    whole = _search.train_kept(task.plan, task.data, task.params, mask, **options)
-    monkeypatch.setattr(_search, "_KERNEL_CALL_SIZE", 1)
-    pieces = _search.train_kept(task.plan, task.data, task.params, mask, **options)
+    whole = sparse.train_kept(task.plan, task.data, task.params, mask, **options)
+    monkeypatch.setattr(sparse, "_KERNEL_CALL_SIZE", 1)
+    pieces = sparse.train_kept(task.plan, task.data, task.params, mask, **options)
 
     np.testing.assert_array_equal(pieces, whole)
 
@@ -296,7 +297,7 @@ def test_sparse_kernel_sees_divergence(iris, n_kept):
     mask = np.arange(task.plan.n_weights) < n_kept
     options = {"n_epochs": 4, "seed": 3}
 
-    found = _search.train_kept(
+    found = sparse.train_kept(
         task.plan, task.data, task.params, mask, **options, largest=1e15
     )
 

@@ -16,7 +16,8 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import EarlyStopping
 from skorch.dataset import ValidSplit
 
-from skchaosprune import ChaosCausalPrunedMLP, _mlp
+from skchaosprune import ChaosCausalPrunedMLP
+from skchaosprune._network import mlp as _mlp
 from tests.test_compact import (
     ACTIVATIONS,
     KINDS,

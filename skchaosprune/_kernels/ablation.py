@@ -8,9 +8,10 @@ import math
 
 import numpy as np
 
-from skchaosprune import _kernels, _mlp
-from skchaosprune._jit import jit
-from skchaosprune._kernels import _activate, _forward_layer, _logistic, _offsets
+from skchaosprune._kernels import sgd
+from skchaosprune._kernels.jit import jit
+from skchaosprune._kernels.sgd import _activate, _forward_layer, _logistic, _offsets
+from skchaosprune._network import mlp
 
 # Rows handled at once: their effects, one per weight, take up to 32 MB.
 _BLOCK_ELEMENTS = 4_000_000
@@ -63,7 +64,7 @@ def ablate_weights(snapshots, network, data, on_progress=None):
     Results are the same bits whatever the blocks, threads or BLAS.
     """
     n_rows, n_points = len(data.X), len(snapshots)
-    n_weights = _mlp.count_weights(network.layer_sizes)
+    n_weights = mlp.count_weights(network.layer_sizes)
     size = min(n_rows, max(1, _BLOCK_ELEMENTS // n_weights))
     effects, squares = np.zeros(n_weights), np.zeros(n_weights)
     for first in range(0, n_rows, size):
@@ -144,19 +145,19 @@ def _sum_over_rows(params, network, data, product):
     enters the layer's units, and the weights of the rows, which sum to 1.
     """
     n_rows = len(data.X)
-    coefs, intercepts = _mlp.unflatten(params, network.layer_sizes)
+    coefs, intercepts = mlp.unflatten(params, network.layer_sizes)
     sums = [np.zeros(W.shape) for W in coefs]
     with np.errstate(over="ignore", invalid="ignore"):
-        for rows in _mlp.row_blocks(n_rows, network.layer_sizes):
+        for rows in mlp.row_blocks(n_rows, network.layer_sizes):
             X, targets = data.X[rows], data.targets[rows]
             weights = data.sample_weight[rows, np.newaxis] / n_rows
-            layers = _mlp.hidden_outputs(X, coefs, intercepts, network.activation)
+            layers = mlp.hidden_outputs(X, coefs, intercepts, network.activation)
             z = layers[-1] @ coefs[-1] + intercepts[-1]
             delta = _loss_gradient(z, targets, network.out_activation, network.loss)
             for layer in range(len(coefs) - 1, -1, -1):
                 sums[layer] += product(layers[layer], delta, weights)
                 if layer > 0:
-                    slope = _mlp.activation_slope(layers[layer], network.activation)
+                    slope = mlp.activation_slope(layers[layer], network.activation)
                     delta = (delta @ coefs[layer].T) * slope
     return np.concatenate([part.ravel() for part in sums])
 
@@ -165,7 +166,7 @@ def _loss_gradient(z, targets, out_activation, loss):
     """Gradient of each row's loss by what enters the output activation."""
     if loss == "log_loss" and out_activation == "identity":
         out_activation = "logistic"  # as in row_losses
-    outputs = _mlp.outputs_from_logits(z, out_activation)
+    outputs = mlp.outputs_from_logits(z, out_activation)
     errors = outputs - targets
     if loss == "log_loss":
         return errors
@@ -182,7 +183,7 @@ def _ablate_block(params, network, X, targets, changes):
     """Add one snapshot's changes, in kernel calls short enough for Ctrl-C."""
     params = np.ascontiguousarray(params)
     sizes = np.array(network.layer_sizes, dtype=np.int64)
-    codes = _kernels.network_codes(network)
+    codes = sgd.network_codes(network)
     n_rows = len(X)
     before = np.empty((n_rows, sizes.sum()))
     after = np.empty((n_rows, sizes.sum()))
@@ -466,7 +467,7 @@ def _output_terms(z, target, out_activation, loss, terms):
 
 @jit
 def _losses(logits, n_lanes, target, out_activation, loss, losses):
-    """Write one row's losses for each of several logits, as ``_mlp.row_losses``.
+    """Write one row's losses for each of several logits, as ``mlp.row_losses``.
 
     ``logits`` is ``(n_outputs, n_lanes)`` or wider.
     """

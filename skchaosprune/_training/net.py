@@ -1,32 +1,26 @@
-"""The skorch nets that train dense and sparse networks; torch lives here only."""
+"""The skorch nets that train dense and sparse networks, in compiled or torch epochs."""
 
 import copy
-import dis
-import os
-import pickle
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
-import threadpoolctl
 import torch
-from sklearn.base import clone
 from skorch import NeuralNetClassifier, NeuralNetRegressor
-from skorch.callbacks import (
-    Callback,
-    EpochScoring,
-    LRScheduler,
-    PassthroughScoring,
-    ProgressBar,
-)
+from skorch.callbacks import PassthroughScoring
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
-from skchaosprune import _kernels
-from skchaosprune._mlp import Network
+from skchaosprune._kernels import sgd
+from skchaosprune._training.callbacks import (
+    Report,
+    StopTraining,
+    acts_in_batches,
+    clone_callback,
+    is_raised_by_callback,
+)
+from skchaosprune._training.module import MLPLoss, MLPModule, nonlinearity
+from skchaosprune._training.plan import Divergence, TrainingRun
 
 # Multiply-adds per kernel call: about a tenth of a second, so that Ctrl-C is heard.
 _KERNEL_CALL_SIZE = 100_000_000
@@ -34,228 +28,6 @@ _KERNEL_CALL_SIZE = 100_000_000
 # A weight above this has diverged: the next float64 is 0.1 away, so that no step of an
 # ordinary size moves it.
 LARGEST_WEIGHT = 1e15
-
-_BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-
-
-@dataclass(frozen=True)
-class NetworkPlan(Network):
-    """A network and how it is trained: what all trainings of a fit share."""
-
-    solver: str
-    learning_rate: float
-    momentum: float
-    alpha: float
-    batch_size: int
-    shuffle: bool
-    engine: str
-    device: str
-
-    def count_batches(self, n_rows):
-        """Optimiser steps per epoch."""
-        return -(-n_rows // self.batch_size)
-
-
-@dataclass(frozen=True)
-class TrainingRun:
-    """A finished training: flat parameters, one plain dict per epoch, the engine."""
-
-    params: np.ndarray
-    history: list
-    engine: str
-
-    def __reduce__(self):
-        # joblib's own unpickler takes long for many small objects
-        return _load_run, (self.params, pickle.dumps(self.history), self.engine)
-
-
-def _load_run(params, history, engine):
-    return TrainingRun(params, pickle.loads(history), engine)
-
-
-class Divergence(ValueError):
-    """Weights or the target series are not finite, or too large to be trained."""
-
-
-class _StopTraining(Exception):
-    """A training ends early and in good order."""
-
-
-class MLPModule(torch.nn.Module):
-    """An MLP whose parameters are views of one flat float64 buffer.
-
-    ``forward`` returns what enters the output activation.
-    """
-
-    def __init__(self, layer_sizes, activation):
-        super().__init__()
-        self.layer_sizes = tuple(layer_sizes)
-        self.activation = activation
-        shapes = list(zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
-        empty = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
-        self.coefs = torch.nn.ParameterList(empty)
-        empty = [torch.zeros(fan_out, dtype=torch.float64) for _, fan_out in shapes]
-        self.intercepts = torch.nn.ParameterList(empty)
-        self._share_one_buffer()
-
-    def _share_one_buffer(self):
-        """Move all parameters into one buffer: weights first, then biases."""
-        parts = [*self.coefs, *self.intercepts]
-        self.flat = torch.cat([part.detach().reshape(-1) for part in parts])
-        first = 0
-        for part in parts:
-            last = first + part.numel()
-            part.data = self.flat[first:last].view(part.shape)
-            first = last
-
-    def _apply(self, fn, recurse=True):
-        # .to(), .double() and their kin give every parameter storage of its own
-        super()._apply(fn, recurse)
-        self._share_one_buffer()
-        return self
-
-    def __setstate__(self, state):
-        # and so do copy.deepcopy and pickle
-        super().__setstate__(state)
-        self._share_one_buffer()
-
-    def forward(self, X):
-        """Return the logits of the rows of ``X``, ``(n_rows, n_outputs)``."""
-        # slices of a ParameterList are new modules, too slow to make in every step
-        *hidden, (W_out, b_out) = zip(
-            list(self.coefs), list(self.intercepts), strict=True
-        )
-        for W, b in hidden:
-            X = _TORCH_ACTIVATIONS[self.activation](torch.addmm(b, X, W))
-        return torch.addmm(b_out, X, W_out)
-
-
-_TORCH_ACTIVATIONS = {
-    "identity": lambda z: z,
-    "logistic": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-}
-
-
-class _MaskedLinear(torch.nn.Linear):
-    """A linear layer whose pruned weights stay zero, whatever trains it."""
-
-    def __init__(self, coef, intercept, mask):
-        super().__init__(*coef.shape, dtype=torch.float64)
-        self.register_buffer("mask", torch.tensor(mask.T, dtype=torch.float64))
-        with torch.no_grad():
-            self.weight.copy_(torch.tensor(coef.T))
-            self.bias.copy_(torch.tensor(intercept))
-
-    def reset_parameters(self):
-        # torch would draw weights from its global generator
-        pass
-
-    def forward(self, X):
-        return torch.nn.functional.linear(X, self.weight * self.mask, self.bias)
-
-
-_TORCH_MODULES = {
-    "identity": torch.nn.Identity,
-    "logistic": torch.nn.Sigmoid,
-    "tanh": torch.nn.Tanh,
-    "relu": torch.nn.ReLU,
-}
-
-
-class MaskedMLP(torch.nn.Module):
-    """A pruned network for use in torch: picks its inputs, keeps zeros zero.
-
-    ``forward`` returns what enters the output activation, ``(n_rows, n_outputs)``; of a
-    regressor the prediction, its output times scale plus mean.
-    """
-
-    def __init__(
-        self, coefs, intercepts, *, masks, activation, selected_features, target
-    ):
-        super().__init__()
-        self.n_outputs = len(intercepts[-1])
-        self.target_mean, self.target_scale = target
-        self.register_buffer("selected_features", torch.tensor(selected_features))
-        layers = []
-        for coef, intercept, mask in zip(coefs, intercepts, masks, strict=True):
-            layers.append(_MaskedLinear(coef, intercept, mask))
-            layers.append(_TORCH_MODULES[activation]())
-        self.layers = torch.nn.Sequential(*layers[:-1])
-
-    def forward(self, X):
-        """Return the outputs for rows with all columns, ``(n_rows, n_outputs)``."""
-        X = X[:, self.selected_features].to(self.layers[0].weight.dtype)
-        z = self.layers(X)
-        return z * self.target_scale + self.target_mean
-
-
-def _torch_outputs(z, out_activation):
-    if out_activation == "softmax":
-        return torch.softmax(z, dim=1)
-    return torch.sigmoid(z) if out_activation == "logistic" else z
-
-
-class MLPLoss(torch.nn.Module):
-    """Mean loss over rows, from logits and either targets or class codes."""
-
-    def __init__(self, loss, out_activation, n_outputs):
-        super().__init__()
-        self.loss = loss
-        self.out_activation = out_activation
-        self.n_outputs = n_outputs
-
-    def forward(self, z, y, sample_weight=None):
-        """Weighted sum of the row losses over the number of rows."""
-        losses = self._row_losses(z, self._targets(y))
-        return torch.mean(losses if sample_weight is None else losses * sample_weight)
-
-    def _targets(self, y):
-        if y.ndim == 2:
-            return y
-        if self.n_outputs == 1:
-            return y.double().unsqueeze(1)
-        return torch.nn.functional.one_hot(y.long(), self.n_outputs).double()
-
-    def _row_losses(self, z, targets):
-        if self.loss == "squared_error":
-            errors = _torch_outputs(z, self.out_activation) - targets
-            return torch.mean(errors**2, dim=1)
-        if self.out_activation == "softmax":
-            return -torch.sum(targets * torch.log_softmax(z, dim=1), dim=1)
-        return torch.nn.functional.binary_cross_entropy_with_logits(
-            z, targets, reduction="none"
-        ).sum(dim=1)
-
-
-def _class_probabilities(z, out_activation):
-    """Turn what enters the output activation into one probability per class."""
-    outputs = _torch_outputs(z, out_activation)
-    if z.shape[1] == 1:
-        return torch.cat([1.0 - outputs, outputs], dim=1)
-    if out_activation == "softmax":
-        return outputs
-    return torch.softmax(torch.nn.functional.logsigmoid(z), dim=1)
-
-
-def _nonlinearity(is_classifier, out_activation):
-    """What skorch applies to the outputs of a module in predictions."""
-    if not is_classifier:
-        return None
-    return partial(_class_probabilities, out_activation=out_activation)
-
-
-class ScaledSquaredError(torch.nn.Module):
-    """Mean squared error in units of the training target's variance."""
-
-    def __init__(self, scale):
-        super().__init__()
-        self.scale = scale
-
-    def forward(self, z, y):
-        """Return the mean over rows."""
-        return torch.mean(((z - y.reshape(z.shape)) / self.scale) ** 2)
 
 
 class _PrunableNet:
@@ -320,7 +92,7 @@ class _PrunableNet:
 
     def _refuse_callbacks_in_batches(self):
         for _, callback in self.callbacks_:
-            if _acts_in_batches(callback):
+            if acts_in_batches(callback):
                 name = type(callback).__name__
                 self._refuse_callback(f"callback {name} acts inside a batch")
 
@@ -343,11 +115,11 @@ class _PrunableNet:
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as error:
-            if _is_raised_by_callback(error):
-                raise _StopTraining from None
+            if is_raised_by_callback(error):
+                raise StopTraining from None
             raise
         if method_name == "on_epoch_end" and self._has_reached_target_score():
-            raise _StopTraining
+            raise StopTraining
 
     def _has_reached_target_score(self):
         if self._target_score is None:
@@ -464,7 +236,7 @@ class _PrunableNet:
         return True
 
     def _callbacks_in_batches(self):
-        return any(_acts_in_batches(callback) for _, callback in self.callbacks_)
+        return any(acts_in_batches(callback) for _, callback in self.callbacks_)
 
     def _twin_follows(self):
         """Give the twin's optimiser what callbacks changed in ours."""
@@ -511,13 +283,13 @@ class _PrunableNet:
         group = self.optimizer_.param_groups[0]
         no_records = np.empty((1, plan.n_weights)) if recorder is None else None
         one_row = plan.batch_size == 1
-        kernel = _kernels.train_rows if one_row else _kernels.train_batches
+        kernel = sgd.train_rows if one_row else sgd.train_batches
         return kernel(
             learner.module.flat.numpy(),
             learner.velocity.numpy(),
             self._mask.numpy(),
             np.array(plan.layer_sizes),
-            _kernels.network_codes(plan),
+            sgd.network_codes(plan),
             data.X,
             data.targets,
             data.sample_weight,
@@ -674,21 +446,6 @@ class RegressorNet(_PrunableNet, NeuralNetRegressor):
     """A skorch regressor; callbacks see the standardised target."""
 
 
-def _is_raised_by_callback(error):
-    """Whether a callback raised this KeyboardInterrupt itself, as EarlyStopping does.
-
-    Ctrl-C lands between any two instructions of any code; only a deliberate ``raise``
-    in a callback's own method ends on a raise instruction there.
-    """
-    trace = error.__traceback__
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    frame = trace.tb_frame
-    operation = frame.f_code.co_code[trace.tb_lasti]
-    owner = frame.f_locals.get("self")
-    return dis.opname[operation] == "RAISE_VARARGS" and isinstance(owner, Callback)
-
-
 def first_obstacle_to_kernel(plan, callbacks):
     """Say why a planned training cannot run in the numba kernel, or None."""
     if plan.engine == "torch":
@@ -700,7 +457,7 @@ def first_obstacle_to_kernel(plan, callbacks):
     for callback in callbacks or ():
         if isinstance(callback, tuple | list):
             callback = callback[1]
-        if _acts_in_batches(callback):
+        if acts_in_batches(callback):
             kind = callback if isinstance(callback, type) else type(callback)
             return f"callback {kind.__name__} acts inside a batch"
     return None
@@ -729,37 +486,6 @@ def check_device(device):
     )
 
 
-# What these do in a batch may be left out: EpochScoring collects predictions, which our
-# nets tell it not to do (use_caching=False), and ProgressBar draws.
-_MAY_MISS_BATCHES = (Callback, EpochScoring, ProgressBar)
-
-
-def _acts_in_batches(callback):
-    kind = callback if isinstance(callback, type) else type(callback)
-    steps_in_epochs = (
-        isinstance(callback, LRScheduler) and callback.step_every == "epoch"
-    )
-    return _kind_acts_in_batches(kind, steps_in_epochs)
-
-
-@lru_cache  # asked several times in every epoch
-def _kind_acts_in_batches(kind, steps_in_epochs):
-    exempt = _MAY_MISS_BATCHES
-    if steps_in_epochs:
-        exempt += (LRScheduler,)
-    return any(
-        getattr(kind, event) not in [getattr(other, event) for other in exempt]
-        for event in _BATCH_EVENTS
-    )
-
-
-def _clone_callback(callback):
-    if isinstance(callback, tuple | list):
-        name, callback = callback
-        return name, _clone_callback(callback)
-    return callback if isinstance(callback, type) else clone(callback, safe=False)
-
-
 def _build_net(plan, n_epochs, callbacks, validation):
     net_class = ClassifierNet if plan.is_classifier else RegressorNet
     split = None
@@ -777,8 +503,8 @@ def _build_net(plan, n_epochs, callbacks, validation):
         max_epochs=n_epochs,
         batch_size=plan.batch_size,
         train_split=split,
-        callbacks=[_clone_callback(callback) for callback in callbacks or ()],
-        predict_nonlinearity=_nonlinearity(plan.is_classifier, plan.out_activation),
+        callbacks=[clone_callback(callback) for callback in callbacks or ()],
+        predict_nonlinearity=nonlinearity(plan.is_classifier, plan.out_activation),
         use_caching=False,
         verbose=0,
         device=plan.device,
@@ -787,52 +513,6 @@ def _build_net(plan, n_epochs, callbacks, validation):
         iterator_valid__generator=torch.Generator(),
         **optimizer_settings(plan.solver, plan.momentum),
     )
-
-
-def make_trainable_net(module, loss, out_activation, **settings):
-    """Put a module into an initialised skorch net of the user's.
-
-    Parameters
-    ----------
-    module : MaskedMLP
-        The network; trained in place.
-    loss : {"log_loss", "squared_error"}
-        What to make small.
-    out_activation : {"identity", "logistic", "softmax"}
-        "identity" is a regressor.
-    **settings : dict
-        Further parameters of the skorch net.
-
-    Returns
-    -------
-    net : NeuralNetClassifier or NeuralNetRegressor
-        Without a validation split, unless ``settings`` have a ``train_split``.
-    """
-    is_classifier = out_activation != "identity"
-    if is_classifier:
-        net_class = NeuralNetClassifier
-        criterion = {
-            "criterion": MLPLoss,
-            "criterion__loss": loss,
-            "criterion__out_activation": out_activation,
-            "criterion__n_outputs": module.n_outputs,
-        }
-    else:
-        net_class = NeuralNetRegressor
-        criterion = {
-            "criterion": ScaledSquaredError,
-            "criterion__scale": module.target_scale,
-        }
-    if "criterion" in settings:
-        criterion = {}  # ours takes parameters that others do not
-    defaults = {
-        "train_split": None,
-        "predict_nonlinearity": _nonlinearity(is_classifier, out_activation),
-        # data loaders draw from torch's global generator unless they have their own
-        "iterator_train__generator": torch.Generator(),
-        "iterator_valid__generator": torch.Generator(),
-    }
-    return net_class(module, **(defaults | criterion | settings)).initialize()
 
 
 def optimizer_settings(solver, momentum):
@@ -877,7 +557,7 @@ def train(
 
     Parameters
     ----------
-    plan : NetworkPlan
+    plan : TrainingPlan
         Architecture and optimiser.
     data, validation : TrainingData
         Training rows, and rows held out for ``valid_loss`` (or None).
@@ -920,7 +600,7 @@ def train(
         callback would act on one of two twins only.
     """
     net = _build_net(plan, n_epochs, callbacks, validation)
-    report = _Report(on_epoch_begin, on_epoch)
+    report = Report(on_epoch_begin, on_epoch)
     net.callbacks = [*net.callbacks, ("report", report)]
     net.prepare(
         plan,
@@ -940,7 +620,7 @@ def train(
             net.notify("on_train_begin", X=data.X, y=data.y)
             # not skorch's fit or partial_fit, which swallow Ctrl-C
             net.fit_loop(data.X, data.y)
-        except _StopTraining:
+        except StopTraining:
             pass
         except KeyError as error:
             if validation is None and "valid_loss" in str(error):
@@ -952,7 +632,7 @@ def train(
             raise
         try:
             net.notify("on_train_end", X=data.X, y=data.y)
-        except _StopTraining:
+        except StopTraining:
             pass
     history = [row for row in _plain_history(net.history) if "train_loss" in row]
     if not history:
@@ -961,119 +641,3 @@ def train(
             "train for one epoch at least."
         )
     return TrainingRun(net.numpy_params().copy(), history, net.engine_)
-
-
-class _Report(Callback):
-    """Calls back in every epoch, after the user's callbacks."""
-
-    def __init__(self, begin, end):
-        self.begin = begin
-        self.end = end
-
-    def on_epoch_begin(self, net, **kwargs):
-        if self.begin is not None:
-            self.begin()
-
-    def on_epoch_end(self, net, **kwargs):
-        if self.end is None:
-            return
-        loss = net.history[-1, "train_loss"]
-        if self.end(len(net.history), loss, net.numpy_params):
-            raise _StopTraining
-
-
-_fits_lock = threading.Lock()
-_fits_running = {}  # fit: the thread that it runs in
-_threads_before = None  # noted by the first fit in, until the last one out has restored
-
-
-def _forget_fits():
-    """Start anew in a forked child: threads that were fitting are not there."""
-    global _fits_lock
-    _fits_lock = threading.Lock()
-    _fits_running.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_fits)
-
-
-@contextmanager
-def one_thread_per_fit():
-    """Limit BLAS and torch to one thread while any fit of this process is running.
-
-    The nets are too small for more, and results must not depend on the number of
-    threads. The first fit in notes the limits and the last one out restores them, as
-    overlapping ``threadpool_limits`` would leave the process at one thread for ever.
-    torch keeps a number for each thread beside the one that new threads get, so every
-    fit also sets its own, and the last one out of a thread restores it.
-    """
-    fit = object()
-    try:
-        _enter(fit)
-        yield
-    finally:
-        _leave(fit)
-
-
-@contextmanager
-def unwrap_ctrl_c():
-    """Raise KeyboardInterrupt where numba, hit in its own code, made a SystemError."""
-    try:
-        yield
-    except SystemError as error:
-        cause = error.__cause__
-        while cause is not None and not isinstance(cause, KeyboardInterrupt):
-            cause = cause.__cause__
-        if cause is None:
-            raise
-        raise KeyboardInterrupt from error
-
-
-def _enter(fit):
-    global _threads_before
-    with _fits_lock:
-        if _threads_before is None:
-            pools = threadpoolctl.ThreadpoolController().select(user_api="blas")
-            pools = [(pool, pool.num_threads) for pool in pools.lib_controllers]
-            _threads_before = pools, _count_torch_threads()
-        _fits_running[fit] = threading.get_ident()
-        for pool, _ in _threads_before[0]:
-            pool.set_num_threads(1)
-        _let_any_thread_set_blas()
-    torch.set_num_threads(1)
-
-
-def _count_torch_threads():
-    """What torch may use while no fit is running.
-
-    A thread that first used torch during another's fit has kept the limit of that fit;
-    a new one has not.
-    """
-    if threading.current_thread() is threading.main_thread():
-        return torch.get_num_threads()
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(torch.get_num_threads).result()
-
-
-def _leave(fit):
-    global _threads_before
-    with _fits_lock:
-        if fit not in _fits_running:
-            return  # interrupted before anything was changed, or in a forked child
-        del _fits_running[fit]
-        pools, n_torch = _threads_before
-        if threading.get_ident() not in _fits_running.values():
-            torch.set_num_threads(n_torch)
-        if not _fits_running:
-            for pool, n_threads in pools:
-                pool.set_num_threads(n_threads)
-            _let_any_thread_set_blas()
-            _threads_before = None  # not earlier: the next fit restores what is left
-
-
-def _let_any_thread_set_blas():
-    """Undo that newer threadpoolctl hears only the first thread that sets a limit."""
-    controller = threadpoolctl.OpenBLASController
-    if hasattr(controller, "clear_controlling_thread"):
-        controller.clear_controlling_thread(force=True)

@@ -13,7 +13,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skchaosprune._jit import jit
+from skchaosprune._kernels.jit import jit
 
 # Neighbours lie at squared distances below 1, the squared range of a rescaled series.
 _BELOW_ONE = 1.0 - 2.0**-53

@@ -12,7 +12,8 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, check_scalar
 
-from skchaosprune import _pruning
+from skchaosprune._network.masks import effective_masks
+from skchaosprune._network.mlp import split_layers
 
 # Okabe and Ito's colours, which colour-blind eyes tell apart.
 _BLUE, _VERMILION = "#0072B2", "#D55E00"
@@ -237,7 +238,7 @@ class LyapunovDisplay:
                 "have; give them, or use from_estimator."
             )
         sizes = [len(names) for names in self.unit_names]
-        indices = _pruning.split_layers(np.arange(n_weights), sizes)
+        indices = split_layers(np.arange(n_weights), sizes)
         return [
             (f"{band} layer {number}", part.ravel())
             for number, part in enumerate(indices, start=1)
@@ -248,9 +249,7 @@ class LyapunovDisplay:
             return f"weight {weight}"
         sizes = [len(names) for names in self.unit_names]
         n_weights = np.shape(self.lyapunov_exponents)[1]
-        for layer, part in enumerate(
-            _pruning.split_layers(np.arange(n_weights), sizes)
-        ):
+        for layer, part in enumerate(split_layers(np.arange(n_weights), sizes)):
             for source, target in np.argwhere(part == weight):
                 above = _label(self.unit_names[layer][source])
                 below = _label(self.unit_names[layer + 1][target])
@@ -351,7 +350,7 @@ class CausalityDisplay:
         names = name_units(estimator, feature_names)
         sizes = [len(layer) for layer in names]
         display = cls(
-            p_values=_pruning.split_layers(model.p_values_, sizes),
+            p_values=split_layers(model.p_values_, sizes),
             significance_level=significance_level,
             unit_names=names,
         )
@@ -584,7 +583,7 @@ class NetworkDisplay:
         names = self.unit_names
         if names is None:
             names = _default_names(masks)
-        effective = _pruning.effective_masks(masks)
+        effective = effective_masks(masks)
         alive = _flag_ends(effective)
         shown = _choose_units(weights, max_units)
         largest = max(len(units) for units in shown)

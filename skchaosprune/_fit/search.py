@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skchaosprune import _kernels, _pruning
+from skchaosprune._network.masks import between_living, split_layers
 
 # Weights that a swap adds at most, in kept ones: at the first swap and at the last.
 _GROWTH = 1.0, 0.2
-
-# Multiply-adds per kernel call: about a tenth of a second, so that Ctrl-C is heard.
-_KERNEL_CALL_SIZE = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ def _swap(mask, slopes, share, layer_sizes, train, choose, rng):
     n_added = rng.randint(1, most + 1)
     with np.errstate(divide="ignore"):
         wanted = np.log(slopes) + rng.gumbel(size=mask.size)
-    living = _pruning.between_living(_pruning.split_layers(mask, layer_sizes))
+    living = between_living(split_layers(mask, layer_sizes))
     grown = mask.copy()
     grown[np.lexsort((-wanted, ~living, mask))[:n_added]] = True
     params = train(grown)
@@ -119,65 +116,3 @@ def _swap(mask, slopes, share, layer_sizes, train, choose, rng):
     scores = np.where(grown, np.abs(params[: mask.size]), wanted)
     # those outside stand by for the connectivity repair
     return choose(np.lexsort((-scores, ~grown)))
-
-
-def train_kept(plan, data, params, mask, *, n_epochs, seed, largest):
-    """Train under a mask in the sparse kernel.
-
-    Parameters
-    ----------
-    plan : NetworkPlan
-        Architecture and optimiser, which has to be SGD with one row per step.
-    data : TrainingData
-        Training rows.
-    params : ndarray of shape (n_parameters,)
-        Flat initial parameters.
-    mask : ndarray of bool of shape (n_weights,)
-        True for the weights that are trained; the others are 0 throughout.
-    n_epochs : int
-        Passes over the data.
-    seed : int
-        Of the row order.
-    largest : float
-        A weight beyond this at the end of an epoch has diverged.
-
-    Returns
-    -------
-    params : ndarray of shape (n_parameters,) or None
-        The same numbers as those of ``_network.train``, or None where the training
-        diverges.
-    """
-    n_rows, sizes = len(data.X), np.array(plan.layer_sizes)
-    weights, biases = np.split(params, [plan.n_weights])
-    values, velocity = weights[mask], np.zeros(np.count_nonzero(mask))
-    biases = np.stack([biases, np.zeros_like(biases)])
-    kept, ends = _kernels.list_kept(mask, plan.layer_sizes)
-    n_at_once = max(1, _KERNEL_CALL_SIZE // (3 * values.size + sizes.sum()))
-    rng = np.random.RandomState(seed)
-    for _ in range(n_epochs):
-        order = rng.permutation(n_rows) if plan.shuffle else np.arange(n_rows)
-        for first in range(0, n_rows, n_at_once):
-            _kernels.train_kept(
-                values,
-                velocity,
-                biases,
-                kept,
-                ends,
-                sizes,
-                _kernels.network_codes(plan),
-                data.X,
-                data.targets,
-                data.sample_weight,
-                order,
-                first,
-                min(first + n_at_once, n_rows),
-                plan.learning_rate,
-                plan.momentum,
-                plan.alpha,
-            )
-        # written so that NaN has diverged, too
-        if not all((np.abs(part) <= largest).all() for part in (values, biases[0])):
-            return None
-    trained = np.zeros_like(params)
-    trained[: mask.size][mask], trained[mask.size :] = values, biases[0]
-    return trained

@@ -7,6 +7,8 @@ of boolean matrices, True = kept.
 
 import numpy as np
 
+from skchaosprune._network.mlp import split_layers
+
 
 def rank_weights(scores, magnitudes, gone_in=0):
     """Order the weights from the best to the worst.
@@ -235,27 +237,6 @@ def best_path(costs):
     within = [np.where(cost <= bottleneck, cost, np.inf) for cost in costs]
     _, path = _cheapest_path(within, np.add)
     return path
-
-
-def split_layers(flat, layer_sizes):
-    """View a flat array as one matrix per layer.
-
-    Parameters
-    ----------
-    flat : ndarray of shape (n_weights,)
-        Layer by layer, raveled in C order.
-    layer_sizes : sequence of int
-        Units per layer, inputs and outputs included.
-
-    Returns
-    -------
-    layers : list of ndarray of shape (fan_in, fan_out)
-        Views, not copies.
-    """
-    shapes = list(zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
-    ends = np.cumsum([fan_in * fan_out for fan_in, fan_out in shapes])
-    parts = np.split(flat, ends[:-1])
-    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def effective_masks(masks):

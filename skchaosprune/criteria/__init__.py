@@ -19,8 +19,10 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
 
-from skchaosprune import _ablation, _granger, _lyapunov
-from skchaosprune._recording import epochs_for_windows
+from skchaosprune._kernels import ablation as _ablation
+from skchaosprune._kernels import granger as _granger
+from skchaosprune._kernels import lyapunov as _lyapunov
+from skchaosprune._training.recording import epochs_for_windows
 from skchaosprune._validation import check_bool, check_choice, check_number
 
 # Weights per task: enough to hide the dispatch, few enough for a progress display.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skchaosprune import _mlp
+from skchaosprune._network import mlp
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class Explainable:
     layer, ``p_values`` those of the weights, where the criterion tests them.
     """
 
-    network: _mlp.Network
+    network: mlp.Network
     params: np.ndarray
-    data: _mlp.TrainingData
+    data: mlp.TrainingData
     masks: list
     p_values: np.ndarray | None
     seed: int
@@ -26,7 +26,7 @@ class Explainable:
     @property
     def layers(self):
         """Weight matrices and bias vectors."""
-        return _mlp.unflatten(self.params, self.network.layer_sizes)
+        return mlp.unflatten(self.params, self.network.layer_sizes)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -52,9 +52,9 @@ def gradient_importances(subject):
     mean = sample_weight @ X / sample_weight.sum()
     importances = np.zeros(X.shape[1])
     # one output at a time, so that their number is no width
-    for rows in _mlp.row_blocks(X.shape[0], subject.network.layer_sizes[:-1]):
-        layers = _mlp.hidden_outputs(X[rows], coefs, intercepts, activation)
-        slopes = [_mlp.activation_slope(layer, activation) for layer in layers[1:]]
+    for rows in mlp.row_blocks(X.shape[0], subject.network.layer_sizes[:-1]):
+        layers = mlp.hidden_outputs(X[rows], coefs, intercepts, activation)
+        slopes = [mlp.activation_slope(layer, activation) for layer in layers[1:]]
         distance = np.abs(X[rows] - mean) * sample_weight[rows, np.newaxis]
         for output in range(coefs[-1].shape[1]):
             gradient = np.broadcast_to(
@@ -143,7 +143,7 @@ def permutation_importances(subject, n_repeats=5):
     rng = np.random.RandomState(subject.seed)
     orders = [rng.permutation(counted) for _ in range(n_repeats)]
     rises = np.zeros(network.layer_sizes[0])
-    for block in _mlp.row_blocks(len(counted), network.layer_sizes):
+    for block in mlp.row_blocks(len(counted), network.layer_sizes):
         rows = counted[block]
         X, targets = data.X[rows], data.targets[rows]
         weights = data.sample_weight[rows]
@@ -183,7 +183,7 @@ def causal_importances(subject):
     # below the smallest normal number a p-value is 0 or has lost its digits
     p_values = np.maximum(subject.p_values, np.finfo(np.float64).tiny)
     strengths = np.where(np.isnan(p_values), 0.0, -np.log(p_values))
-    by_layer, _ = _mlp.unflatten(strengths, subject.network.layer_sizes)
+    by_layer, _ = mlp.unflatten(strengths, subject.network.layer_sizes)
     kept = [part * mask for part, mask in zip(by_layer, subject.masks, strict=True)]
     return _sum_over_paths(kept)
 
@@ -200,9 +200,9 @@ def _losses_from_first_layer(subject, z, targets):
     """Loss of each row from what enters the first layer, which is overwritten."""
     network, (coefs, intercepts) = subject.network, subject.layers
     if len(coefs) > 1:
-        hidden = _mlp.activate(z, network.activation)
-        z = _mlp.logits(hidden, coefs[1:], intercepts[1:], network.activation)
-    return _mlp.row_losses(z, targets, network.out_activation, network.loss)
+        hidden = mlp.activate(z, network.activation)
+        z = mlp.logits(hidden, coefs[1:], intercepts[1:], network.activation)
+    return mlp.row_losses(z, targets, network.out_activation, network.loss)
 
 
 # What ranks the inputs: functions from an Explainable to one number >= 0 per feature.

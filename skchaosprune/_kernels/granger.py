@@ -8,7 +8,7 @@ from numbers import Integral
 import numpy as np
 from scipy import special
 
-from skchaosprune._jit import jit
+from skchaosprune._kernels.jit import jit
 
 GRANGER_TESTS = ("ssr_ftest", "ssr_chi2test")
 

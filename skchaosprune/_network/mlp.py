@@ -2,15 +2,13 @@
 
 Everything that only needs a forward pass is here, so that prediction, targets of the
 causality test and importances need no torch. The flat layout of the parameters is the
-one of :mod:`skchaosprune._kernels`.
+one of :mod:`skchaosprune._kernels.sgd`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax
-
-from skchaosprune._pruning import split_layers
 
 # Rows handled at once, so that activations of wide nets stay within a few megabytes.
 _BLOCK_ELEMENTS = 500_000
@@ -74,6 +72,27 @@ def count_weights(layer_sizes):
 def count_parameters(layer_sizes):
     """Count weights and biases."""
     return count_weights(layer_sizes) + sum(layer_sizes[1:])
+
+
+def split_layers(flat, layer_sizes):
+    """View a flat array as one matrix per layer.
+
+    Parameters
+    ----------
+    flat : ndarray of shape (n_weights,)
+        Layer by layer, raveled in C order.
+    layer_sizes : sequence of int
+        Units per layer, inputs and outputs included.
+
+    Returns
+    -------
+    layers : list of ndarray of shape (fan_in, fan_out)
+        Views, not copies.
+    """
+    shapes = list(zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
+    ends = np.cumsum([fan_in * fan_out for fan_in, fan_out in shapes])
+    parts = np.split(flat, ends[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def unflatten(params, layer_sizes):

@@ -1,0 +1,1 @@
+"""The steps of a fit, as functions of a plan."""

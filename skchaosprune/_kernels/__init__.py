@@ -1,0 +1,1 @@
+"""Compiled loops under public functions; numba lives only here."""

@@ -1,0 +1,1 @@
+"""A multi-layer perceptron as flat arrays: layout, outputs, masks, importances."""

@@ -1,0 +1,1 @@
+"""One training: what torch and skorch do, and what is recorded of it."""

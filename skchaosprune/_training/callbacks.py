@@ -1,0 +1,81 @@
+"""What skorch callbacks do: which act inside a batch, and how they end a training."""
+
+import dis
+from functools import lru_cache
+
+from sklearn.base import clone
+from skorch.callbacks import Callback, EpochScoring, LRScheduler, ProgressBar
+
+_BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+# What these do in a batch may be left out: EpochScoring collects predictions, which our
+# nets tell it not to do (use_caching=False), and ProgressBar draws.
+_MAY_MISS_BATCHES = (Callback, EpochScoring, ProgressBar)
+
+
+class StopTraining(Exception):
+    """A training ends early and in good order."""
+
+
+def acts_in_batches(callback):
+    """Tell whether a callback, an instance or a class, must see every batch."""
+    kind = callback if isinstance(callback, type) else type(callback)
+    steps_in_epochs = (
+        isinstance(callback, LRScheduler) and callback.step_every == "epoch"
+    )
+    return _kind_acts_in_batches(kind, steps_in_epochs)
+
+
+@lru_cache  # asked several times in every epoch
+def _kind_acts_in_batches(kind, steps_in_epochs):
+    exempt = _MAY_MISS_BATCHES
+    if steps_in_epochs:
+        exempt += (LRScheduler,)
+    return any(
+        getattr(kind, event) not in [getattr(other, event) for other in exempt]
+        for event in _BATCH_EVENTS
+    )
+
+
+def is_raised_by_callback(error):
+    """Tell whether a callback raised this KeyboardInterrupt, as EarlyStopping does.
+
+    Ctrl-C lands between any two instructions of any code; only a deliberate ``raise``
+    in a callback's own method ends on a raise instruction there.
+    """
+    trace = error.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    frame = trace.tb_frame
+    operation = frame.f_code.co_code[trace.tb_lasti]
+    owner = frame.f_locals.get("self")
+    return dis.opname[operation] == "RAISE_VARARGS" and isinstance(owner, Callback)
+
+
+def clone_callback(callback):
+    """Clone a callback, as skorch takes it: alone, or in a pair with its name."""
+    if isinstance(callback, tuple | list):
+        name, callback = callback
+        return name, clone_callback(callback)
+    return callback if isinstance(callback, type) else clone(callback, safe=False)
+
+
+class Report(Callback):
+    """Calls back in every epoch, after the user's callbacks."""
+
+    def __init__(self, begin, end):
+        self.begin = begin
+        self.end = end
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Tell of an epoch that begins."""
+        if self.begin is not None:
+            self.begin()
+
+    def on_epoch_end(self, net, **kwargs):
+        """Tell of an epoch that has ended; end the training if asked to."""
+        if self.end is None:
+            return
+        loss = net.history[-1, "train_loss"]
+        if self.end(len(net.history), loss, net.numpy_params):
+            raise StopTraining

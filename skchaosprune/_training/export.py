@@ -1,0 +1,117 @@
+"""A pruned network as a torch module and as a skorch net, for use outside."""
+
+import torch
+from skorch import NeuralNetClassifier, NeuralNetRegressor
+
+from skchaosprune._training.module import MLPLoss, nonlinearity
+
+
+class _MaskedLinear(torch.nn.Linear):
+    """A linear layer whose pruned weights stay zero, whatever trains it."""
+
+    def __init__(self, coef, intercept, mask):
+        super().__init__(*coef.shape, dtype=torch.float64)
+        self.register_buffer("mask", torch.tensor(mask.T, dtype=torch.float64))
+        with torch.no_grad():
+            self.weight.copy_(torch.tensor(coef.T))
+            self.bias.copy_(torch.tensor(intercept))
+
+    def reset_parameters(self):
+        # torch would draw weights from its global generator
+        pass
+
+    def forward(self, X):
+        return torch.nn.functional.linear(X, self.weight * self.mask, self.bias)
+
+
+_TORCH_MODULES = {
+    "identity": torch.nn.Identity,
+    "logistic": torch.nn.Sigmoid,
+    "tanh": torch.nn.Tanh,
+    "relu": torch.nn.ReLU,
+}
+
+
+class MaskedMLP(torch.nn.Module):
+    """A pruned network for use in torch: picks its inputs, keeps zeros zero.
+
+    ``forward`` returns what enters the output activation, ``(n_rows, n_outputs)``; of a
+    regressor the prediction, its output times scale plus mean.
+    """
+
+    def __init__(
+        self, coefs, intercepts, *, masks, activation, selected_features, target
+    ):
+        super().__init__()
+        self.n_outputs = len(intercepts[-1])
+        self.target_mean, self.target_scale = target
+        self.register_buffer("selected_features", torch.tensor(selected_features))
+        layers = []
+        for coef, intercept, mask in zip(coefs, intercepts, masks, strict=True):
+            layers.append(_MaskedLinear(coef, intercept, mask))
+            layers.append(_TORCH_MODULES[activation]())
+        self.layers = torch.nn.Sequential(*layers[:-1])
+
+    def forward(self, X):
+        """Return the outputs for rows with all columns, ``(n_rows, n_outputs)``."""
+        X = X[:, self.selected_features].to(self.layers[0].weight.dtype)
+        z = self.layers(X)
+        return z * self.target_scale + self.target_mean
+
+
+class ScaledSquaredError(torch.nn.Module):
+    """Mean squared error in units of the training target's variance."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, z, y):
+        """Return the mean over rows."""
+        return torch.mean(((z - y.reshape(z.shape)) / self.scale) ** 2)
+
+
+def make_trainable_net(module, loss, out_activation, **settings):
+    """Put a module into an initialised skorch net of the user's.
+
+    Parameters
+    ----------
+    module : MaskedMLP
+        The network; trained in place.
+    loss : {"log_loss", "squared_error"}
+        What to make small.
+    out_activation : {"identity", "logistic", "softmax"}
+        "identity" is a regressor.
+    **settings : dict
+        Further parameters of the skorch net.
+
+    Returns
+    -------
+    net : NeuralNetClassifier or NeuralNetRegressor
+        Without a validation split, unless ``settings`` have a ``train_split``.
+    """
+    is_classifier = out_activation != "identity"
+    if is_classifier:
+        net_class = NeuralNetClassifier
+        criterion = {
+            "criterion": MLPLoss,
+            "criterion__loss": loss,
+            "criterion__out_activation": out_activation,
+            "criterion__n_outputs": module.n_outputs,
+        }
+    else:
+        net_class = NeuralNetRegressor
+        criterion = {
+            "criterion": ScaledSquaredError,
+            "criterion__scale": module.target_scale,
+        }
+    if "criterion" in settings:
+        criterion = {}  # ours takes parameters that others do not
+    defaults = {
+        "train_split": None,
+        "predict_nonlinearity": nonlinearity(is_classifier, out_activation),
+        # data loaders draw from torch's global generator unless they have their own
+        "iterator_train__generator": torch.Generator(),
+        "iterator_valid__generator": torch.Generator(),
+    }
+    return net_class(module, **(defaults | criterion | settings)).initialize()

@@ -1,0 +1,117 @@
+"""The torch module of an MLP, and its loss."""
+
+from functools import partial
+
+import torch
+
+
+class MLPModule(torch.nn.Module):
+    """An MLP whose parameters are views of one flat float64 buffer.
+
+    ``forward`` returns what enters the output activation.
+    """
+
+    def __init__(self, layer_sizes, activation):
+        super().__init__()
+        self.layer_sizes = tuple(layer_sizes)
+        self.activation = activation
+        shapes = list(zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
+        empty = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
+        self.coefs = torch.nn.ParameterList(empty)
+        empty = [torch.zeros(fan_out, dtype=torch.float64) for _, fan_out in shapes]
+        self.intercepts = torch.nn.ParameterList(empty)
+        self._share_one_buffer()
+
+    def _share_one_buffer(self):
+        """Move all parameters into one buffer: weights first, then biases."""
+        parts = [*self.coefs, *self.intercepts]
+        self.flat = torch.cat([part.detach().reshape(-1) for part in parts])
+        first = 0
+        for part in parts:
+            last = first + part.numel()
+            part.data = self.flat[first:last].view(part.shape)
+            first = last
+
+    def _apply(self, fn, recurse=True):
+        # .to(), .double() and their kin give every parameter storage of its own
+        super()._apply(fn, recurse)
+        self._share_one_buffer()
+        return self
+
+    def __setstate__(self, state):
+        # and so do copy.deepcopy and pickle
+        super().__setstate__(state)
+        self._share_one_buffer()
+
+    def forward(self, X):
+        """Return the logits of the rows of ``X``, ``(n_rows, n_outputs)``."""
+        # slices of a ParameterList are new modules, too slow to make in every step
+        *hidden, (W_out, b_out) = zip(
+            list(self.coefs), list(self.intercepts), strict=True
+        )
+        for W, b in hidden:
+            X = _TORCH_ACTIVATIONS[self.activation](torch.addmm(b, X, W))
+        return torch.addmm(b_out, X, W_out)
+
+
+_TORCH_ACTIVATIONS = {
+    "identity": lambda z: z,
+    "logistic": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+}
+
+
+def _torch_outputs(z, out_activation):
+    if out_activation == "softmax":
+        return torch.softmax(z, dim=1)
+    return torch.sigmoid(z) if out_activation == "logistic" else z
+
+
+class MLPLoss(torch.nn.Module):
+    """Mean loss over rows, from logits and either targets or class codes."""
+
+    def __init__(self, loss, out_activation, n_outputs):
+        super().__init__()
+        self.loss = loss
+        self.out_activation = out_activation
+        self.n_outputs = n_outputs
+
+    def forward(self, z, y, sample_weight=None):
+        """Weighted sum of the row losses over the number of rows."""
+        losses = self._row_losses(z, self._targets(y))
+        return torch.mean(losses if sample_weight is None else losses * sample_weight)
+
+    def _targets(self, y):
+        if y.ndim == 2:
+            return y
+        if self.n_outputs == 1:
+            return y.double().unsqueeze(1)
+        return torch.nn.functional.one_hot(y.long(), self.n_outputs).double()
+
+    def _row_losses(self, z, targets):
+        if self.loss == "squared_error":
+            errors = _torch_outputs(z, self.out_activation) - targets
+            return torch.mean(errors**2, dim=1)
+        if self.out_activation == "softmax":
+            return -torch.sum(targets * torch.log_softmax(z, dim=1), dim=1)
+        return torch.nn.functional.binary_cross_entropy_with_logits(
+            z, targets, reduction="none"
+        ).sum(dim=1)
+
+
+def _class_probabilities(z, out_activation):
+    """Turn what enters the output activation into one probability per class."""
+    outputs = _torch_outputs(z, out_activation)
+    if z.shape[1] == 1:
+        return torch.cat([1.0 - outputs, outputs], dim=1)
+    if out_activation == "softmax":
+        return outputs
+    return torch.softmax(torch.nn.functional.logsigmoid(z), dim=1)
+
+
+def nonlinearity(is_classifier, out_activation):
+    """What skorch applies to the outputs of a module in predictions."""
+    if not is_classifier:
+        return None
+    return partial(_class_probabilities, out_activation=out_activation)

@@ -1,0 +1,47 @@
+"""How a network is trained, what is watched while it trains, and what comes out."""
+
+import pickle
+from dataclasses import dataclass
+
+import numpy as np
+
+from skchaosprune._network.mlp import Network
+
+
+@dataclass(frozen=True)
+class TrainingPlan(Network):
+    """A network and how it is trained: what all trainings of a fit share."""
+
+    solver: str
+    learning_rate: float
+    momentum: float
+    alpha: float
+    batch_size: int
+    shuffle: bool
+    engine: str
+    device: str
+
+    def count_batches(self, n_rows):
+        """Optimiser steps per epoch."""
+        return -(-n_rows // self.batch_size)
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A finished training: flat parameters, one plain dict per epoch, the engine."""
+
+    params: np.ndarray
+    history: list
+    engine: str
+
+    def __reduce__(self):
+        # joblib's own unpickler takes long for many small objects
+        return _load_run, (self.params, pickle.dumps(self.history), self.engine)
+
+
+def _load_run(params, history, engine):
+    return TrainingRun(params, pickle.loads(history), engine)
+
+
+class Divergence(ValueError):
+    """Weights or the target series are not finite, or too large to be trained."""
