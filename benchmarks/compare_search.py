@@ -49,7 +49,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skchaosprune import ChaosCausalPrunedMLP
 from skchaosprune._network import mlp as _mlp
-from skchaosprune._network.masks import choose_masks
+from skchaosprune._network.masks import keep_best, rank_weights
 from skchaosprune._training import net as _network
 
 BUNDLED = {
@@ -171,13 +171,14 @@ def reshuffle_mask(model, rng, sigma=SIGMA):
     """
     n_weights = model.n_weights_
     scores = model.weight_scores_ * np.exp(sigma * rng.standard_normal(n_weights))
-    gone_in = model.pruned_in_round_
-    return choose_masks(
-        scores,
-        model.weight_scores_,
+    last = model.pruned_in_round_ == model.n_rounds_
+    return keep_best(
+        rank_weights(
+            scores, model.weight_scores_, np.where(last, 0, model.pruned_in_round_)
+        ),
+        np.array([model.flops_]),
         (model.n_features_in_, *(W.shape[1] for W in model.coefs_)),
-        prune_ratio=model.prune_ratio,
-        gone_in=np.where(gone_in == model.n_rounds_, 0, gone_in),
+        keep_connected=True,
     )
 
 
@@ -201,13 +202,14 @@ def fit_best_of(model, train, n_masks=N_MASKS):
     lowest = judge.mean_loss(_mlp.flatten(best.coefs_, best.intercepts_), task.plan)
     with _network.one_thread_per_fit():
         for _ in range(n_masks):
-            masks = reshuffle_mask(model, rng)
-            params = train_mask(np.concatenate([mask.ravel() for mask in masks]))
+            mask = reshuffle_mask(model, rng)
+            params = train_mask(mask)
             if params is None:  # it diverged
                 continue
             loss = judge.mean_loss(params, task.plan)
             if loss < lowest:
-                lowest, best.masks_ = loss, masks
+                lowest = loss
+                best.masks_ = _mlp.split_layers(mask, task.plan.layer_sizes)
                 best.coefs_, best.intercepts_ = _mlp.unflatten(
                     params, task.plan.layer_sizes
                 )

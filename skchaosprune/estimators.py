@@ -14,6 +14,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted, check_memory
 
 from skchaosprune import __version__, _validation
+from skchaosprune._fit.plan import count_kept
 from skchaosprune._fit.progress import CallbackSupportMixin, Progress, with_callbacks
 from skchaosprune._network import masks as _pruning
 from skchaosprune._network import mlp as _mlp
@@ -23,6 +24,7 @@ from skchaosprune._network.importance import (
     normalise_importances,
     warn_of_uniform,
 )
+from skchaosprune._network.mlp import split_layers
 from skchaosprune._persistence import Versioned
 from skchaosprune._training.recording import (
     SnapshotRecorder,
@@ -95,13 +97,13 @@ class _DensePhase:
 class _Pruning:
     """Where the rounds have come to.
 
-    ``masks`` are those of the last round, ``scores`` each weight's in the last round in
+    ``mask`` is that of the last round, ``scores`` each weight's in the last round in
     which it lived, ``pruned_in_round`` the round that pruned it or 0, ``params`` those
     that the next training would start from without rewinding. ``search_losses`` are
     the lowest losses of a mask search so far, at its start and after each swap.
     """
 
-    masks: list
+    mask: np.ndarray
     scores: np.ndarray
     pruned_in_round: np.ndarray
     params: np.ndarray
@@ -774,7 +776,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             criterion.check_layer_sizes(layer_sizes)
             return
         if self.prune_ratio is not None:
-            _pruning.count_pruned(layer_sizes, self.prune_ratio, self.prune_scope)
+            self._count_kept(layer_sizes)
             return
         if not criterion.has_significance_rule:
             raise ValueError(
@@ -841,7 +843,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         sparse = self._retrain(task, pruning, progress)
         learned = self._collect_networks(task, dense, sparse)
         learned |= self._collect_evidence(dense, pruning)
-        return learned | self._collect_sizes(task, pruning.masks), sparse
+        return learned | self._collect_sizes(task, pruning.mask), sparse
 
     def _train_and_score(self, task, progress, round_number=1):
         names = "dense training", "scoring"
@@ -882,7 +884,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         for number in range(1, n_rounds + 1):
             if pruning is not None:
                 start = task.params if self.rewind else pruning.params
-                rest = replace(task, mask=_ravel(pruning.masks), params=start)
+                rest = replace(task, mask=pruning.mask, params=start)
                 dense = self._train_and_score(rest, progress, number)
             if dense.scores.problem is not None:
                 problems[number] = dense.scores.problem
@@ -911,7 +913,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         return self.n_rounds
 
     def _prune_once(self, dense, before, number, n_rounds):
-        """Choose the masks of one round from its scores and those of the rounds before.
+        """Choose the mask of one round from its scores and those of the rounds before.
 
         Weights that are gone rank below all others, the latest and best of them first,
         in case the connectivity repair needs one.
@@ -921,47 +923,41 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         if before is not None:
             scores = np.where(alive, scores, before.scores)
             gone_in = before.pruned_in_round
-        masks = self._choose_masks(dense, scores, gone_in, number / n_rounds)
-        kept = _ravel(masks)
+        order = _pruning.rank_weights(scores, np.abs(dense.record.weights), gone_in)
+        mask = self._choose_mask(dense, order, number)
         return _Pruning(
-            masks,
+            mask,
             scores,
-            np.where(kept, 0, np.where(alive, number, gone_in)),
+            np.where(mask, 0, np.where(alive, number, gone_in)),
             dense.run.params,
             n_rounds,
         )
 
-    def _choose_masks(self, dense, scores, gone_in, share_done):
-        layer_sizes = dense.record.layer_sizes
-        magnitudes = np.abs(dense.record.weights)
+    def _choose_mask(self, dense, order, number):
+        layer_sizes, keep = dense.record.layer_sizes, dense.scores.keep
         if dense.scores.is_final:
-            return _pruning.split_layers(dense.scores.keep, layer_sizes)
+            return keep
         if self.prune_ratio is not None:
-            return _pruning.choose_masks(
-                scores,
-                magnitudes,
-                layer_sizes,
-                prune_ratio=self.prune_ratio,
-                prune_scope=self.prune_scope,
-                keep_connected=self.keep_connected,
-                share_done=share_done,
-                gone_in=gone_in,
+            n_kept = self._count_kept(layer_sizes)[number - 1]
+            return _pruning.keep_best(
+                order, n_kept, layer_sizes, keep_connected=self.keep_connected
             )
         if dense.scores.problem is not None:
             raise ValueError(f"prune_ratio=None cannot decide: {dense.scores.problem}")
-        if not dense.scores.keep.any():
+        if not keep.any():
             raise ValueError(
                 "prune_ratio=None keeps the significant weights, and none of the "
-                f"{magnitudes.size} weights is significant. Give a prune_ratio in "
+                f"{keep.size} weights is significant. Give a prune_ratio in "
                 "[0, 1), raise the criterion's significance_level, or train longer "
                 "with a larger max_iter."
             )
-        return _pruning.choose_significant_masks(
-            dense.scores.keep,
-            scores,
-            magnitudes,
-            layer_sizes,
-            keep_connected=self.keep_connected,
+        return _pruning.keep_significant(
+            keep, order, layer_sizes, keep_connected=self.keep_connected
+        )
+
+    def _count_kept(self, layer_sizes):
+        return count_kept(
+            layer_sizes, self.prune_ratio, self.prune_scope, self._plan_rounds()
         )
 
     def _search(self, task, pruning, progress):
@@ -970,17 +966,17 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         from skchaosprune._kernels import ablation as _ablation
 
         plan, judge = task.plan, task.validation or task.data
-        counts = [np.count_nonzero(mask) for mask in pruning.masks]
+        before = pruning.mask
+        counts = [
+            np.count_nonzero(part) for part in split_layers(before, plan.layer_sizes)
+        ]
         n_kept = np.array([sum(counts)] if self.prune_scope == "global" else counts)
 
         def choose(order):
-            return _ravel(
-                _pruning.keep_best(
-                    order, n_kept, plan.layer_sizes, keep_connected=self.keep_connected
-                )
+            return _pruning.keep_best(
+                order, n_kept, plan.layer_sizes, keep_connected=self.keep_connected
             )
 
-        before = _ravel(pruning.masks)
         can_connect = (n_kept >= len(counts) // len(n_kept)).all()
         with progress.search("mask search", self.n_search) as on_swap:
             found, losses = _search.search_masks(
@@ -999,7 +995,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         gone_in = np.where(before, pruning.n_rounds + 1, pruning.pruned_in_round)
         return replace(
             pruning,
-            masks=_pruning.split_layers(found, plan.layer_sizes),
+            mask=found,
             pruned_in_round=np.where(found, 0, gone_in),
             search_losses=losses,
         )
@@ -1036,7 +1032,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             return self._train_sparse(
                 task,
                 pruning,
-                _ravel(pruning.masks),
+                pruning.mask,
                 on_epoch_begin=epochs.begin,
                 on_epoch=epochs.end,
             )
@@ -1125,11 +1121,12 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             for name, value in copies.items()
         }
 
-    def _collect_sizes(self, task, masks):
+    def _collect_sizes(self, task, mask):
         """Masks, and how small the network has become."""
         sizes = task.plan.layer_sizes
+        masks = split_layers(mask, sizes)
         n_weights, n_biases = task.plan.n_weights, sum(sizes[1:])
-        n_kept = int(sum(mask.sum() for mask in masks))
+        n_kept = int(mask.sum())
         return {
             "masks_": [np.array(mask) for mask in masks],
             "sparsity_": _pruning.sparsity(masks),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skchaosprune._network.masks import between_living, split_layers
+from skchaosprune._network.masks import between_living
 
 # Weights that a swap adds at most, in kept ones: at the first swap and at the last.
 _GROWTH = 1.0, 0.2
@@ -107,7 +107,7 @@ def _swap(mask, slopes, share, layer_sizes, train, choose, rng):
     n_added = rng.randint(1, most + 1)
     with np.errstate(divide="ignore"):
         wanted = np.log(slopes) + rng.gumbel(size=mask.size)
-    living = between_living(split_layers(mask, layer_sizes))
+    living = between_living(mask, layer_sizes)
     grown = mask.copy()
     grown[np.lexsort((-wanted, ~living, mask))[:n_added]] = True
     params = train(grown)

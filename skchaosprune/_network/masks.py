@@ -1,8 +1,8 @@
-"""From scores to masks: how many weights go, which ones, and what is left connected.
+"""From scores to masks: which weights stay, and what is left connected.
 
-Weights are flat: layer by layer, each layer's ``(fan_in, fan_out)`` matrix raveled
-in C order. ``layer_sizes`` is ``(n_inputs, hidden..., n_outputs)``. Masks are lists
-of boolean matrices, True = kept.
+Weights and masks are flat: layer by layer, each layer's ``(fan_in, fan_out)`` matrix
+raveled in C order; True = kept. ``layer_sizes`` is ``(n_inputs, hidden...,
+n_outputs)``. What looks at paths takes one matrix per layer.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from skchaosprune._network.mlp import split_layers
 
 
-def rank_weights(scores, magnitudes, gone_in=0):
+def rank_weights(scores, magnitudes, pruned_in_round=0):
     """Order the weights from the best to the worst.
 
     Parameters
@@ -19,7 +19,7 @@ def rank_weights(scores, magnitudes, gone_in=0):
         Larger = keep; -inf ranks last.
     magnitudes : ndarray of shape (n_weights,)
         Absolute weights; the larger one wins a tie of scores, then the lower index.
-    gone_in : int or ndarray of int of shape (n_weights,), default=0
+    pruned_in_round : int or ndarray of int of shape (n_weights,), default=0
         The earlier round that pruned a weight, 0 for those that live. The living rank
         above all others, then those that lived longest.
 
@@ -40,97 +40,28 @@ def rank_weights(scores, magnitudes, gone_in=0):
             "use -inf to rank a weight last."
         )
     lived = np.broadcast_to(
-        np.where(np.equal(gone_in, 0), np.inf, gone_in), len(scores)
+        np.where(np.equal(pruned_in_round, 0), np.inf, pruned_in_round), len(scores)
     )
     return np.lexsort((-np.asarray(magnitudes), -np.asarray(scores), -lived))
 
 
-def count_pruned(layer_sizes, prune_ratio, prune_scope="global", share_done=1.0):
-    """Count the weights that go, in each group of weights that compete.
+def keep_best(order, n_kept, layer_sizes, *, keep_connected):
+    """Keep a given number of the best weights, exactly.
 
     Parameters
     ----------
+    order : ndarray of int of shape (n_weights,)
+        Flat indices, best first.
+    n_kept : ndarray of int of shape (1,) or (n_layers,)
+        How many stay in the net, or in each layer; at least one for each layer.
     layer_sizes : sequence of int
         Units per layer, inputs and outputs included.
-    prune_ratio : float
-        Share removed, in [0, 1).
-    prune_scope : {"global", "layer"}, default="global"
-        Whether all weights compete, or those of each layer.
-    share_done : float, default=1.0
-        Share of the rounds that is over after this pruning, in (0, 1].
-
-    Returns
-    -------
-    n_pruned : ndarray of int of shape (1,) or (n_layers,)
-        ``round(prune_ratio * n_weights)`` of the net, or of each layer. Before the
-        last round ``round(n_weights * (n_kept / n_weights) ** share_done)`` weights
-        stay, where ``n_kept`` is what stays in the end: each round keeps the same
-        share.
-
-    Raises
-    ------
-    ValueError
-        If fewer than one weight per layer would remain.
-    """
-    if prune_scope not in ("global", "layer"):
-        raise ValueError(
-            f"prune_scope must be 'global' or 'layer'. Got {prune_scope!r} instead."
-        )
-    if prune_ratio < 0:
-        raise ValueError(f"prune_ratio must be in [0, 1). Got {prune_ratio} instead.")
-    n_groups = 1 if prune_scope == "global" else len(layer_sizes) - 1
-    n_weights = _count_weights(layer_sizes, n_groups)
-    if not _is_feasible(n_weights, prune_ratio, len(layer_sizes) - 1):
-        # Walked down so that the value in the message is itself accepted.
-        largest = next(
-            ratio / 10_000
-            for ratio in range(9_999, -1, -1)
-            if _is_feasible(n_weights, ratio / 10_000, len(layer_sizes) - 1)
-        )
-        raise ValueError(
-            f"prune_ratio={prune_ratio} with prune_scope={prune_scope!r} leaves fewer "
-            f"than one weight per layer; the largest feasible ratio is {largest}. "
-            "Lower prune_ratio or use larger hidden_layer_sizes."
-        )
-    n_kept = n_weights - _round_share(n_weights, prune_ratio)
-    still_kept = n_weights * (n_kept / n_weights) ** share_done
-    return n_weights - np.round(still_kept).astype(int)
-
-
-def choose_masks(
-    scores,
-    magnitudes,
-    layer_sizes,
-    *,
-    prune_ratio,
-    prune_scope="global",
-    keep_connected=True,
-    share_done=1.0,
-    gone_in=0,
-):
-    """Keep the best weights; exactly as many go as :func:`count_pruned` says.
-
-    Parameters
-    ----------
-    scores, magnitudes : ndarray of shape (n_weights,)
-        See :func:`rank_weights`.
-    layer_sizes : sequence of int
-        Units per layer, inputs and outputs included.
-    prune_ratio : float
-        Share removed, in [0, 1).
-    prune_scope : {"global", "layer"}, default="global"
-        Whether all weights compete, or those of each layer.
-    keep_connected : bool, default=True
+    keep_connected : bool
         Whether to spend no kept weight on hidden units without input or output.
-    share_done : float, default=1.0
-        Share of the rounds that is over after this pruning, in (0, 1].
-    gone_in : int or ndarray of int of shape (n_weights,), default=0
-        The earlier round that pruned a weight, 0 for those that live. The living rank
-        above all others, then those that lived longest.
 
     Returns
     -------
-    masks : list of ndarray of bool of shape (fan_in, fan_out)
+    mask : ndarray of bool of shape (n_weights,)
         True = kept.
 
     Notes
@@ -146,77 +77,60 @@ def choose_masks(
     the count is a promise. Every turn a unit dies or a weight is protected, so this
     ends. Units of the input and the output layer never die.
     """
-    n_pruned = count_pruned(layer_sizes, prune_ratio, prune_scope, share_done)
-    return keep_best(
-        rank_weights(scores, magnitudes, gone_in),
-        _count_weights(layer_sizes, len(n_pruned)) - n_pruned,
-        layer_sizes,
-        keep_connected=keep_connected,
-    )
-
-
-def keep_best(order, n_kept, layer_sizes, *, keep_connected):
-    """Keep a given number of the best weights, as :func:`choose_masks` does.
-
-    Parameters
-    ----------
-    order : ndarray of int of shape (n_weights,)
-        Flat indices, best first.
-    n_kept : ndarray of int of shape (1,) or (n_layers,)
-        How many stay in the net, or in each layer; at least one for each layer.
-    layer_sizes : sequence of int
-        Units per layer, inputs and outputs included.
-    keep_connected : bool
-        Whether to spend no kept weight on hidden units without input or output.
-
-    Returns
-    -------
-    masks : list of ndarray of bool of shape (fan_in, fan_out)
-        True = kept.
-    """
     orders = _split_order(order, layer_sizes, n_groups=len(n_kept))
     if keep_connected:
-        kept = _choose_connected(orders, n_kept, layer_sizes)
-    else:
-        n_weights = len(order)
-        kept = _fill(
-            orders, n_kept, np.zeros(n_weights, bool), np.ones(n_weights, bool)
-        )
-    return split_layers(kept, layer_sizes)
+        return _choose_connected(orders, n_kept, layer_sizes)
+    nothing, everything = np.zeros(len(order), bool), np.ones(len(order), bool)
+    return _fill(orders, n_kept, protected=nothing, living=everything)
 
 
-def choose_significant_masks(
-    significant, scores, magnitudes, layer_sizes, *, keep_connected=True
-):
+def keep_significant(significant, order, layer_sizes, *, keep_connected):
     """Keep the significant weights, however many they are.
 
     Parameters
     ----------
     significant : ndarray of bool of shape (n_weights,)
         True = keep.
-    scores, magnitudes : ndarray of shape (n_weights,)
-        See :func:`rank_weights`; they decide the best path only.
+    order : ndarray of int of shape (n_weights,)
+        Flat indices, best first; decides the best path only.
     layer_sizes : sequence of int
         Units per layer, inputs and outputs included.
-    keep_connected : bool, default=True
+    keep_connected : bool
         Whether to add the best path, in which every significant weight ranks before
         the others, and to remove the weights of hidden units without input or output.
 
     Returns
     -------
-    masks : list of ndarray of bool of shape (fan_in, fan_out)
+    mask : ndarray of bool of shape (n_weights,)
         True = kept.
     """
-    significant = np.array(significant, dtype=bool)
     if not keep_connected:
-        return split_layers(significant, layer_sizes)
-    order = _move_first(rank_weights(scores, magnitudes), significant)
-    costs = _rank_costs([order], [1])
+        return np.array(significant)
+    costs = _rank_costs([_move_first(order, significant)], [1])
     path = best_path(split_layers(costs, layer_sizes))
     masks = split_layers(significant, layer_sizes)
-    return effective_masks(
-        [mask | step for mask, step in zip(masks, path, strict=True)]
+    return _ravel(
+        effective_masks([mask | step for mask, step in zip(masks, path, strict=True)])
     )
+
+
+def count_in_groups(layer_sizes, n_groups):
+    """Count the weights of each group: of the whole net, or of each layer.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Units per layer, inputs and outputs included.
+    n_groups : int
+        1, or the number of layers.
+
+    Returns
+    -------
+    n_weights : ndarray of int of shape (n_groups,)
+        Counts.
+    """
+    sizes = np.asarray(layer_sizes)
+    return (sizes[:-1] * sizes[1:]).reshape(n_groups, -1).sum(axis=1)
 
 
 def best_path(costs):
@@ -260,13 +174,15 @@ def effective_masks(masks):
     ]
 
 
-def between_living(masks):
+def between_living(mask, layer_sizes):
     """Flag the weights between units that are alive.
 
     Parameters
     ----------
-    masks : list of ndarray of bool of shape (fan_in, fan_out)
+    mask : ndarray of bool of shape (n_weights,)
         True = kept.
+    layer_sizes : sequence of int
+        Units per layer, inputs and outputs included.
 
     Returns
     -------
@@ -274,11 +190,12 @@ def between_living(masks):
         True where both units are alive: hidden units with a kept input and a kept
         output, and all others.
     """
+    masks = split_layers(mask, layer_sizes)
     alive = [
         before.any(axis=0) & after.any(axis=1)
         for before, after in zip(masks[:-1], masks[1:], strict=True)
     ]
-    first, last = np.ones(len(masks[0]), bool), np.ones(masks[-1].shape[1], bool)
+    first, last = np.ones(layer_sizes[0], bool), np.ones(layer_sizes[-1], bool)
     return _between([first, *alive, last])
 
 
@@ -331,32 +248,12 @@ def effective_sparsity(masks):
     return sparsity(effective_masks(masks))
 
 
-# How many: a group is the whole net, or one layer.
-
-
-def _count_weights(layer_sizes, n_groups):
-    """Count the weights of each group."""
-    sizes = np.asarray(layer_sizes)
-    return (sizes[:-1] * sizes[1:]).reshape(n_groups, -1).sum(axis=1)
-
-
-def _round_share(n_weights, prune_ratio):
-    """Round as Python does (half to even), group by group."""
-    return np.array([round(prune_ratio * int(n)) for n in n_weights])
-
-
-def _is_feasible(n_weights, prune_ratio, n_layers):
-    """Tell whether each group keeps at least one weight per layer in it."""
-    n_kept = n_weights - _round_share(n_weights, prune_ratio)
-    return bool((n_kept >= n_layers // len(n_weights)).all())
-
-
 # Which: orders and costs.
 
 
 def _split_order(order, layer_sizes, n_groups):
     """Split a ranking into one ranking per group."""
-    starts = np.concatenate([[0], np.cumsum(_count_weights(layer_sizes, n_groups))])
+    starts = np.concatenate([[0], np.cumsum(count_in_groups(layer_sizes, n_groups))])
     if n_groups == 1:
         return [order]
     return [
@@ -421,11 +318,11 @@ def _reachable(masks):
 
 
 def _choose_connected(orders, n_kept, layer_sizes):
-    """Choose the kept weights with connectivity repair; see choose_masks."""
+    """Choose the kept weights with connectivity repair; see keep_best."""
     flat_costs = _rank_costs(orders, n_kept)
     costs = split_layers(flat_costs, layer_sizes)
     alive = [np.ones(size, dtype=bool) for size in layer_sizes]
-    protected = np.concatenate([step.ravel() for step in best_path(costs)])
+    protected = _ravel(best_path(costs))
     while True:
         living = _between(alive)
         protected = protected & living
@@ -443,7 +340,12 @@ def _choose_connected(orders, n_kept, layer_sizes):
 def _between(alive):
     """Flag the weights whose two units are alive, flat."""
     layers = zip(alive[:-1], alive[1:], strict=True)
-    return np.concatenate([np.outer(before, after).ravel() for before, after in layers])
+    return _ravel([np.outer(before, after) for before, after in layers])
+
+
+def _ravel(matrices):
+    """Join matrices, one per layer, into a flat array."""
+    return np.concatenate([matrix.ravel() for matrix in matrices])
 
 
 def _find_casualties(masks, costs, alive):
@@ -475,7 +377,7 @@ def _let_die(casualties, alive, n_kept):
     for layer, unit in casualties:
         fewer = sizes.copy()
         fewer[layer] -= 1
-        if (_count_weights(fewer, len(n_kept)) >= n_kept).all():
+        if (count_in_groups(fewer, len(n_kept)) >= n_kept).all():
             alive[layer][unit] = False
             sizes, any_died = fewer, True
     return alive, any_died
