@@ -37,6 +37,7 @@ from sklearn.preprocessing import scale
 from skchaosprune import ChaosCausalPrunedMLP, estimators
 from skchaosprune._network import mlp as _mlp
 from skchaosprune._training import net as _network
+from skchaosprune._training.plan import Watch
 from skchaosprune._training.recording import WindowRecorder, count_windows
 from skchaosprune.criteria import ChaosCausality
 
@@ -83,9 +84,27 @@ def make_recorder(task, n_epochs, exponents):
     )
 
 
+class Clock:
+    """Note when each epoch ends."""
+
+    def __init__(self):
+        self.ends = []
+
+    def begin(self):
+        """Epochs are timed from end to end."""
+
+    def end(self, number, loss, params):
+        """Note the time; the training goes on."""
+        self.ends.append(perf_counter())
+
+
 def train_ours(task, n_epochs, exponents):
     """Train and record; return the seconds per epoch and the weights."""
-    ends = []
+    clock = Clock()
+    watch = Watch(
+        recorder=make_recorder(task, n_epochs, exponents),
+        target=estimators._make_target(ChaosCausality(), task.plan, task.data),
+    )
     run = _network.train(
         task.plan,
         task.data,
@@ -93,11 +112,10 @@ def train_ours(task, n_epochs, exponents):
         n_epochs=n_epochs,
         mask=np.ones(task.plan.n_weights, dtype=bool),
         seed=task.order_seed,
-        recorder=make_recorder(task, n_epochs, exponents),
-        target=estimators._make_target(ChaosCausality(), task.plan, task.data),
-        on_epoch=lambda epoch, loss, params: ends.append(perf_counter()),
+        watch=watch,
+        epochs=clock,
     )
-    return (ends[-1] - ends[0]) / max(1, n_epochs - 1), run.params
+    return (clock.ends[-1] - clock.ends[0]) / max(1, n_epochs - 1), run.params
 
 
 def make_bare_net(task):

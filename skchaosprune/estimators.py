@@ -26,6 +26,7 @@ from skchaosprune._network.importance import (
 )
 from skchaosprune._network.mlp import split_layers
 from skchaosprune._persistence import Versioned
+from skchaosprune._training.plan import Watch
 from skchaosprune._training.recording import (
     SnapshotRecorder,
     TrainingRecord,
@@ -134,11 +135,10 @@ def _run_dense_phase(task, callbacks, n_jobs, names, progress):
             validation=task.validation,
             target_score=task.target_score,
             callbacks=callbacks,
-            on_epoch_begin=epochs.begin,
-            on_epoch=epochs.end,
-            **watch,
+            watch=watch,
+            epochs=epochs,
         )
-    record = _make_record(task, run, watch["recorder"], watch["snapshots"])
+    record = _make_record(task, run, watch.recorder, watch.snapshots)
     with progress.scoring(scoring, task.plan.n_weights) as on_progress:
         seen = replace(
             record,
@@ -152,23 +152,23 @@ def _run_dense_phase(task, callbacks, n_jobs, names, progress):
 
 
 def _make_watch(task, n_jobs):
-    """What is recorded of the dense training: arguments of ``_network.train``."""
-    criterion = task.criterion
-    watch = {"recorder": None, "target": None, "snapshots": None, "twin_params": None}
+    """What is recorded of the dense training."""
+    criterion, watch = task.criterion, Watch()
     if "trajectories" in criterion.needs:
         twin_params = None
         if hasattr(criterion, "perturb"):
             candidates = task.mask & _can_act(task)
             twin_params = criterion.perturb(task.params, candidates, task.score_seed)
         rows = task.validation or task.data
-        watch |= {
-            "recorder": _make_recorder(task, n_jobs, twin_params is not None),
-            "target": _make_target(criterion, task.plan, rows),
-            "twin_params": twin_params,
-        }
+        watch = Watch(
+            recorder=_make_recorder(task, n_jobs, twin_params is not None),
+            target=_make_target(criterion, task.plan, rows),
+            twin_params=twin_params,
+        )
     if "snapshots" in criterion.needs:
         iterations = snapshot_iterations(criterion.points, task.n_iterations)
-        watch["snapshots"] = SnapshotRecorder(iterations, task.params.size)
+        snapshots = SnapshotRecorder(iterations, task.params.size)
+        watch = replace(watch, snapshots=snapshots)
     return watch
 
 
@@ -1033,11 +1033,10 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
                 task,
                 pruning,
                 pruning.mask,
-                on_epoch_begin=epochs.begin,
-                on_epoch=epochs.end,
+                epochs=epochs,
             )
 
-    def _train_sparse(self, task, pruning, mask, **hooks):
+    def _train_sparse(self, task, pruning, mask, epochs=None):
         from skchaosprune._training import net as _network
 
         return _network.train(
@@ -1050,7 +1049,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             validation=task.validation,
             target_score=self.target_score,
             callbacks=self.callbacks,
-            **hooks,
+            epochs=epochs,
         )
 
     def _sparse_start(self, task, pruning):

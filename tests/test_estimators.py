@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -842,7 +843,7 @@ def test_an_interrupted_fit_leaves_nothing(iris, monkeypatch, moment, error):
         def train_or_interrupt(*args, **kwargs):
             is_dense = kwargs["mask"].all()
             if is_dense == (moment == "dense"):
-                kwargs["on_epoch"] = interrupt
+                kwargs["epochs"] = SimpleNamespace(begin=lambda: None, end=interrupt)
             return train(*args, **kwargs)
 
         monkeypatch.setattr(_network, "train", train_or_interrupt)

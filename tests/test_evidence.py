@@ -16,6 +16,7 @@ from skchaosprune import (
     granger_causality,
 )
 from skchaosprune._training import net as _network
+from skchaosprune._training.plan import Watch
 from skchaosprune.criteria import (
     CRITERIA,
     POINTS,
@@ -216,8 +217,9 @@ def test_a_twin_of_pruned_weights_is_perturbed_in_a_living_one(iris, monkeypatch
     train = _network.train
 
     def spy(plan, data, params, **options):
-        if options.get("twin_params") is not None:
-            starts.append((options["twin_params"] - params, options["mask"]))
+        twin_params = options.get("watch", Watch()).twin_params
+        if twin_params is not None:
+            starts.append((twin_params - params, options["mask"]))
         return train(plan, data, params, **options)
 
     monkeypatch.setattr(_network, "train", spy)

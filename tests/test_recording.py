@@ -5,6 +5,7 @@ import pytest
 
 from skchaosprune._training import recording
 from skchaosprune._training.net import train
+from skchaosprune._training.plan import Watch
 from tests.test_kernels import initial, make_data, make_plan
 
 
@@ -91,8 +92,7 @@ def record_all(plan, data, params, n_epochs, record_every, **window):
         n_epochs=n_epochs,
         mask=np.ones(plan.n_weights, dtype=bool),
         seed=0,
-        recorder=recorder,
-        target=lambda params: params[0],
+        watch=Watch(recorder=recorder, target=lambda params: params[0]),
     )
     return recorder, seen, run
 
@@ -146,7 +146,13 @@ def train_watched(plan, **watch):
     mask = np.ones(plan.n_weights, dtype=bool)
     mask[1] = False
     return train(
-        plan, make_data(plan), initial(plan), n_epochs=5, mask=mask, seed=0, **watch
+        plan,
+        make_data(plan),
+        initial(plan),
+        n_epochs=5,
+        mask=mask,
+        seed=0,
+        watch=Watch(**watch),
     )
 
 
@@ -217,9 +223,7 @@ def test_a_twin_takes_the_same_steps(way):
             n_epochs=5,
             mask=mask,
             seed=0,
-            recorder=recorder,
-            target=lambda params: 0.0,
-            twin_params=twin_params,
+            watch=Watch(recorder, lambda params: 0.0, twin_params=twin_params),
         )
         return np.array(seen), run.params
 

@@ -61,21 +61,17 @@ def clone_callback(callback):
 
 
 class Report(Callback):
-    """Calls back in every epoch, after the user's callbacks."""
+    """Report epochs to ``epochs``; comes after the user's callbacks."""
 
-    def __init__(self, begin, end):
-        self.begin = begin
-        self.end = end
+    def __init__(self, epochs):
+        self.epochs = epochs
 
     def on_epoch_begin(self, net, **kwargs):
-        """Tell of an epoch that begins."""
-        if self.begin is not None:
-            self.begin()
+        """Report that an epoch begins."""
+        self.epochs.begin()
 
     def on_epoch_end(self, net, **kwargs):
-        """Tell of an epoch that has ended; end the training if asked to."""
-        if self.end is None:
-            return
+        """Report that an epoch has ended; end the training if asked to."""
         loss = net.history[-1, "train_loss"]
-        if self.end(len(net.history), loss, net.numpy_params):
+        if self.epochs.end(len(net.history), loss, net.numpy_params):
             raise StopTraining

@@ -20,7 +20,7 @@ from skchaosprune._training.callbacks import (
     is_raised_by_callback,
 )
 from skchaosprune._training.module import MLPLoss, MLPModule, nonlinearity
-from skchaosprune._training.plan import Divergence, TrainingRun
+from skchaosprune._training.plan import Divergence, TrainingRun, Watch
 
 # Multiply-adds per kernel call: about a tenth of a second, so that Ctrl-C is heard.
 _KERNEL_CALL_SIZE = 100_000_000
@@ -47,34 +47,27 @@ class _PrunableNet:
         params,
         mask,
         seed,
-        recorder,
-        target,
-        snapshots,
-        twin_params,
+        watch,
         target_score,
     ):
-        """Set the net up: rows, initial parameters, mask, row order, what to watch.
-
-        A twin starts from ``twin_params`` and takes the same steps.
-        """
+        """Set the net up: rows, initial parameters, mask, row order, what to watch."""
         self._plan, self._data, self._validation = plan, data, validation
-        self._recorder, self._target, self._snapshots = recorder, target, snapshots
-        self._target_score = target_score
+        self._watch, self._target_score = watch, target_score
         self._rng = np.random.RandomState(seed)
         self._iteration = 0
         self.initialize()
         self._mask = self._tensor(mask.astype(np.float64))
-        buffer = None if self._recorder is None else self._recorder.buffer
+        buffer = None if watch.recorder is None else watch.recorder.buffer
         self._own = self._make_learner(self.module_, self.optimizer_, params, buffer)
         self._twin = None
-        if twin_params is not None:
+        if watch.twin_params is not None:
             self._refuse_callbacks_in_batches()
             module = copy.deepcopy(self.module_)
             optimizer = type(self.optimizer_)(
                 module.parameters(), **self.optimizer_.defaults
             )
             self._twin = self._make_learner(
-                module, optimizer, twin_params, self._recorder.twin_buffer
+                module, optimizer, watch.twin_params, watch.recorder.twin_buffer
             )
             self._left_at = self.module_.flat.clone()
         self._tensors = None
@@ -273,13 +266,14 @@ class _PrunableNet:
         """Position up to which the kernel may run before we look at the net again."""
         plan, batch = self._plan, self._plan.batch_size
         stop = max(1, _KERNEL_CALL_SIZE // (3 * batch * plan.n_weights)) * batch
-        if self._snapshots is not None and self._snapshots.next_iteration is not None:
-            due = self._snapshots.next_iteration - self._iteration
+        snapshots = self._watch.snapshots
+        if snapshots is not None and snapshots.next_iteration is not None:
+            due = snapshots.next_iteration - self._iteration
             stop = min(stop, due * batch)
         return min(position + stop, n_rows)
 
     def _call_kernel(self, learner, order, start, stop):
-        plan, data, recorder = self._plan, self._data, self._recorder
+        plan, data, recorder = self._plan, self._data, self._watch.recorder
         group = self.optimizer_.param_groups[0]
         no_records = np.empty((1, plan.n_weights)) if recorder is None else None
         one_row = plan.batch_size == 1
@@ -361,7 +355,7 @@ class _PrunableNet:
 
     def _record_step(self):
         self._iteration += 1
-        recorder = self._recorder
+        recorder = self._watch.recorder
         if recorder is not None and self._iteration % recorder.record_every == 0:
             for learner in (self._own, self._twin):
                 if learner is not None:
@@ -372,20 +366,20 @@ class _PrunableNet:
 
     def _after_records(self, n_filled):
         """Close the window if it is full."""
-        recorder = self._recorder
+        recorder = self._watch.recorder
         if recorder is None:
             return
         recorder.n_filled = n_filled
         if n_filled == recorder.buffer.shape[0]:
             self._check_finite()
-            target = self._target(self.numpy_params())
+            target = self._watch.target(self.numpy_params())
             if not np.isfinite(target):
                 self._refuse_divergence("The target series is no longer finite")
             recorder.close_window(target)
 
     def _take_snapshot(self):
         """Take a snapshot if one is due."""
-        snapshots = self._snapshots
+        snapshots = self._watch.snapshots
         if snapshots is not None and snapshots.next_iteration == self._iteration:
             self._check_finite()
             snapshots.take(self.numpy_params())
@@ -544,14 +538,10 @@ def train(
     mask,
     seed,
     validation=None,
-    recorder=None,
-    target=None,
-    snapshots=None,
-    twin_params=None,
+    watch=Watch(),
     target_score=None,
     callbacks=None,
-    on_epoch_begin=None,
-    on_epoch=None,
+    epochs=None,
 ):
     """Train a network from given parameters, under a mask.
 
@@ -569,24 +559,16 @@ def train(
         True for the weights that are trained; the others are 0 throughout.
     seed : int
         Of the row order; the same seed repeats it.
-    recorder : WindowRecorder or None
-        Fed with the weights.
-    target : callable or None
-        Flat parameters to the value noted at the end of each window.
-    snapshots : SnapshotRecorder or None
-        Given the parameters at its iterations.
-    twin_params : ndarray of shape (n_parameters,) or None
-        Initial parameters of a second net that takes the same steps beside the first;
-        the recorder's windows then hold the difference.
+    watch : Watch
+        What is recorded.
     target_score : float or None
         Stop at the end of the epoch in which the training score reaches it.
     callbacks : list or None
         The user's skorch callbacks; cloned.
-    on_epoch_begin : callable or None
-        Called without arguments when an epoch begins.
-    on_epoch : callable or None
-        ``(epoch, loss, params)``, called when an epoch has ended, with a function that
-        returns the flat parameters. Returns whether the training shall end.
+    epochs : object or None
+        Has ``begin()``, called when an epoch begins, and ``end(number, loss, params)``,
+        called when it has ended: ``params`` is a function that returns the flat
+        parameters, and a true answer ends the training.
 
     Returns
     -------
@@ -600,8 +582,8 @@ def train(
         callback would act on one of two twins only.
     """
     net = _build_net(plan, n_epochs, callbacks, validation)
-    report = Report(on_epoch_begin, on_epoch)
-    net.callbacks = [*net.callbacks, ("report", report)]
+    if epochs is not None:
+        net.callbacks = [*net.callbacks, ("report", Report(epochs))]
     net.prepare(
         plan,
         data,
@@ -609,10 +591,7 @@ def train(
         params=params,
         mask=mask,
         seed=seed,
-        recorder=recorder,
-        target=target,
-        snapshots=snapshots,
-        twin_params=twin_params,
+        watch=watch,
         target_score=target_score,
     )
     with torch.enable_grad():

@@ -27,6 +27,30 @@ class TrainingPlan(Network):
 
 
 @dataclass(frozen=True)
+class Watch:
+    """What is recorded while a network trains.
+
+    Parameters
+    ----------
+    recorder : WindowRecorder or None
+        Gets the weights, window by window.
+    target : callable or None
+        From flat parameters to the value that is noted at the end of each window;
+        needed with a recorder.
+    snapshots : SnapshotRecorder or None
+        Gets all parameters at its iterations.
+    twin_params : ndarray of shape (n_parameters,) or None
+        Initial parameters of a second network that takes the same steps beside the
+        first; the recorder's windows then hold the difference of the two.
+    """
+
+    recorder: object = None
+    target: object = None
+    snapshots: object = None
+    twin_params: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class TrainingRun:
     """A finished training: flat parameters, one plain dict per epoch, the engine."""
 
