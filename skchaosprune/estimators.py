@@ -393,7 +393,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             weights.
         """
         from skchaosprune._training.export import make_trainable_net
-        from skchaosprune._training.net import optimizer_settings
+        from skchaosprune._training.module import optimizer_settings
 
         module = self.to_torch()
         _, _, loss, _ = self._fitted_with
@@ -713,10 +713,10 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
     def _make_plan(self, ends, n_rows):
         """Describe the network between its ``ends`` (inputs, outputs)."""
-        from skchaosprune._training import net as _network
+        from skchaosprune._training import engine
         from skchaosprune._training.plan import TrainingPlan
 
-        _network.check_device(self.device)
+        engine.check_device(self.device)
         hidden = _validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
         loss, out_activation = self._output_layer(ends[1])
         plan = TrainingPlan(
@@ -734,9 +734,9 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             engine=self.engine,
             device=str(self.device),
         )
-        obstacle = _network.first_obstacle_to_kernel(plan, self.callbacks)
+        obstacle = engine.first_obstacle_to_kernel(plan, self.callbacks)
         if obstacle is not None and self.engine == "numba":
-            raise ValueError(_network.explain_obstacle(obstacle))
+            raise ValueError(engine.explain_obstacle(obstacle))
         if self.callbacks is None:  # nothing else can change what runs an epoch
             plan = replace(plan, engine="numba" if obstacle is None else "torch")
         if not _is_auto(self.batch_size):
@@ -1003,8 +1003,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
     def _make_trial(self, task, pruning):
         """Return the function that trains a mask as the last training will."""
         from skchaosprune._kernels.sparse import train_kept
-        from skchaosprune._training.net import LARGEST_WEIGHT
-        from skchaosprune._training.plan import Divergence
+        from skchaosprune._training.plan import LARGEST_WEIGHT, Divergence
 
         def train(mask):
             try:

@@ -1,4 +1,4 @@
-"""The torch module of an MLP, and its loss."""
+"""Torch module of an MLP, its loss, and what skorch needs to know of both."""
 
 from functools import partial
 
@@ -111,7 +111,14 @@ def _class_probabilities(z, out_activation):
 
 
 def nonlinearity(is_classifier, out_activation):
-    """What skorch applies to the outputs of a module in predictions."""
+    """Return what a skorch net applies to the outputs of its module to predict."""
     if not is_classifier:
         return None
     return partial(_class_probabilities, out_activation=out_activation)
+
+
+def optimizer_settings(solver, momentum):
+    """Return the optimiser of a skorch net, in one setting: another replaces it."""
+    if solver == "adam":
+        return {"optimizer": torch.optim.Adam}
+    return {"optimizer": partial(torch.optim.SGD, momentum=momentum)}

@@ -1,8 +1,7 @@
-"""The skorch nets that train dense and sparse networks, in compiled or torch epochs."""
+"""Training of one network: a skorch net whose epochs run in a kernel or in torch."""
 
 import copy
-from dataclasses import dataclass
-from functools import partial
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import torch
@@ -19,15 +18,22 @@ from skchaosprune._training.callbacks import (
     clone_callback,
     is_raised_by_callback,
 )
-from skchaosprune._training.module import MLPLoss, MLPModule, nonlinearity
-from skchaosprune._training.plan import Divergence, TrainingRun, Watch
+from skchaosprune._training.engine import (
+    explain_obstacle,
+    first_obstacle_in_optimizer,
+    first_obstacle_to_kernel,
+)
+from skchaosprune._training.learner import Learner
+from skchaosprune._training.module import (
+    MLPLoss,
+    MLPModule,
+    nonlinearity,
+    optimizer_settings,
+)
+from skchaosprune._training.plan import LARGEST_WEIGHT, Divergence, TrainingRun, Watch
 
-# Multiply-adds per kernel call: about a tenth of a second, so that Ctrl-C is heard.
+# Multiply-adds per kernel call: about a tenth of a second, so Ctrl-C is heard.
 _KERNEL_CALL_SIZE = 100_000_000
-
-# A weight above this has diverged: the next float64 is 0.1 away, so that no step of an
-# ordinary size moves it.
-LARGEST_WEIGHT = 1e15
 
 
 class _PrunableNet:
@@ -39,49 +45,40 @@ class _PrunableNet:
     """
 
     def prepare(
-        self,
-        plan,
-        data,
-        *,
-        validation,
-        params,
-        mask,
-        seed,
-        watch,
-        target_score,
+        self, plan, data, params, *, mask, seed, validation, watch, target_score
     ):
-        """Set the net up: rows, initial parameters, mask, row order, what to watch."""
+        """Set the plan, the rows, the initial parameters and what is recorded."""
         self._plan, self._data, self._validation = plan, data, validation
         self._watch, self._target_score = watch, target_score
         self._rng = np.random.RandomState(seed)
         self._iteration = 0
         self.initialize()
         self._mask = self._tensor(mask.astype(np.float64))
-        buffer = None if watch.recorder is None else watch.recorder.buffer
-        self._own = self._make_learner(self.module_, self.optimizer_, params, buffer)
+        self._own = Learner(
+            self.module_,
+            self.optimizer_,
+            self._tensor(params),
+            self._mask,
+            None if watch.recorder is None else watch.recorder.buffer,
+        )
         self._twin = None
         if watch.twin_params is not None:
-            self._refuse_callbacks_in_batches()
-            module = copy.deepcopy(self.module_)
-            optimizer = type(self.optimizer_)(
-                module.parameters(), **self.optimizer_.defaults
-            )
-            self._twin = self._make_learner(
-                module, optimizer, watch.twin_params, watch.recorder.twin_buffer
-            )
+            self._twin = self._make_twin()
             self._left_at = self.module_.flat.clone()
         self._tensors = None
         self._known_step = None
 
-    def _make_learner(self, module, optimizer, params, buffer):
-        """Set a module to ``params``, masked, and its momentum to zero."""
-        module.flat.copy_(self._tensor(params))
-        weights = module.flat[: self._plan.n_weights]
-        weights.mul_(self._mask)
-        velocity = torch.zeros_like(module.flat)
-        if self._plan.solver == "sgd":
-            _share_velocity(module, optimizer, velocity)
-        return _Learner(module, optimizer, weights, velocity, buffer)
+    def _make_twin(self):
+        """Copy module and optimiser, to start from the twin's parameters."""
+        self._refuse_callbacks_in_batches()
+        module, optimizer = copy.deepcopy(self.module_), self.optimizer_
+        return Learner(
+            module,
+            type(optimizer)(module.parameters(), **optimizer.defaults),
+            self._tensor(self._watch.twin_params),
+            self._mask,
+            self._watch.recorder.twin_buffer,
+        )
 
     def _refuse_callbacks_in_batches(self):
         for _, callback in self.callbacks_:
@@ -97,14 +94,14 @@ class _PrunableNet:
         )
 
     def get_default_callbacks(self):
-        """Losses per epoch, and whether they are the best so far, as skorch has it."""
+        """Return skorch's callbacks for the losses of an epoch, and the best so far."""
         return [
             ("train_loss", PassthroughScoring("train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring("valid_loss")),
         ]
 
     def notify(self, method_name, **cb_kwargs):
-        """Tell the callbacks; one that raises KeyboardInterrupt asks for the end."""
+        """Call the callbacks; one that raises KeyboardInterrupt ends the training."""
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as error:
@@ -117,7 +114,7 @@ class _PrunableNet:
     def _has_reached_target_score(self):
         if self._target_score is None:
             return False
-        # the regressor's target has variance 1, so that this is its R2, too
+        # the regressor's target has variance 1, so this is its R2, too
         score = 1.0 - self._data.mean_error(self.numpy_params(), self._plan)
         return score >= self._target_score
 
@@ -129,13 +126,9 @@ class _PrunableNet:
         """Train for one epoch, or compute the validation loss."""
         if iterator is None:
             return
-        acting = self._callbacks_in_batches()
+        acting = any(acts_in_batches(callback) for _, callback in self.callbacks_)
         if training:
-            self._twin_follows()
             loss = self._train_epoch(acting)
-            self._check_finite()
-            if self._twin is not None:
-                self._left_at = self.module_.flat.clone()
         elif acting:
             self._validate_in_batches()
         else:
@@ -169,21 +162,35 @@ class _PrunableNet:
         )
 
     def _train_epoch(self, acting):
-        n_rows = self._data.X.shape[0]
-        order = np.arange(n_rows)
+        """Return the mean loss of an epoch of training."""
+        if self._twin is not None:
+            if not torch.equal(self._own.module.flat, self._left_at):
+                self._refuse_callback("a callback changed weights")
+            self._twin.follow(self._own)
+        order = np.arange(len(self._data.X))
         if self._plan.shuffle:
-            order = self._rng.permutation(n_rows)
-        obstacle = self.obstacle_to_kernel()
-        if obstacle is None:
-            self.engine_ = "numba"
+            order = self._rng.permutation(order.size)
+        self.engine_ = self._choose_engine()
+        if self.engine_ == "numba":
             total = self._run_kernel(order)
             self._step_for_schedulers()
-        elif self._plan.engine == "numba":
-            raise ValueError(explain_obstacle(obstacle))
         else:
-            self.engine_ = "torch"
             total = self._run_torch(order, acting)
-        return total / n_rows
+        self._check_finite()
+        if self._twin is not None:
+            self._left_at = self.module_.flat.clone()
+        return total / order.size
+
+    def _choose_engine(self):
+        """Return the engine of the next epoch; callbacks may change it."""
+        obstacle = first_obstacle_to_kernel(self._plan, self.callbacks)
+        if obstacle is None:
+            obstacle = first_obstacle_in_optimizer(self._own, self.optimizer_)
+        if obstacle is None:
+            return "numba"
+        if self._plan.engine == "numba":
+            raise ValueError(explain_obstacle(obstacle))
+        return "torch"
 
     def _step_for_schedulers(self):
         """Step the optimiser once if it is new, or has a new scheduler.
@@ -197,57 +204,8 @@ class _PrunableNet:
             step()
             self._known_step = step
 
-    def obstacle_to_kernel(self):
-        """Say why the numba kernel would not do the same as torch; None: it would.
-
-        Asked before every epoch, as callbacks may change the optimiser.
-        """
-        obstacle = first_obstacle_to_kernel(self._plan, self.callbacks)
-        if obstacle is not None:
-            return obstacle
-        if not all(part.requires_grad for part in self.module_.parameters()):
-            return "some parameters are frozen"
-        if len(self.optimizer_.param_groups) != 1:
-            return "the optimiser has several parameter groups"
-        group = self.optimizer_.param_groups[0]
-        for name in ("dampening", "weight_decay", "nesterov", "maximize"):
-            if group[name]:
-                return f"the optimiser's {name} is {group[name]}"
-        if group["momentum"] and not self._shares_velocity():
-            return "a callback replaced the optimiser or its momentum"
-        return None
-
-    def _shares_velocity(self):
-        """Whether the optimiser keeps its momentum where the kernel keeps it."""
-        first = 0
-        for part in [*self.module_.coefs, *self.module_.intercepts]:
-            buffer = self.optimizer_.state[part].get("momentum_buffer")
-            place = self._own.velocity[first:].data_ptr()
-            if buffer is None or buffer.data_ptr() != place:
-                return False
-            first += part.numel()
-        return True
-
-    def _callbacks_in_batches(self):
-        return any(acts_in_batches(callback) for _, callback in self.callbacks_)
-
-    def _twin_follows(self):
-        """Give the twin's optimiser what callbacks changed in ours."""
-        if self._twin is None:
-            return
-        own, twin = self._own, self._twin
-        if not torch.equal(own.module.flat, self._left_at):
-            self._refuse_callback("a callback changed weights")
-        for group, twins in zip(
-            own.optimizer.param_groups, twin.optimizer.param_groups, strict=True
-        ):
-            twins.update({key: group[key] for key in group if key != "params"})
-        for part, twins in zip(
-            own.module.parameters(), twin.module.parameters(), strict=True
-        ):
-            twins.requires_grad_(part.requires_grad)
-
     def _run_kernel(self, order):
+        """Return the summed loss of an epoch in the numba kernel."""
         position, total = 0, 0.0
         while position < order.size:
             start, stop = position, self._next_stop(position, order.size)
@@ -263,7 +221,7 @@ class _PrunableNet:
         return total
 
     def _next_stop(self, position, n_rows):
-        """Position up to which the kernel may run before we look at the net again."""
+        """Return the row up to which the kernel may run in one call."""
         plan, batch = self._plan, self._plan.batch_size
         stop = max(1, _KERNEL_CALL_SIZE // (3 * batch * plan.n_weights)) * batch
         snapshots = self._watch.snapshots
@@ -301,43 +259,36 @@ class _PrunableNet:
         )
 
     def _run_torch(self, order, acting):
+        """Return the summed loss of an epoch in torch."""
         if self._tensors is None:
             self._tensors = self._as_tensors(self._data)
         total = 0.0
         for rows in torch.split(self._tensor(order), self._plan.batch_size):
             batch = tuple(part[rows] for part in self._tensors)
-            if acting:
-                self.notify("on_batch_begin", batch=batch[:2], training=True)
-            loss, z = self._compute_gradient(self._own, batch)
-            if acting:
-                self.notify(
-                    "on_grad_computed",
-                    named_parameters=list(self.module_.named_parameters()),
-                    batch=batch[:2],
-                    training=True,
-                )
-            self._step(self._own)
-            if self._twin is not None:
-                self._compute_gradient(self._twin, batch)
-                self._step(self._twin)
+            loss, z = self._take_step(batch, acting)
             total += loss.item() * len(rows)
             if acting:
                 self._end_batch("train", batch[:2], loss, z)
             self._record_step()
         return total
 
-    def _compute_gradient(self, learner, batch):
-        """Return the loss of a batch and its logits, with the gradient in place."""
-        X, _, targets, sample_weight = batch
-        learner.optimizer.zero_grad()
-        z = learner.module(X)
-        loss = self.criterion_(z, targets, sample_weight)
-        (loss + self._penalty(learner.module, len(X))).backward()
-        return loss, z
-
-    def _step(self, learner):
-        learner.optimizer.step()
-        learner.weights.mul_(self._mask)
+    def _take_step(self, batch, acting):
+        """Return the loss of a batch and its logits, after a step of all learners."""
+        if acting:
+            self.notify("on_batch_begin", batch=batch[:2], training=True)
+        answer = self._own.compute_gradient(batch, self.criterion_, self._plan.alpha)
+        if acting:
+            self.notify(
+                "on_grad_computed",
+                named_parameters=list(self.module_.named_parameters()),
+                batch=batch[:2],
+                training=True,
+            )
+        self._own.step()
+        if self._twin is not None:
+            self._twin.compute_gradient(batch, self.criterion_, self._plan.alpha)
+            self._twin.step()
+        return answer
 
     def _as_tensors(self, data):
         parts = data.X, data.y, data.targets, data.sample_weight
@@ -347,20 +298,14 @@ class _PrunableNet:
         # torch warns about memory that it may not write
         return torch.from_numpy(np.require(array, requirements="W")).to(self.device)
 
-    def _penalty(self, module, n_rows):
-        if self._plan.alpha == 0.0:
-            return 0.0
-        squares = sum(torch.sum(W * W) for W in module.coefs)
-        return 0.5 * self._plan.alpha / n_rows * squares
-
     def _record_step(self):
+        """Record the weights and take a snapshot, if they are due."""
         self._iteration += 1
         recorder = self._watch.recorder
         if recorder is not None and self._iteration % recorder.record_every == 0:
-            for learner in (self._own, self._twin):
-                if learner is not None:
-                    record = learner.weights.detach().cpu().numpy()
-                    learner.buffer[recorder.n_filled] = record
+            self._own.record(recorder.n_filled)
+            if self._twin is not None:
+                self._twin.record(recorder.n_filled)
             self._after_records(recorder.n_filled + 1)
         self._take_snapshot()
 
@@ -385,16 +330,10 @@ class _PrunableNet:
             snapshots.take(self.numpy_params())
 
     def _check_finite(self):
-        learners = (self._own, self._twin)
-        # written so that NaN is refused, too
-        finite = [
-            learner is None or bool((learner.module.flat.abs() <= LARGEST_WEIGHT).all())
-            for learner in learners
-        ]
         what = f"weights are no longer finite, or beyond {LARGEST_WEIGHT:.0e},"
-        if not finite[0]:
+        if not self._own.is_finite():
             self._refuse_divergence(f"The {what}")
-        if not finite[1]:
+        if self._twin is not None and not self._twin.is_finite():
             other = " or perturbation_size"
             self._refuse_divergence(f"The perturbed twin's {what}", other)
 
@@ -408,30 +347,6 @@ class _PrunableNet:
         )
 
 
-@dataclass(frozen=True)
-class _Learner:
-    """A module, what updates it, and the buffer that its weights are recorded in.
-
-    ``weights`` are the front of the module's parameters, ``velocity`` the momentum.
-    """
-
-    module: MLPModule
-    optimizer: object
-    weights: torch.Tensor
-    velocity: torch.Tensor
-    buffer: np.ndarray | None
-
-
-def _share_velocity(module, optimizer, velocity):
-    """Let the optimiser keep its momentum where the kernel keeps it."""
-    first = 0
-    for part in [*module.coefs, *module.intercepts]:
-        last = first + part.numel()
-        buffer = velocity[first:last].view(part.shape)
-        optimizer.state[part]["momentum_buffer"] = buffer
-        first = last
-
-
 class ClassifierNet(_PrunableNet, NeuralNetClassifier):
     """A skorch classifier; callbacks see class codes 0 to n_classes - 1."""
 
@@ -440,47 +355,8 @@ class RegressorNet(_PrunableNet, NeuralNetRegressor):
     """A skorch regressor; callbacks see the standardised target."""
 
 
-def first_obstacle_to_kernel(plan, callbacks):
-    """Say why a planned training cannot run in the numba kernel, or None."""
-    if plan.engine == "torch":
-        return "engine='torch' was asked for"
-    if plan.solver != "sgd":
-        return f"the solver is {plan.solver!r}, not 'sgd'"
-    if torch.device(plan.device).type != "cpu":
-        return f"device={plan.device!r} is not the CPU"
-    for callback in callbacks or ():
-        if isinstance(callback, tuple | list):
-            callback = callback[1]
-        if acts_in_batches(callback):
-            kind = callback if isinstance(callback, type) else type(callback)
-            return f"callback {kind.__name__} acts inside a batch"
-    return None
-
-
-def explain_obstacle(obstacle):
-    """Word the error of ``engine="numba"`` where torch is needed."""
-    return (
-        f"engine='numba' cannot be honoured: {obstacle}. Use engine='auto' or "
-        "engine='torch'."
-    )
-
-
-def check_device(device):
-    """Refuse a device that torch does not know or cannot use with float64."""
-    reason = "it is not a name or a torch.device"
-    if isinstance(device, str | torch.device):
-        try:
-            torch.zeros(1, dtype=torch.float64, device=device).cpu()
-            return
-        except (RuntimeError, AssertionError, TypeError) as error:
-            reason = str(error).splitlines()[0]
-    raise ValueError(
-        f"device={device!r} cannot be used: {reason}. Use 'cpu', or 'cuda' where torch "
-        "finds a GPU."
-    )
-
-
-def _build_net(plan, n_epochs, callbacks, validation):
+def _build_net(plan, n_epochs, validation, callbacks):
+    """Return a skorch net that is not prepared."""
     net_class = ClassifierNet if plan.is_classifier else RegressorNet
     split = None
     if validation is not None:
@@ -497,7 +373,7 @@ def _build_net(plan, n_epochs, callbacks, validation):
         max_epochs=n_epochs,
         batch_size=plan.batch_size,
         train_split=split,
-        callbacks=[clone_callback(callback) for callback in callbacks or ()],
+        callbacks=callbacks,
         predict_nonlinearity=nonlinearity(plan.is_classifier, plan.out_activation),
         use_caching=False,
         verbose=0,
@@ -509,18 +385,38 @@ def _build_net(plan, n_epochs, callbacks, validation):
     )
 
 
-def optimizer_settings(solver, momentum):
-    """Name the optimiser of a skorch net, in one setting: another replaces it whole."""
-    if solver == "adam":
-        return {"optimizer": torch.optim.Adam}
-    return {"optimizer": partial(torch.optim.SGD, momentum=momentum)}
+def _run_epochs(net, data, validation):
+    """Train a prepared net until its epochs are over or a callback ends it."""
+    with torch.enable_grad():
+        with suppress(StopTraining), _explain_missing_valid_loss(validation):
+            net.notify("on_train_begin", X=data.X, y=data.y)
+            # not skorch's fit or partial_fit, which swallow Ctrl-C
+            net.fit_loop(data.X, data.y)
+        with suppress(StopTraining):
+            net.notify("on_train_end", X=data.X, y=data.y)
+
+
+@contextmanager
+def _explain_missing_valid_loss(validation):
+    """Raise a helpful error if a callback looks for the loss of missing rows."""
+    try:
+        yield
+    except KeyError as error:
+        if validation is not None or "valid_loss" not in str(error):
+            raise
+        raise ValueError(
+            "A callback looks for valid_loss, which needs rows that are held out: set "
+            "validation_fraction, for example to 0.2, or let the callback monitor "
+            "'train_loss'."
+        ) from error
 
 
 def _plain_history(history):
-    """One plain dict per epoch, without the batches."""
+    """Return one plain dict per epoch that was trained to its end, without batches."""
     return [
         {key: _plain(value) for key, value in epoch.items() if key != "batches"}
         for epoch in history
+        if "train_loss" in epoch
     ]
 
 
@@ -581,39 +477,22 @@ def train(
         If a weight is no longer finite, ``engine="numba"`` cannot be honoured, or a
         callback would act on one of two twins only.
     """
-    net = _build_net(plan, n_epochs, callbacks, validation)
+    clones = [clone_callback(callback) for callback in callbacks or ()]
     if epochs is not None:
-        net.callbacks = [*net.callbacks, ("report", Report(epochs))]
+        clones.append(("report", Report(epochs)))
+    net = _build_net(plan, n_epochs, validation, clones)
     net.prepare(
         plan,
         data,
-        validation=validation,
-        params=params,
+        params,
         mask=mask,
         seed=seed,
+        validation=validation,
         watch=watch,
         target_score=target_score,
     )
-    with torch.enable_grad():
-        try:
-            net.notify("on_train_begin", X=data.X, y=data.y)
-            # not skorch's fit or partial_fit, which swallow Ctrl-C
-            net.fit_loop(data.X, data.y)
-        except StopTraining:
-            pass
-        except KeyError as error:
-            if validation is None and "valid_loss" in str(error):
-                raise ValueError(
-                    "A callback looks for valid_loss, which needs rows that are held "
-                    "out: set validation_fraction, for example to 0.2, or let the "
-                    "callback monitor 'train_loss'."
-                ) from error
-            raise
-        try:
-            net.notify("on_train_end", X=data.X, y=data.y)
-        except StopTraining:
-            pass
-    history = [row for row in _plain_history(net.history) if "train_loss" in row]
+    _run_epochs(net, data, validation)
+    history = _plain_history(net.history)
     if not history:
         raise ValueError(
             "A callback ended the training before its first epoch was over; let it "

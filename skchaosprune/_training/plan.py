@@ -7,6 +7,10 @@ import numpy as np
 
 from skchaosprune._network.mlp import Network
 
+# A weight above this has diverged: the next float64 is 0.1 away, so no step of an
+# ordinary size moves it.
+LARGEST_WEIGHT = 1e15
+
 
 @dataclass(frozen=True)
 class TrainingPlan(Network):

@@ -1,0 +1,63 @@
+"""Choice of the engine: the numba kernel, or torch where that does something else."""
+
+import torch
+
+from skchaosprune._training.callbacks import acts_in_batches
+
+
+def first_obstacle_to_kernel(plan, callbacks):
+    """Return why a planned training cannot run in the numba kernel, or None."""
+    if plan.engine == "torch":
+        return "engine='torch' was asked for"
+    if plan.solver != "sgd":
+        return f"the solver is {plan.solver!r}, not 'sgd'"
+    if torch.device(plan.device).type != "cpu":
+        return f"device={plan.device!r} is not the CPU"
+    for callback in callbacks or ():
+        if isinstance(callback, tuple | list):
+            callback = callback[1]
+        if acts_in_batches(callback):
+            kind = callback if isinstance(callback, type) else type(callback)
+            return f"callback {kind.__name__} acts inside a batch"
+    return None
+
+
+def first_obstacle_in_optimizer(learner, optimizer):
+    """Return why the next epoch cannot run in the numba kernel, or None.
+
+    Callbacks may have changed the optimiser, or replaced the one of the learner.
+    """
+    if not all(part.requires_grad for part in learner.module.parameters()):
+        return "some parameters are frozen"
+    if len(optimizer.param_groups) != 1:
+        return "the optimiser has several parameter groups"
+    group = optimizer.param_groups[0]
+    for name in ("dampening", "weight_decay", "nesterov", "maximize"):
+        if group[name]:
+            return f"the optimiser's {name} is {group[name]}"
+    if group["momentum"] and not learner.shares_velocity(optimizer):
+        return "a callback replaced the optimiser or its momentum"
+    return None
+
+
+def explain_obstacle(obstacle):
+    """Return the error message of ``engine="numba"`` where torch is needed."""
+    return (
+        f"engine='numba' cannot be honoured: {obstacle}. Use engine='auto' or "
+        "engine='torch'."
+    )
+
+
+def check_device(device):
+    """Raise a ValueError if torch does not know a device, or has no float64 there."""
+    reason = "it is not a name or a torch.device"
+    if isinstance(device, str | torch.device):
+        try:
+            torch.zeros(1, dtype=torch.float64, device=device).cpu()
+            return
+        except (RuntimeError, AssertionError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+    raise ValueError(
+        f"device={device!r} cannot be used: {reason}. Use 'cpu', or 'cuda' where torch "
+        "finds a GPU."
+    )

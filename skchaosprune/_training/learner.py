@@ -1,0 +1,95 @@
+"""A module with its optimiser, mask and momentum: the trained network, or its twin."""
+
+import torch
+
+from skchaosprune._training.plan import LARGEST_WEIGHT
+
+
+class Learner:
+    """A module, what updates it, and the buffer that its weights are recorded in.
+
+    Parameters
+    ----------
+    module : MLPModule
+        Gets the initial parameters.
+    optimizer : torch.optim.Optimizer
+        Optimiser of the module.
+    params : torch.Tensor of shape (n_parameters,)
+        Flat initial parameters.
+    mask : torch.Tensor of shape (n_weights,)
+        1.0 for the weights that are trained, 0.0 for those that stay zero.
+    buffer : ndarray of shape (window_size, n_weights) or None
+        One window of records.
+
+    Attributes
+    ----------
+    weights : torch.Tensor of shape (n_weights,)
+        View of the weights in the module's parameters.
+    velocity : torch.Tensor of shape (n_parameters,)
+        Momentum of SGD, which the kernel and the optimiser share.
+    """
+
+    def __init__(self, module, optimizer, params, mask, buffer):
+        self.module, self.optimizer, self.buffer = module, optimizer, buffer
+        self._mask = mask
+        module.flat.copy_(params)
+        self.weights = module.flat[: mask.numel()]
+        self.weights.mul_(mask)
+        self.velocity = torch.zeros_like(module.flat)
+        if isinstance(optimizer, torch.optim.SGD):
+            for part, velocity in self._parts_of_velocity():
+                optimizer.state[part]["momentum_buffer"] = velocity
+
+    def _parts_of_velocity(self):
+        """Pair each parameter of the module with its part of ``velocity``."""
+        parts = [*self.module.coefs, *self.module.intercepts]
+        velocities = torch.split(self.velocity, [part.numel() for part in parts])
+        for part, velocity in zip(parts, velocities, strict=True):
+            yield part, velocity.view(part.shape)
+
+    def shares_velocity(self, optimizer):
+        """Return whether an optimiser keeps its momentum in ``velocity``."""
+        for part, velocity in self._parts_of_velocity():
+            buffer = optimizer.state[part].get("momentum_buffer")
+            if buffer is None or buffer.data_ptr() != velocity.data_ptr():
+                return False
+        return True
+
+    def compute_gradient(self, batch, loss_function, alpha):
+        """Return the loss of a batch and its logits, with the gradient in place."""
+        X, _, targets, sample_weight = batch
+        self.optimizer.zero_grad()
+        z = self.module(X)
+        loss = loss_function(z, targets, sample_weight)
+        (loss + self._penalty(alpha, len(X))).backward()
+        return loss, z
+
+    def _penalty(self, alpha, n_rows):
+        if alpha == 0.0:
+            return 0.0
+        squares = sum(torch.sum(W * W) for W in self.module.coefs)
+        return 0.5 * alpha / n_rows * squares
+
+    def step(self):
+        """Take one step of the optimiser; masked weights stay zero."""
+        self.optimizer.step()
+        self.weights.mul_(self._mask)
+
+    def record(self, row):
+        """Copy the weights into a row of the buffer."""
+        self.buffer[row] = self.weights.detach().cpu().numpy()
+
+    def follow(self, other):
+        """Take over the optimiser's settings and the frozen parameters of another."""
+        for own_group, group in zip(
+            self.optimizer.param_groups, other.optimizer.param_groups, strict=True
+        ):
+            own_group.update({key: group[key] for key in group if key != "params"})
+        for own_part, part in zip(
+            self.module.parameters(), other.module.parameters(), strict=True
+        ):
+            own_part.requires_grad_(part.requires_grad)
+
+    def is_finite(self):
+        """Return whether no parameter is NaN or beyond ``LARGEST_WEIGHT``."""
+        return bool((self.module.flat.abs() <= LARGEST_WEIGHT).all())
