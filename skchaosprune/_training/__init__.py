@@ -1,1 +1,1 @@
-"""One training: what torch and skorch do, and what is recorded of it."""
+"""Training of one network with torch and skorch, and what is recorded of it."""

@@ -1,4 +1,4 @@
-"""What skorch callbacks do: which act inside a batch, and how they end a training."""
+"""skorch callbacks: which act inside a batch, which ended a training, our own."""
 
 import dis
 from functools import lru_cache
@@ -14,11 +14,11 @@ _MAY_MISS_BATCHES = (Callback, EpochScoring, ProgressBar)
 
 
 class StopTraining(Exception):
-    """A training ends early and in good order."""
+    """Raised to end a training early; what was trained is kept."""
 
 
 def acts_in_batches(callback):
-    """Tell whether a callback, an instance or a class, must see every batch."""
+    """Return whether a callback, an instance or a class, must see every batch."""
     kind = callback if isinstance(callback, type) else type(callback)
     steps_in_epochs = (
         isinstance(callback, LRScheduler) and callback.step_every == "epoch"
@@ -38,7 +38,7 @@ def _kind_acts_in_batches(kind, steps_in_epochs):
 
 
 def is_raised_by_callback(error):
-    """Tell whether a callback raised this KeyboardInterrupt, as EarlyStopping does.
+    """Return whether a callback raised this KeyboardInterrupt, as EarlyStopping does.
 
     Ctrl-C lands between any two instructions of any code; only a deliberate ``raise``
     in a callback's own method ends on a raise instruction there.
@@ -53,7 +53,7 @@ def is_raised_by_callback(error):
 
 
 def clone_callback(callback):
-    """Clone a callback, as skorch takes it: alone, or in a pair with its name."""
+    """Clone a callback or a pair of a name and a callback; return classes as is."""
     if isinstance(callback, tuple | list):
         name, callback = callback
         return name, clone_callback(callback)

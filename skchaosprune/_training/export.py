@@ -1,4 +1,4 @@
-"""A pruned network as a torch module and as a skorch net, for use outside."""
+"""Export of a pruned network as a torch module or a skorch net."""
 
 import torch
 from skorch import NeuralNetClassifier, NeuralNetRegressor
@@ -7,7 +7,7 @@ from skchaosprune._training.module import MLPLoss, nonlinearity
 
 
 class _MaskedLinear(torch.nn.Linear):
-    """A linear layer whose pruned weights stay zero, whatever trains it."""
+    """Linear layer whose pruned weights stay zero in any training."""
 
     def __init__(self, coef, intercept, mask):
         super().__init__(*coef.shape, dtype=torch.float64)
@@ -33,10 +33,10 @@ _TORCH_MODULES = {
 
 
 class MaskedMLP(torch.nn.Module):
-    """A pruned network for use in torch: picks its inputs, keeps zeros zero.
+    """Pruned network for torch: selects its features, keeps pruned weights zero.
 
-    ``forward`` returns what enters the output activation, ``(n_rows, n_outputs)``; of a
-    regressor the prediction, its output times scale plus mean.
+    ``forward`` returns what enters the output activation, ``(n_rows, n_outputs)``. For
+    a regressor that is the prediction: the output times scale plus mean.
     """
 
     def __init__(
@@ -72,23 +72,23 @@ class ScaledSquaredError(torch.nn.Module):
 
 
 def make_trainable_net(module, loss, out_activation, **settings):
-    """Put a module into an initialised skorch net of the user's.
+    """Return an initialised skorch net that trains a module.
 
     Parameters
     ----------
     module : MaskedMLP
         The network; trained in place.
     loss : {"log_loss", "squared_error"}
-        What to make small.
+        Loss to minimise.
     out_activation : {"identity", "logistic", "softmax"}
-        "identity" is a regressor.
+        Output activation; "identity" makes a regressor.
     **settings : dict
         Further parameters of the skorch net.
 
     Returns
     -------
     net : NeuralNetClassifier or NeuralNetRegressor
-        Without a validation split, unless ``settings`` have a ``train_split``.
+        Has no validation split unless ``settings`` contain a ``train_split``.
     """
     is_classifier = out_activation != "identity"
     if is_classifier:

@@ -6,7 +6,7 @@ import torch
 
 
 class MLPModule(torch.nn.Module):
-    """An MLP whose parameters are views of one flat float64 buffer.
+    """MLP whose parameters are views of one flat float64 buffer.
 
     ``forward`` returns what enters the output activation.
     """
@@ -78,7 +78,7 @@ class MLPLoss(torch.nn.Module):
         self.n_outputs = n_outputs
 
     def forward(self, z, y, sample_weight=None):
-        """Weighted sum of the row losses over the number of rows."""
+        """Return the weighted sum of the row losses, divided by the number of rows."""
         losses = self._row_losses(z, self._targets(y))
         return torch.mean(losses if sample_weight is None else losses * sample_weight)
 

@@ -1,4 +1,4 @@
-"""How a network is trained, what is watched while it trains, and what comes out."""
+"""What a training is given, and what it returns, in plain values."""
 
 import pickle
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ LARGEST_WEIGHT = 1e15
 
 @dataclass(frozen=True)
 class TrainingPlan(Network):
-    """A network and how it is trained: what all trainings of a fit share."""
+    """A network and how to train it, the same in all trainings of a fit."""
 
     solver: str
     learning_rate: float
@@ -26,7 +26,7 @@ class TrainingPlan(Network):
     device: str
 
     def count_batches(self, n_rows):
-        """Optimiser steps per epoch."""
+        """Return the number of optimiser steps per epoch."""
         return -(-n_rows // self.batch_size)
 
 
@@ -56,7 +56,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A finished training: flat parameters, one plain dict per epoch, the engine."""
+    """Result of a training: flat parameters, one plain dict per epoch, the engine."""
 
     params: np.ndarray
     history: list
@@ -72,4 +72,4 @@ def _load_run(params, history, engine):
 
 
 class Divergence(ValueError):
-    """Weights or the target series are not finite, or too large to be trained."""
+    """Raised when weights or the target series are not finite, or too large."""

@@ -1,4 +1,4 @@
-"""Watch the weights while a net trains: windows, the one-window buffer, the record."""
+"""Recording of a training: windows of weights, snapshots, and the final record."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -10,12 +10,12 @@ N_WINDOWS_AUTO = 150
 
 
 def window_stride(window_size, window_overlap):
-    """Records from the start of one window to the start of the next."""
+    """Return the records from the start of one window to the start of the next."""
     return max(1, round((1.0 - window_overlap) * window_size))
 
 
 def count_windows(n_records, window_size, window_overlap):
-    """Whole windows in a series of ``n_records``."""
+    """Count the whole windows in a series of ``n_records``."""
     if n_records < window_size:
         return 0
     stride = window_stride(window_size, window_overlap)
@@ -23,12 +23,12 @@ def count_windows(n_records, window_size, window_overlap):
 
 
 def count_records(n_windows, window_size, window_overlap):
-    """Records that fill ``n_windows`` windows."""
+    """Count the records that fill ``n_windows`` windows."""
     return window_size + (n_windows - 1) * window_stride(window_size, window_overlap)
 
 
 def resolve_record_every(record_every, n_iterations, window_size, window_overlap):
-    """Iterations from one record to the next.
+    """Return the number of iterations from one record to the next.
 
     "auto" spreads about 150 windows over the planned ``n_iterations``; a training too
     short for that is recorded at every iteration.
@@ -47,9 +47,9 @@ def epochs_for_windows(
     iterations_per_epoch,
     dense_fraction,
 ):
-    """A ``max_iter`` whose dense training just fills ``n_windows`` windows.
+    """Return a ``max_iter`` whose dense training just fills ``n_windows`` windows.
 
-    None where no training does: "auto" thins the records of a longer one.
+    None if there is none: with "auto", longer trainings are recorded less often.
     """
     step = 1 if record_every == "auto" else record_every
     n_iterations = step * count_records(n_windows, window_size, window_overlap)
@@ -62,7 +62,7 @@ def epochs_for_windows(
 
 
 class WindowRecorder:
-    """Keep one window of weights, reduce it when it is full, slide on.
+    """Record weights in overlapping windows, and reduce each window to one row.
 
     Memory is ``(window_size + n_windows) x n_weights``, however long the training is.
 
@@ -106,7 +106,7 @@ class WindowRecorder:
         self._target_series = np.empty(n_windows)
 
     def close_window(self, target):
-        """Reduce the full window, note the target's value, and slide on."""
+        """Reduce the full window, store the target's value, start the next window."""
         window = self.buffer
         if self.twin_buffer is not None:
             window = self.twin_buffer - self.buffer
@@ -121,7 +121,7 @@ class WindowRecorder:
 
     @property
     def n_windows_planned(self):
-        """Windows of a training that nothing ends early."""
+        """Number of windows unless the training ends early."""
         return len(self._series)
 
     @property
@@ -154,7 +154,7 @@ class SnapshotRecorder:
 
     @property
     def next_iteration(self):
-        """When the next snapshot is due; None when all are taken."""
+        """Iteration of the next snapshot, or None when all are taken."""
         if self._n_taken == len(self._iterations):
             return None
         return self._iterations[self._n_taken]
@@ -166,12 +166,12 @@ class SnapshotRecorder:
 
     @property
     def snapshots(self):
-        """The points reached, ``(n_points, n_parameters)``."""
+        """Snapshots taken so far, ``(n_points, n_parameters)``."""
         return self._snapshots[: self._n_taken]
 
 
 def snapshot_iterations(points, n_iterations):
-    """Iterations at given shares of a training; those that coincide count once."""
+    """Return the iterations at given shares of a training, each once, sorted."""
     return sorted({max(1, round(point * n_iterations)) for point in points})
 
 

@@ -1,4 +1,4 @@
-"""One thread per fit, whatever BLAS and torch would take, and Ctrl-C out of numba."""
+"""Limits on the threads of BLAS and torch during a fit, and Ctrl-C inside numba."""
 
 import os
 import threading
@@ -14,7 +14,7 @@ _threads_before = None  # noted by the first fit in, until the last one out has 
 
 
 def _forget_fits():
-    """Start anew in a forked child: threads that were fitting are not there."""
+    """Reset in a forked child, where the threads that were fitting do not exist."""
     global _fits_lock
     _fits_lock = threading.Lock()
     _fits_running.clear()
@@ -44,7 +44,7 @@ def one_thread_per_fit():
 
 @contextmanager
 def unwrap_ctrl_c():
-    """Raise KeyboardInterrupt where numba, hit in its own code, made a SystemError."""
+    """Raise KeyboardInterrupt where numba turned it into a SystemError."""
     try:
         yield
     except SystemError as error:
@@ -71,7 +71,7 @@ def _enter(fit):
 
 
 def _count_torch_threads():
-    """What torch may use while no fit is running.
+    """Return how many threads torch may use while no fit is running.
 
     A thread that first used torch during another's fit has kept the limit of that fit;
     a new one has not.
@@ -99,7 +99,7 @@ def _leave(fit):
 
 
 def _let_any_thread_set_blas():
-    """Undo that newer threadpoolctl hears only the first thread that sets a limit."""
+    """Allow later calls from other threads, which newer threadpoolctl ignores."""
     controller = threadpoolctl.OpenBLASController
     if hasattr(controller, "clear_controlling_thread"):
         controller.clear_controlling_thread(force=True)
