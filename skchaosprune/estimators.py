@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 from skchaosprune import __version__, _validation
 from skchaosprune._fit.plan import count_kept
 from skchaosprune._fit.progress import CallbackSupportMixin, Progress, with_callbacks
+from skchaosprune._names import name_units
 from skchaosprune._network import masks as _pruning
 from skchaosprune._network import mlp as _mlp
 from skchaosprune._network.importance import (
@@ -305,7 +306,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         """
         check_is_fitted(self)
         sources, targets, layers = [], [], []
-        names = self._unit_names()
+        names = name_units(self)
         for layer, (above, below) in enumerate(
             zip(names[:-1], names[1:], strict=True), start=1
         ):
@@ -1207,17 +1208,6 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         """Mean and scale of a regressor's target; 0 and 1 for a classifier."""
         return getattr(self, "target_mean_", 0.0), getattr(self, "target_scale_", 1.0)
 
-    def _unit_names(self):
-        inputs = getattr(self, "feature_names_in_", None)
-        if inputs is None:
-            inputs = [f"x{j}" for j in range(self.n_features_in_)]
-        hidden = [
-            [f"h{layer}_{unit}" for unit in range(W.shape[1])]
-            for layer, W in enumerate(self.coefs_[:-1], start=1)
-        ]
-        names = [list(inputs), *hidden, self._output_names()]
-        return [np.array([str(name) for name in layer]) for layer in names]
-
 
 def _describe(criterion):
     """Name and parameters of a criterion of the registry; None for any other."""
@@ -1623,9 +1613,6 @@ class ChaosCausalPrunedMLP(ClassifierMixin, _PrunedMLP):
             return self.loss, "logistic"
         return self.loss, "softmax"
 
-    def _output_names(self):
-        return self.classes_[-self.n_outputs_ :]
-
 
 class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
     """Multi-layer perceptron regressor, pruned by chaos and causality.
@@ -1927,6 +1914,3 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, _PrunedMLP):
 
     def _output_layer(self, n_outputs):
         return "squared_error", "identity"
-
-    def _output_names(self):
-        return ["y"]

@@ -26,8 +26,8 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skchaosprune import _validation
 from skchaosprune._export.onnx import serialize
+from skchaosprune._names import last_step, name_units, shorten
 from skchaosprune._network.masks import effective_sparsity
-from skchaosprune.display import last_step, name_units, shorten
 
 # What a report compares: label and number format of each row, in their order.
 _MEASURES = {

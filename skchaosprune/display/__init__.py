@@ -9,9 +9,9 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, check_scalar
 
+from skchaosprune._names import name_layers, name_units, shorten, unit_names, unwrap
 from skchaosprune._network.masks import effective_masks
 from skchaosprune._network.mlp import split_layers
 
@@ -121,7 +121,7 @@ class LyapunovDisplay:
         TypeError
             If the estimator is not one of ours.
         """
-        model = _unwrap(estimator)
+        model = unwrap(estimator)
         if model.lyapunov_exponents_ is None:
             raise ValueError(_explain_missing_exponents(model))
         display = cls(
@@ -338,7 +338,7 @@ class CausalityDisplay:
         TypeError
             If the estimator is not one of ours.
         """
-        model = _unwrap(estimator)
+        model = unwrap(estimator)
         if model.p_values_ is None:
             raise ValueError(
                 "p_values_ is None, as prune_criterion="
@@ -384,7 +384,7 @@ class CausalityDisplay:
         layers = [np.asarray(p, dtype=float) for p in self.p_values]
         names = self.unit_names
         if names is None:
-            names = _default_names(layers)
+            names = unit_names([len(layers[0]), *(p.shape[1] for p in layers)])
         fan_outs = [p.shape[1] for p in layers]
         figsize = (
             np.clip(2.5 * len(layers) + 0.11 * sum(fan_outs), 6.0, 14.0),
@@ -398,7 +398,7 @@ class CausalityDisplay:
         maps = [_to_map(p, self.significance_level) for p in layers]
         norm, colors = _split_colors(cmap, maps, self.significance_level)
         self.images_ = []
-        layer_names = _name_layers(len(layers) + 1)
+        layer_names = name_layers(len(layers) + 1)
         for layer, (panel, values) in enumerate(zip(self.axes_, maps, strict=True)):
             # seen through the cells that are NaN
             panel.patch.set(facecolor="white", edgecolor="0.5", hatch="//////")
@@ -550,7 +550,7 @@ class NetworkDisplay:
         TypeError
             If the estimator is not one of ours.
         """
-        model = _unwrap(estimator)
+        model = unwrap(estimator)
         display = cls(
             coefs=model.coefs_,
             masks=model.masks_,
@@ -582,7 +582,7 @@ class NetworkDisplay:
         ]
         names = self.unit_names
         if names is None:
-            names = _default_names(masks)
+            names = unit_names([len(masks[0]), *(m.shape[1] for m in masks)])
         effective = effective_masks(masks)
         alive = _flag_ends(effective)
         shown = _choose_units(weights, max_units)
@@ -681,7 +681,7 @@ class NetworkDisplay:
         from matplotlib.lines import Line2D
 
         ax = self.ax_
-        labels = _name_layers(len(alive))
+        labels = name_layers(len(alive))
         verbs = ["used", *["alive"] * (len(alive) - 2), "reached"]
         for layer, (flags, units) in enumerate(zip(alive, shown, strict=True)):
             labels[layer] += f"\n{flags.sum()} of {len(flags)} {verbs[layer]}"
@@ -794,7 +794,7 @@ class ImportanceDisplay:
         TypeError
             If the estimator is not one of ours.
         """
-        model = _unwrap(estimator)
+        model = unwrap(estimator)
         display = cls(
             importances=model.feature_importances_,
             dense_importances=model.dense_feature_importances_,
@@ -822,7 +822,7 @@ class ImportanceDisplay:
         dense = np.asarray(self.dense_importances, dtype=float)
         names = self.feature_names
         if names is None:
-            names = _default_names([sparse[:, np.newaxis]])[0]
+            names = unit_names((len(sparse), 1))[0]
         order = np.argsort(-sparse, kind="stable")[:max_features]
         places = np.arange(len(order))
         self.ax_ = _make_axes(ax, (6.5, np.clip(1.4 + 0.27 * len(order), 3.0, 11.0)))
@@ -1229,73 +1229,12 @@ def _label_ticks(axis, names):
     )
 
 
-def shorten(name, length=32):
-    """Make one short line of a name, without control characters or its middle."""
-    name = "".join(letter if letter.isprintable() else " " for letter in str(name))
-    name = " ".join(name.split())
-    if len(name) > length:
-        half = length // 2
-        name = f"{name[:half]}…{name[1 - half :]}"
-    return name
-
-
 def _label(name, length=24):
     """Shorten a name, and keep matplotlib from reading formulas."""
     return shorten(name, length).replace("$", r"\$")
 
 
 # What an estimator holds.
-
-
-def last_step(estimator, caller):
-    """Return one of our estimators, out of its pipeline; ``caller`` needs it."""
-    from skchaosprune.estimators import (
-        ChaosCausalPrunedMLP,
-        ChaosCausalPrunedMLPRegressor,
-    )
-
-    model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    if not isinstance(model, ChaosCausalPrunedMLP | ChaosCausalPrunedMLPRegressor):
-        got = repr(model) if isinstance(model, type) else type(model).__name__
-        raise TypeError(
-            f"{caller} needs a ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor, "
-            "or a Pipeline that ends in one (of a search its best_estimator_). Got "
-            f"{got} instead."
-        )
-    return model
-
-
-def _unwrap(estimator):
-    """Return the fitted estimator, out of its pipeline."""
-    model = last_step(estimator, "from_estimator")
-    check_is_fitted(model)
-    return model
-
-
-def name_units(estimator, feature_names):
-    """Names of all units; of the features as given, as seen in fit, or x0, x1, ..."""
-    model = _unwrap(estimator)
-    names = model._unit_names()
-    if feature_names is None and not hasattr(model, "feature_names_in_"):
-        feature_names = _ask_transformers(estimator)
-    if feature_names is None:
-        return names
-    if len(feature_names) != model.n_features_in_:
-        raise ValueError(
-            f"feature_names has {len(feature_names)} names, and the estimator was "
-            f"fitted on {model.n_features_in_} features; give one for each."
-        )
-    return [list(feature_names), *names[1:]]
-
-
-def _ask_transformers(estimator):
-    """Feature names that a pipeline hands to its last step; None if it knows none."""
-    if estimator is _unwrap(estimator) or len(estimator) == 1:
-        return None
-    try:
-        return estimator[:-1].get_feature_names_out()
-    except (AttributeError, ValueError):  # not every transformer can
-        return None
 
 
 def _recall_setting(model, name, default):
@@ -1337,21 +1276,6 @@ def _explain_missing_exponents(model):
 
 
 # Layers and units.
-
-
-def _default_names(layers):
-    """Names of units, as estimators call them, from matrices (fan_in, fan_out)."""
-    sizes = [len(layers[0]), *(layer.shape[1] for layer in layers)]
-    prefixes = ["x", *(f"h{layer}_" for layer in range(1, len(layers))), "y"]
-    return [
-        [f"{prefix}{unit}" for unit in range(size)]
-        for prefix, size in zip(prefixes, sizes, strict=True)
-    ]
-
-
-def _name_layers(n_layers):
-    hidden = [f"hidden {layer}" for layer in range(1, n_layers - 1)]
-    return ["inputs", *hidden, "outputs"]
 
 
 def _flag_ends(effective):
