@@ -151,11 +151,11 @@ def file_sizes(network):
 
 def onnx_session(network):
     """Open the ONNX form in onnxruntime, on one thread."""
-    from skchaosprune._export.onnx import serialize
+    from skchaosprune.compact import serialize_onnx
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(serialize(network), options)
+    return onnxruntime.InferenceSession(serialize_onnx(network), options)
 
 
 def compare_networks(cases):

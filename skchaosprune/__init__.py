@@ -27,7 +27,7 @@ _HOMES = {
     "largest_lyapunov_exponent": "_kernels.lyapunov",
     "legcnet_params": "_legcnet",
     "pruning_path": "report",
-    "to_onnx": "_export.onnx",
+    "to_onnx": "_pipelines",
 }
 
 __all__ = [

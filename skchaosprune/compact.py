@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
 from sklearn.utils.metaestimators import available_if
 
+from skchaosprune._export.onnx import serialize
 from skchaosprune._network import mlp
 from skchaosprune._persistence import Versioned
 
@@ -350,9 +351,7 @@ class CompactMLP(Versioned):
         path : str or path-like
             The file.
         """
-        from skchaosprune._export.onnx import to_onnx
-
-        to_onnx(self, path)
+        Path(path).write_bytes(serialize_onnx(self))
 
     def to_torch(self):
         """Build the network as a torch module.
@@ -525,6 +524,21 @@ class CompactMLP(Versioned):
             regressor_tags=None if is_classifier else RegressorTags(),
             input_tags=InputTags(),
         )
+
+
+def serialize_onnx(compact, scaler=None):
+    """Return the bytes of an ONNX file, with ``scaler`` (mean, scale) before it."""
+    return serialize(
+        compact.coefs_,
+        compact.intercepts_,
+        activation=compact.activation_,
+        out_activation=compact.out_activation_,
+        n_features_in=compact.n_features_in_,
+        selected_features=compact.selected_features_,
+        classes=getattr(compact, "classes_", None),
+        target=(compact.target_mean_, compact.target_scale_),
+        scaler=scaler,
+    )
 
 
 def _store(W):

@@ -25,9 +25,9 @@ from sklearn.utils import Bunch, indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from skchaosprune import _validation
-from skchaosprune._export.onnx import serialize
 from skchaosprune._names import last_step, name_units, shorten
 from skchaosprune._network.masks import effective_sparsity
+from skchaosprune.compact import serialize_onnx
 
 # What a report compares: label and number format of each row, in their order.
 _MEASURES = {
@@ -440,7 +440,7 @@ def _npz_bytes(compact):
 def _onnx_bytes(compact, notes):
     """Size of the file; None, with the reason in ``notes``, where there can be none."""
     try:
-        return len(serialize(compact))
+        return len(serialize_onnx(compact))
     except (ImportError, ValueError) as error:  # no onnx, or labels that it has not
         notes["onnx_bytes"] = str(error)
         return None

@@ -1,13 +1,6 @@
-"""Write a compact network, and a scaler before it, as an ONNX file."""
-
-from pathlib import Path
+"""An ONNX graph of a network, and of a scaler before it, from arrays."""
 
 import numpy as np
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import check_is_fitted
-
-from skchaosprune.compact import CompactMLP
 
 _OPSET, _IR_VERSION = 17, 8
 
@@ -18,63 +11,45 @@ _ACTIVATIONS = {"logistic": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
 _BYTES_PER_WEIGHT, _BYTES_PER_PLACED_WEIGHT, _BYTES_OF_NODES = 4, 8, 400
 
 
-def to_onnx(estimator, path):
-    """Write a fitted network as an ONNX file.
+def serialize(
+    coefs,
+    intercepts,
+    *,
+    activation,
+    out_activation,
+    n_features_in,
+    selected_features,
+    classes=None,
+    target=(0.0, 1.0),
+    scaler=None,
+):
+    """Return the bytes of the ONNX file that :func:`skchaosprune.to_onnx` describes.
 
     Parameters
     ----------
-    estimator : estimator, CompactMLP or Pipeline
-        A fitted :class:`ChaosCausalPrunedMLP` or
-        :class:`ChaosCausalPrunedMLPRegressor`, its compact form, or a fitted Pipeline
-        of one of these behind a :class:`~sklearn.preprocessing.StandardScaler`.
-    path : str or path-like
-        The file.
+    coefs : list of ndarray of shape (fan_in, fan_out)
+        Weights; the first matrix has one row per selected feature.
+    intercepts : list of ndarray of shape (fan_out,)
+        Biases.
+    activation, out_activation : str
+        Of the hidden units and of the outputs.
+    n_features_in : int
+        Columns of the rows.
+    selected_features : ndarray of int of shape (n_selected,)
+        The columns that are used.
+    classes : ndarray of shape (n_classes,) or None, default=None
+        Class labels; None for a regressor.
+    target : tuple of two float, default=(0.0, 1.0)
+        Mean and scale of a regressor's target.
+    scaler : tuple of two ndarray or None, default=None
+        Mean and scale of the columns, each of shape (n_features_in,) or None, of a
+        scaler before the network.
 
-    Raises
-    ------
-    ImportError
-        If onnx is not installed.
-    TypeError
-        If ``estimator`` is none of these, or a Pipeline has other steps.
-    ValueError
-        If class labels are neither strings nor whole numbers, or a number is too large
-        for single precision.
-    NotFittedError
-        If ``estimator`` is not fitted.
-
-    Notes
-    -----
-    The graph is the compact network in single precision (operator set 17). Its input
-    ``X`` is a float32 tensor ``(n_samples, n_features_in_)``; a scaler works in double
-    precision. A classifier has the outputs ``label``, int64 or string
-    ``(n_samples,)``, and ``probabilities``, float32 ``(n_samples, n_classes)``; bools
-    become 0 and 1. A regressor has the output ``prediction``, float32 ``(n_samples,)``.
-    Weight matrices of which few entries are left are stored as values and places, and
-    put together once, when the file is loaded.
-
-    Probabilities agree with those of the estimator to 1e-5, usually to 1e-6, unless
-    rows lose digits in single precision or the network computes with values in the
-    hundreds, as without a scaler. A regressor's predictions have six to seven digits.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> from skchaosprune import ChaosCausalPrunedMLP, to_onnx
-    >>> X, y = load_iris(return_X_y=True)
-    >>> mlp = ChaosCausalPrunedMLP((8,), max_iter=40, random_state=0)
-    >>> model = make_pipeline(StandardScaler(), mlp).fit(X, y)
-    >>> with TemporaryDirectory() as folder:
-    ...     to_onnx(model, f"{folder}/iris.onnx")
+    Returns
+    -------
+    content : bytes
+        Of the file.
     """
-    # written in one step at the end, so that a failure leaves no half of a file
-    Path(path).write_bytes(serialize(estimator))
-
-
-def serialize(estimator):
-    """Return the bytes of the ONNX file; see :func:`to_onnx`."""
     try:
         import onnx
     except ImportError as error:
@@ -82,17 +57,19 @@ def serialize(estimator):
             "to_onnx needs onnx; install it with: pip install 'skchaosprune[export]'"
         ) from error
 
-    scaler, compact = _split(estimator)
     graph = _Graph(onnx)
     value = "X"
     if scaler is not None:
-        value = _add_scaler(graph, value, scaler)
-    value = _add_network(graph, value, compact)
-    if hasattr(compact, "classes_"):
-        outputs = _add_classes(graph, value, compact)
+        value = _add_scaler(graph, value, *scaler)
+    if 0 < len(selected_features) < n_features_in:
+        value = _add_selection(graph, value, selected_features)
+    value = _add_layers(graph, value, coefs, intercepts, activation)
+    if classes is None:
+        outputs = _add_prediction(graph, value, *target)
     else:
-        outputs = _add_prediction(graph, value, compact)
-    model = graph.finish(compact.n_features_in_, outputs)
+        outputs = _add_probabilities(graph, value, out_activation, len(intercepts[-1]))
+        outputs = _add_labels(graph, classes) | outputs
+    model = graph.finish(n_features_in, outputs)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
 
@@ -149,59 +126,28 @@ class _Graph:
         )
 
 
-def _split(estimator):
-    """Split into a scaler, or None, and the compact network."""
-    scaler = None
-    if isinstance(estimator, Pipeline):
-        steps = [
-            step for _, step in estimator.steps if step not in (None, "passthrough")
-        ]
-        before, estimator = steps[:-1], steps[-1] if steps else None
-        if len(before) > 1 or not all(type(step) is StandardScaler for step in before):
-            names = ", ".join(type(step).__name__ for step in steps)
-            raise TypeError(
-                "to_onnx takes a Pipeline of a StandardScaler and one of our "
-                f"estimators. Got the steps {names}. Export the last step alone, and "
-                "do what comes before outside of ONNX."
-            )
-        scaler = before[0] if before else None
-        if scaler is not None:
-            check_is_fitted(scaler)
-    if hasattr(estimator, "compact"):
-        estimator = estimator.compact()
-    if not isinstance(estimator, CompactMLP):
-        raise TypeError(
-            "to_onnx takes a fitted ChaosCausalPrunedMLP, its regressor, a CompactMLP, "
-            "or a Pipeline of a StandardScaler and one of these (of a search its "
-            f"best_estimator_). Got {type(estimator).__name__} instead."
-        )
-    return scaler, estimator
-
-
-def _add_scaler(graph, value, scaler):
+def _add_scaler(graph, value, mean, scale):
     # in double precision, as differences of large numbers are small
     value = graph.add(
         "Cast", value, name="rows_double", to=graph.onnx.TensorProto.DOUBLE
     )
-    if scaler.mean_ is not None and scaler.with_mean:
-        mean = graph.constant(scaler.mean_, "mean")
+    if mean is not None:
+        mean = graph.constant(mean, "mean")
         value = graph.add("Sub", value, mean, name="centred")
-    if scaler.scale_ is not None:
-        scale = graph.constant(scaler.scale_, "scale")
+    if scale is not None:
+        scale = graph.constant(scale, "scale")
         value = graph.add("Div", value, scale, name="scaled_double")
     return graph.add("Cast", value, name="scaled", to=graph.onnx.TensorProto.FLOAT)
 
 
-def _add_network(graph, value, compact):
+def _add_selection(graph, value, selected_features):
+    columns = graph.constant(selected_features.astype(np.int64), "selected_features")
+    return graph.add("Gather", value, columns, name="selected", axis=1)
+
+
+def _add_layers(graph, value, coefs, intercepts, activation):
     """Add the layers; returns the name of what enters the output activation."""
-    selected = compact.selected_features_.astype(np.int64)
-    if 0 < len(selected) < compact.n_features_in_:
-        columns = graph.constant(selected, "selected_features")
-        value = graph.add("Gather", value, columns, name="selected", axis=1)
-    last = len(compact.intercepts_) - 1
-    for layer, (W, b) in enumerate(
-        zip(compact.coefs_, compact.intercepts_, strict=True)
-    ):
+    for layer, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
         bias = graph.number(b, f"bias_{layer}")
         if len(W) == 0:
             value = _repeat_for_rows(graph, bias, len(b))
@@ -209,8 +155,8 @@ def _add_network(graph, value, compact):
             weights = _add_weights(graph, W, f"weights_{layer}")
             value = graph.add("MatMul", value, weights, name=f"product_{layer}")
             value = graph.add("Add", value, bias, name=f"sum_{layer}")
-        if layer < last and compact.activation_ in _ACTIVATIONS:
-            operator = _ACTIVATIONS[compact.activation_]
+        if layer < len(coefs) - 1 and activation in _ACTIVATIONS:
+            operator = _ACTIVATIONS[activation]
             value = graph.add(operator, value, name=f"hidden_{layer}")
     return value
 
@@ -238,14 +184,14 @@ def _add_weights(graph, W, name):
     return graph.add("Reshape", flat, shape, name=name)
 
 
-def _add_prediction(graph, value, compact):
-    if 0.0 < compact.target_scale_ < float(np.finfo(np.float32).tiny):
+def _add_prediction(graph, value, mean, scale):
+    if 0.0 < scale < float(np.finfo(np.float32).tiny):
         raise ValueError(
             "target_scale is too small for the single precision of the ONNX file; "
             "scale the target."
         )
-    scale = graph.number([compact.target_scale_], "target_scale")
-    mean = graph.number([compact.target_mean_], "target_mean")
+    scale = graph.number([scale], "target_scale")
+    mean = graph.number([mean], "target_mean")
     value = graph.add("Mul", value, scale, name="in_units")
     value = graph.add("Add", value, mean, name="prediction_column")
     axis = graph.constant(np.array([1]), "column_axis")
@@ -253,30 +199,38 @@ def _add_prediction(graph, value, compact):
     return {"prediction": ("FLOAT", [])}
 
 
-def _add_classes(graph, value, compact):
-    n_classes = len(compact.classes_)
-    if compact.intercepts_[-1].size == 1:
+def _add_probabilities(graph, value, out_activation, n_outputs):
+    if n_outputs == 1:
         positive = graph.add("Sigmoid", value, name="positive")
         one = graph.number([1.0], "one")
         negative = graph.add("Sub", one, positive, name="negative")
         graph.add("Concat", negative, positive, name="probabilities", axis=1)
-    elif compact.out_activation_ == "softmax":
-        graph.add("Softmax", value, name="probabilities", axis=1)
-    else:
-        # logistic outputs scaled to a sum of 1, in logarithms as all may vanish:
-        # min(z, 0) - softplus(-|z|), as not every runtime has softplus of large numbers
-        size = graph.add("Abs", value, name="size")
-        size = graph.add("Neg", size, name="minus_size")
-        rest = graph.add("Softplus", size, name="rest")
-        zero = graph.number([0.0], "zero")
-        value = graph.add("Min", value, zero, name="negative_part")
-        value = graph.add("Sub", value, rest, name="log_output")
-        graph.add("Softmax", value, name="probabilities", axis=1)
+        return {"probabilities": ("FLOAT", [2])}
+    if out_activation != "softmax":
+        value = _add_log_outputs(graph, value)
+    graph.add("Softmax", value, name="probabilities", axis=1)
+    return {"probabilities": ("FLOAT", [n_outputs])}
+
+
+def _add_log_outputs(graph, value):
+    """Add logarithms of logistic outputs, as all may vanish; softmax scales them to 1.
+
+    As min(z, 0) - softplus(-|z|): not every runtime has softplus of large numbers.
+    """
+    size = graph.add("Abs", value, name="size")
+    size = graph.add("Neg", size, name="minus_size")
+    rest = graph.add("Softplus", size, name="rest")
+    zero = graph.number([0.0], "zero")
+    value = graph.add("Min", value, zero, name="negative_part")
+    return graph.add("Sub", value, rest, name="log_output")
+
+
+def _add_labels(graph, classes):
     codes = graph.add("ArgMax", "probabilities", name="codes", axis=1, keepdims=0)
-    labels, kind = _labels(compact.classes_)
+    labels, kind = _labels(classes)
     classes = graph.constant(labels, "classes")
     graph.add("Gather", classes, codes, name="label")
-    return {"label": (kind, []), "probabilities": ("FLOAT", [n_classes])}
+    return {"label": (kind, [])}
 
 
 def _labels(classes):
