@@ -1,6 +1,5 @@
 """A smaller network with the same outputs: dead units dropped, constants folded."""
 
-import io
 from numbers import Integral
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from scipy.sparse import csr_array
 from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
 from sklearn.utils.metaestimators import available_if
 
-from skchaosprune._export.onnx import serialize
+from skchaosprune._export import npz, onnx
 from skchaosprune._network import mlp
 from skchaosprune._persistence import Versioned
 
@@ -18,7 +17,6 @@ from skchaosprune._persistence import Versioned
 _CSR_FROM_SIZE = 65_536
 _CSR_UP_TO_DENSITY = 0.08
 
-_NPZ_FORMAT = "skchaosprune.CompactMLP/1"
 _ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 _OUT_ACTIVATIONS = ("identity", "logistic", "softmax")
 _LOSSES = ("log_loss", "squared_error")
@@ -281,35 +279,19 @@ class CompactMLP(Versioned):
         ValueError
             If class labels or feature names are neither numbers, bools nor strings.
         """
-        arrays = {
-            "format": np.array(_NPZ_FORMAT),
-            "activation": np.array(self.activation_),
-            "out_activation": np.array(self.out_activation_),
-            "loss": np.array(self.loss_),
-            "n_features_in": np.array(self.n_features_in_),
-            "selected_features": self.selected_features_,
-            "n_layers": np.array(len(self._weights)),
-            "target": np.array([self.target_mean_, self.target_scale_]),
-        }
-        if _is_classifier(self):
-            arrays["classes"] = _as_plain(self.classes_, "class labels")
-        if hasattr(self, "feature_names_in_"):
-            arrays["feature_names_in"] = _as_plain(
-                self.feature_names_in_, "feature names"
-            )
-        for layer, (W, b) in enumerate(
-            zip(self._weights, self.intercepts_, strict=True)
-        ):
-            arrays[f"intercept_{layer}"] = b
-            if isinstance(W, np.ndarray):
-                arrays[f"weights_{layer}"] = W
-                continue
-            for part in ("data", "indices", "indptr"):
-                arrays[f"{part}_{layer}"] = getattr(W, part)
-        # made in memory first, so that a failure leaves no half of a file
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
-        Path(path).write_bytes(buffer.getvalue())
+        npz.save(
+            path,
+            self._weights,
+            self.intercepts_,
+            activation=self.activation_,
+            out_activation=self.out_activation_,
+            loss=self.loss_,
+            n_features_in=self.n_features_in_,
+            selected_features=self.selected_features_,
+            classes=getattr(self, "classes_", None),
+            feature_names_in=getattr(self, "feature_names_in_", None),
+            target=[self.target_mean_, self.target_scale_],
+        )
 
     @classmethod
     def load_npz(cls, path):
@@ -331,11 +313,9 @@ class CompactMLP(Versioned):
         ValueError
             If the file is not one of :meth:`save_npz`, or is damaged.
         """
-        content = io.BytesIO(Path(path).read_bytes())
+        content = Path(path).read_bytes()
         try:
-            with np.load(content, allow_pickle=False) as stored:
-                arrays = dict(stored)
-            return cls(**_read_arrays(arrays))
+            return cls(**npz.load(content))
         # what a damaged file raises depends on the damage: BadZipFile, zlib.error, ...
         except Exception as error:
             raise ValueError(
@@ -528,7 +508,7 @@ class CompactMLP(Versioned):
 
 def serialize_onnx(compact, scaler=None):
     """Return the bytes of an ONNX file, with ``scaler`` (mean, scale) before it."""
-    return serialize(
+    return onnx.serialize(
         compact.coefs_,
         compact.intercepts_,
         activation=compact.activation_,
@@ -546,69 +526,6 @@ def _store(W):
     if W.size >= _CSR_FROM_SIZE and np.count_nonzero(W) <= _CSR_UP_TO_DENSITY * W.size:
         return csr_array(W)
     return np.ascontiguousarray(W)
-
-
-def _as_plain(values, what):
-    """Return an array that needs no pickle."""
-    if values.dtype != object:
-        return values
-    plain = np.array(values.tolist())
-    if plain.dtype == object or plain.tolist() != values.tolist():
-        raise ValueError(
-            f"{what} of dtype object can be saved where all are strings, all numbers "
-            f"or all bools. Got {values.tolist()[:5]} instead."
-        )
-    return plain
-
-
-def _read_arrays(arrays):
-    """Turn the arrays of a file into arguments of CompactMLP."""
-    take = arrays.pop
-    format_ = str(take("format"))
-    if format_ != _NPZ_FORMAT:
-        raise ValueError(f"its format is {format_!r}, not {_NPZ_FORMAT!r}.")
-    weights, intercepts = [], []
-    selected = take("selected_features")
-    fan_in = selected.size
-    for layer in range(int(take("n_layers"))):
-        intercepts.append(take(f"intercept_{layer}"))
-        fan_out = intercepts[-1].size
-        if f"weights_{layer}" in arrays:
-            weights.append(take(f"weights_{layer}"))
-        else:
-            weights.append(_read_csr(take, layer, (fan_out, fan_in)))
-        fan_in = fan_out
-    if any(part.dtype.kind != "f" for part in (*weights, *intercepts)):
-        raise ValueError("its weights are not real numbers.")
-    target_mean, target_scale = take("target").tolist()
-    arguments = {
-        "coefs": [W.T for W in weights],
-        "intercepts": intercepts,
-        "activation": str(take("activation")),
-        "out_activation": str(take("out_activation")),
-        "loss": str(take("loss")),
-        "n_features_in": int(take("n_features_in")),
-        "selected_features": selected,
-        "classes": take("classes", None),
-        "feature_names_in": take("feature_names_in", None),
-        "target_mean": target_mean,
-        "target_scale": target_scale,
-    }
-    if arrays:
-        raise ValueError(f"it also holds {', '.join(arrays)}.")
-    return arguments
-
-
-def _read_csr(take, layer, shape):
-    """Read one sparse weight matrix, as a dense array."""
-    data, indices, indptr = (
-        take(f"{part}_{layer}") for part in ("data", "indices", "indptr")
-    )
-    if {indices.dtype.kind, indptr.dtype.kind} != {"i"}:
-        raise ValueError(f"the places in its layer {layer} are not integers.")
-    W = csr_array((data, indices, indptr), shape=shape)
-    W.check_format(full_check=True)
-    return W.toarray()
 
 
 def _check_network(compact, coefs):
