@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import Bunch
 
-from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, display
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune._network import masks as _pruning
 from skchaosprune.criteria import ChaosCausality
 from skchaosprune.display import (
@@ -29,6 +29,8 @@ from skchaosprune.display import (
     NetworkDisplay,
     PruningCurveDisplay,
 )
+from skchaosprune.display._axes import SMALLEST_FONT
+from skchaosprune.display._colors import BLUE, GREY, VERMILION
 
 OF_FITTED = [LyapunovDisplay, CausalityDisplay, NetworkDisplay, ImportanceDisplay]
 WITH_NAMES = [
@@ -496,8 +498,8 @@ class TestNetworkDisplay:
         assert_allclose(small, [places[0][2], places[1][0]])
         assert_allclose(large, [places[0][0], places[1][1]])
         blue, orange = shown.lines_[0].get_colors()
-        assert_allclose(blue[:3], to_rgba(display._BLUE)[:3])
-        assert_allclose(orange[:3], to_rgba(display._VERMILION)[:3])
+        assert_allclose(blue[:3], to_rgba(BLUE)[:3])
+        assert_allclose(orange[:3], to_rgba(VERMILION)[:3])
         thin, thick = shown.lines_[0].get_linewidths()
         assert thin < thick == max(shown.lines_[1].get_linewidths())
 
@@ -517,7 +519,7 @@ class TestNetworkDisplay:
             assert faces == flags
         assert [text.get_color() == "black" for text in shown.input_texts_] == alive[0]
         assert [text.get_color() == "black" for text in shown.output_texts_] == alive[2]
-        grey = to_rgba(display._GREY)[:3]
+        grey = to_rgba(GREY)[:3]
         n_grey = sum(
             np.allclose(color[:3], grey)
             for lines in shown.lines_
@@ -560,7 +562,7 @@ class TestNetworkDisplay:
             shown = make_display(NetworkDisplay, (n_features, 3)).plot()
             assert len(shown.input_texts_) == n_features
             sizes[n_features] = shown.input_texts_[0].get_fontsize()
-        assert display._SMALLEST_FONT <= sizes[64] < sizes[4]
+        assert SMALLEST_FONT <= sizes[64] < sizes[4]
         _, ax = pyplot.subplots(figsize=(3, 2))
         shown = make_display(NetworkDisplay, (64, 3)).plot(ax)
         assert 1 < len(shown.input_texts_) < 32

@@ -1,0 +1,87 @@
+"""Axes, and labels that fit on them."""
+
+import numpy as np
+
+from skchaosprune._names import shorten
+
+SMALLEST_FONT, LARGEST_FONT = 5.0, 10.0  # points
+
+
+def import_pyplot():
+    """Import matplotlib, or say how to install it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "Displays need matplotlib, which is not installed: "
+            "pip install skchaosprune[plots]"
+        ) from error
+    return plt
+
+
+def make_axes(ax, figsize):
+    """Return the axes given, or those of a new figure."""
+    plt = import_pyplot()
+    if ax is None:
+        _, ax = plt.subplots(figsize=figsize, layout="constrained")
+    return ax
+
+
+def make_panels(ax, figsize, n_rows, n_columns, **ratios):
+    """Return an array of axes: those given, or panels in the place of one."""
+    plt = import_pyplot()
+    n_panels = n_rows * n_columns
+    ax = make_axes(ax, figsize)
+    if not isinstance(ax, plt.Axes):
+        axes = np.array(ax, dtype=object).ravel()
+        if len(axes) != n_panels:
+            raise ValueError(
+                f"ax has {len(axes)} axes, and {n_panels} are needed; give {n_panels}, "
+                "or one that makes room for them."
+            )
+        return axes
+    if not ax.axison or ax.get_subplotspec() is None:
+        raise ValueError(
+            "ax cannot make room for panels, as it was switched off by an earlier plot "
+            "or is not part of a grid; use one of plt.subplots, or give an array of "
+            f"{n_panels} axes."
+        )
+    ax.set_axis_off()
+    if ax.figure.get_layout_engine() is None:
+        ratios |= {"wspace": 0.6, "hspace": 0.3}  # room for labels
+    cells = ax.get_subplotspec().subgridspec(n_rows, n_columns, **ratios)
+    return np.array([ax.figure.add_subplot(cell) for cell in cells], dtype=object)
+
+
+def measure(ax):
+    """Width and height of an axes in points, before the layout moves it."""
+    extent = ax.get_window_extent()
+    return np.array([extent.width, extent.height]) * 72.0 / ax.figure.dpi
+
+
+def fit_labels(n_labels, length):
+    """Font size in points, and how many labels to step, to fit into ``length``."""
+    pitch = 0.75 * length / n_labels  # space between labels, and what a layout takes
+    step = max(1, int(np.ceil(SMALLEST_FONT / pitch)))
+    return float(np.clip(pitch * step, SMALLEST_FONT, LARGEST_FONT)), step
+
+
+def label_ticks(axis, names):
+    """Label the ticks of an axis; those of the x axis upright where they are long."""
+    is_x = axis.axis_name == "x"
+    length = measure(axis.axes)[0 if is_x else 1]
+    font, step = fit_labels(len(names), length)
+    labels = [as_label(name) for name in names[::step]]
+    width = 0.8 * font * max(len(label) for label in labels)
+    is_long = is_x and width > step * length / len(names)
+    axis.set_ticks(
+        range(0, len(names), step),
+        labels=labels,
+        fontsize=font,
+        rotation=90 if is_long else 0,
+    )
+
+
+def as_label(name, length=24):
+    """Shorten a name, and keep matplotlib from reading formulas."""
+    return shorten(name, length).replace("$", r"\$")

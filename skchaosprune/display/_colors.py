@@ -1,0 +1,7 @@
+"""Colours and markers of the plots."""
+
+# Okabe and Ito's colours, which colour-blind eyes tell apart.
+BLUE, VERMILION = "#0072B2", "#D55E00"
+COLORS = [BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+MARKERS = "osD^vPX"
+GREY = "0.65"
