@@ -443,7 +443,9 @@ class TestCausalityDisplay:
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 2])
 def test_significance_levels_that_are_none(fitted, level):
-    with pytest.raises(ValueError, match=f"significance_level == {level}"):
+    with pytest.raises(
+        ValueError, match=f"significance_level={level} must be a number"
+    ):
         CausalityDisplay.from_estimator(fitted, significance_level=level)
 
 
@@ -583,7 +585,7 @@ class TestNetworkDisplay:
         assert len(LyapunovDisplay.from_estimator(model, by_layer=True).lines_) == 1
 
     def test_bad_max_units(self):
-        with pytest.raises(ValueError, match="max_units == 0"):
+        with pytest.raises(ValueError, match="max_units=0 must be an int in"):
             make_display(NetworkDisplay).plot(max_units=0)
 
 
@@ -612,7 +614,7 @@ class TestImportanceDisplay:
 
         shown.plot(max_features=3)
         assert len(shown.dense_bars_) == 3
-        with pytest.raises(ValueError, match="max_features == 0"):
+        with pytest.raises(ValueError, match="max_features=0 must be an int in"):
             shown.plot(max_features=0)
 
     def test_from_estimator(self, fitted):
@@ -825,5 +827,5 @@ class TestPruningCurveDisplay:
             PruningCurveDisplay.from_search(
                 GridSearchCV(fitted, {"prune_ratio": [0.5]})
             )
-        with pytest.raises(ValueError, match="max_curves == 0"):
+        with pytest.raises(ValueError, match="max_curves=0 must be an int in"):
             make_display(PruningCurveDisplay).plot(max_curves=0)

@@ -1,12 +1,10 @@
 """P-values of the weights, as maps."""
 
-from numbers import Real
-
 import numpy as np
-from sklearn.utils.validation import check_scalar
 
 from skchaosprune._names import name_layers, name_units, unit_names, unwrap
 from skchaosprune._network.mlp import split_layers
+from skchaosprune._validation import check_number
 from skchaosprune.display._axes import import_pyplot, label_ticks, make_panels
 from skchaosprune.display._criterion import recall_setting
 
@@ -130,13 +128,8 @@ class CausalityDisplay:
         self : CausalityDisplay
             With the artists as attributes.
         """
-        check_scalar(
-            self.significance_level,
-            "significance_level",
-            Real,
-            min_val=0.0,
-            max_val=1.0,
-            include_boundaries="neither",
+        check_number(
+            self.significance_level, "significance_level", "float", 0, 1, "neither"
         )
         layers = [np.asarray(p, dtype=float) for p in self.p_values]
         names = self.unit_names

@@ -1,11 +1,9 @@
 """Feature importances before and after, as bars."""
 
-from numbers import Integral
-
 import numpy as np
-from sklearn.utils.validation import check_scalar
 
 from skchaosprune._names import name_units, unit_names, unwrap
+from skchaosprune._validation import check_number
 from skchaosprune.display._axes import label_ticks, make_axes, measure
 from skchaosprune.display._colors import BLUE, GREY
 
@@ -103,7 +101,7 @@ class ImportanceDisplay:
         self : ImportanceDisplay
             With the artists as attributes.
         """
-        check_scalar(max_features, "max_features", Integral, min_val=1)
+        check_number(max_features, "max_features", "int", 1)
         sparse = np.asarray(self.importances, dtype=float)
         dense = np.asarray(self.dense_importances, dtype=float)
         names = self.feature_names

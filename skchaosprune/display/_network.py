@@ -1,12 +1,10 @@
 """The pruned network, as units and lines."""
 
-from numbers import Integral
-
 import numpy as np
-from sklearn.utils.validation import check_scalar
 
 from skchaosprune._names import name_layers, name_units, unit_names, unwrap
 from skchaosprune._network.masks import effective_masks
+from skchaosprune._validation import check_number
 from skchaosprune.display._axes import as_label, fit_labels, make_axes, measure
 from skchaosprune.display._colors import BLUE, GREY, VERMILION
 
@@ -113,7 +111,7 @@ class NetworkDisplay:
         self : NetworkDisplay
             With the artists as attributes.
         """
-        check_scalar(max_units, "max_units", Integral, min_val=1)
+        check_number(max_units, "max_units", "int", 1)
         masks = [np.asarray(mask, dtype=bool) for mask in self.masks]
         weights = [
             np.where(mask, W, 0.0) for W, mask in zip(self.coefs, masks, strict=True)

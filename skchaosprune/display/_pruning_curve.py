@@ -1,12 +1,12 @@
 """Scores against sparsity, of a path or a search."""
 
 from itertools import cycle
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils.validation import check_is_fitted, check_scalar
+from sklearn.utils.validation import check_is_fitted
 
+from skchaosprune._validation import check_number
 from skchaosprune.display._axes import as_label, import_pyplot, make_axes
 from skchaosprune.display._colors import COLORS, MARKERS
 
@@ -224,7 +224,7 @@ class PruningCurveDisplay:
         self : PruningCurveDisplay
             With the artists as attributes.
         """
-        check_scalar(max_curves, "max_curves", Integral, min_val=1)
+        check_number(max_curves, "max_curves", "int", 1)
         curves = self._list_curves()
         best = np.argsort([-_best_mean(curve) for curve in curves], kind="stable")
         shown = [curves[index] for index in sorted(best[:max_curves])]
