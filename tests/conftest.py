@@ -9,7 +9,8 @@ from joblib import Parallel
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.preprocessing import scale
 
-from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, criteria
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune.criteria import _blocks
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +53,7 @@ def thread_counts(monkeypatch):
         counts.append(n_threads)
         return Parallel(n_threads, **options)
 
-    monkeypatch.setattr(criteria, "_WEIGHTS_PER_THREAD", 1)
-    monkeypatch.setattr(criteria, "_BLOCK_SIZE", 32)
-    monkeypatch.setattr(criteria, "Parallel", parallel)
+    monkeypatch.setattr(_blocks, "_WEIGHTS_PER_THREAD", 1)
+    monkeypatch.setattr(_blocks, "_BLOCK_SIZE", 32)
+    monkeypatch.setattr(_blocks, "Parallel", parallel)
     return counts

@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn.base import clone
 from statsmodels.stats.multitest import multipletests
 
-from skchaosprune import criteria, granger_causality, largest_lyapunov_exponent
+from skchaosprune import granger_causality, largest_lyapunov_exponent
 from skchaosprune._network.mlp import Network, TrainingData
 from skchaosprune._training.recording import TrainingRecord, window_stride
 from skchaosprune.criteria import (
@@ -26,6 +26,7 @@ from skchaosprune.criteria import (
     Random,
     Saliency,
     WeightScores,
+    _blocks,
     get_criterion,
     score_weights,
 )
@@ -169,7 +170,7 @@ def test_windows_become_exponents(decimals, thread_counts):
 
 
 def test_small_nets_take_no_threads(monkeypatch):
-    monkeypatch.setattr(criteria, "Parallel", None)
+    monkeypatch.setattr(_blocks, "Parallel", None)
     window = np.random.RandomState(0).normal(size=(50, 600))
 
     ChaosCausality().reduce_window(window, np.empty(600), n_jobs=2)

@@ -25,7 +25,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import scale
 from threadpoolctl import threadpool_info
 
-from skchaosprune import ChaosCausalPrunedMLP, criteria
+from skchaosprune import ChaosCausalPrunedMLP
 from skchaosprune._kernels import ablation as _ablation
 from skchaosprune._kernels import granger as _granger
 from skchaosprune._kernels import lyapunov as _lyapunov
@@ -34,6 +34,7 @@ from skchaosprune._kernels import sparse as _sparse
 from skchaosprune._network import importance as _importance
 from skchaosprune._training import net as _network
 from skchaosprune._training import threads
+from skchaosprune.criteria import _blocks
 
 pytestmark = [
     pytest.mark.slow,
@@ -75,7 +76,7 @@ def fit(name):
 
 
 def let_small_nets_use_threads():
-    criteria._WEIGHTS_PER_THREAD = 1
+    _blocks._WEIGHTS_PER_THREAD = 1
 
 
 def run_alone(function, **environment):

@@ -1,0 +1,289 @@
+"""Chaos-causality: exponents of the weights, tested for Granger causality."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import rankdata
+
+from skchaosprune._kernels import lyapunov as _lyapunov
+from skchaosprune._validation import check_choice, check_number
+from skchaosprune.criteria._blocks import map_blocks
+from skchaosprune.criteria._granger import GrangerCriterion
+
+TRAJECTORIES = ("weights", "perturbation")
+
+
+class ChaosCausality(GrangerCriterion):
+    """Score weights by how strongly their chaos Granger-causes the error.
+
+    The largest Lyapunov exponent of each weight's trajectory, window by window, is
+    tested for Granger causality of the target series (the misclassification rate at
+    the end of every window). The score is minus the logarithm of the p-value.
+
+    Parameters
+    ----------
+    window_size : int, default=50
+        Records per window.
+    window_overlap : float, default=0.1
+        Share of a window that its successor sees again, in [0, 1).
+    record_every : int or "auto", default="auto"
+        Iterations from one record to the next. "auto" spreads about 150 windows over
+        the planned training.
+    embedding_dimension, delay, theiler_window, n_steps : int, default=2, 1, 0, 3
+        Of the exponent, see :func:`skchaosprune.largest_lyapunov_exponent`.
+    static_tolerance : float, default=1e-5
+        A window whose values range over less has exponent 0. Of weights; differences
+        to a twin are tiny, and only a constant one has exponent 0.
+    decimals : int or None, default=None
+        Round the series first; 6 is what the authors' files amount to.
+    trajectory : {"weights", "perturbation"}, default="weights"
+        Whose exponents: of the weights, as in the authors' code, or of the distance
+        between the weights of two trainings, as in section 3.4 of the paper. The
+        second training, which doubles the cost, starts with one weight (drawn with
+        ``random_state``) moved by ``perturbation_size``, and takes the same rows in
+        the same order.
+    perturbation_size : float, default=1e-6
+        How far that one initial weight is moved.
+    target : {"auto", "loss"} or callable, default="auto"
+        The series to be caused. "auto" is the misclassification rate (regressor: the
+        mean squared error), "loss" the mean loss. A callable gets the targets and the
+        outputs of the network, both ``(n_rows, n_outputs)`` (one-hot, or one column
+        for two classes), and returns a float. Taken on the training rows, or on the
+        held-out ones with ``validation_fraction``.
+    max_lag : int, default=5
+        Largest lag order of the Granger regressions, in windows.
+    test : {"ssr_ftest", "ssr_chi2test"}, default="ssr_ftest"
+        The test, as in statsmodels; the authors use "ssr_chi2test".
+    lag_rule : {"bonferroni", "bic", "min"}, default="bonferroni"
+        How the lags become one p-value: the smallest times the number of lags; the one
+        at the lag order that BIC picks for the target's own autoregression, which is
+        quicker; or the smallest alone (the authors' rule, which with their test and 14
+        lags calls about a third of pure noise causal in 150 windows).
+    correction : {"holm", "fdr_bh"} or None, default=None
+        Correction for testing many weights.
+    significance_level : float, default=0.05
+        A weight with a smaller p-value is causal.
+    prune : {"noncausal", "causal"}, default="noncausal"
+        Which weights go. "causal" is the other reading of the paper. Weights that could
+        not be tested are not causal: of ``prune_ratio=None`` the one rule prunes and
+        the other keeps them. With a ratio they go first under both.
+    placebo : bool, default=False
+        Shuffle the exponents of each weight in time first: what is left of the scores
+        when the exponents say nothing about the error.
+    random_state : int or None, default=None
+        Seed of the placebo and of the perturbed weight; None takes it from the
+        estimator's ``random_state``.
+
+    See Also
+    --------
+    Magnitude : The baseline that needs no trajectories.
+    Intervention : Causality without a regression.
+
+    Notes
+    -----
+    As published, chaos-causality ranks weights no better than its own placebo (the
+    exponents shuffled in time).
+
+    References
+    ----------
+    .. [1] R. Sahu et al. (2023). "To prune or not to prune: a chaos-causality approach
+       to principled pruning of dense neural networks". arXiv:2308.09955, sections
+       2 and 3.
+
+    Examples
+    --------
+    >>> from skchaosprune.criteria import ChaosCausality
+    >>> ChaosCausality(max_lag=3)
+    ChaosCausality(max_lag=3)
+    """
+
+    has_exponents = True
+
+    def __init__(
+        self,
+        window_size=50,
+        window_overlap=0.1,
+        record_every="auto",
+        embedding_dimension=2,
+        delay=1,
+        theiler_window=0,
+        n_steps=3,
+        static_tolerance=1e-5,
+        decimals=None,
+        trajectory="weights",
+        perturbation_size=1e-6,
+        target="auto",
+        max_lag=5,
+        test="ssr_ftest",
+        lag_rule="bonferroni",
+        correction=None,
+        significance_level=0.05,
+        prune="noncausal",
+        placebo=False,
+        random_state=None,
+    ):
+        self.window_size = window_size
+        self.window_overlap = window_overlap
+        self.record_every = record_every
+        self.embedding_dimension = embedding_dimension
+        self.delay = delay
+        self.theiler_window = theiler_window
+        self.n_steps = n_steps
+        self.static_tolerance = static_tolerance
+        self.decimals = decimals
+        self.trajectory = trajectory
+        self.perturbation_size = perturbation_size
+        self.target = target
+        self.max_lag = max_lag
+        self.test = test
+        self.lag_rule = lag_rule
+        self.correction = correction
+        self.significance_level = significance_level
+        self.prune = prune
+        self.placebo = placebo
+        self.random_state = random_state
+
+    def check_parameters(self):
+        """Raise an error that names the first parameter that is not valid."""
+        super().check_parameters()
+        for name, low in (
+            ("embedding_dimension", 1),
+            ("delay", 1),
+            ("theiler_window", 0),
+            ("n_steps", 1),
+        ):
+            check_number(getattr(self, name), name, "int", low)
+        check_number(self.static_tolerance, "static_tolerance", "float", 0)
+        if self.decimals is not None:
+            check_number(self.decimals, "decimals", "int", 0, 15, other=", or None")
+        check_choice(self.trajectory, "trajectory", TRAJECTORIES)
+        if self.trajectory == "perturbation" and self.decimals is not None:
+            raise ValueError(
+                f"decimals={self.decimals} would round away the tiny distances of "
+                "trajectory='perturbation'; use decimals=None, or "
+                "trajectory='weights'."
+            )
+        size = self.perturbation_size
+        check_number(size, "perturbation_size", "float", 0, closed="neither")
+        shortest = _lyapunov.minimum_length(*self._embedding())
+        if self.window_size < shortest:
+            raise ValueError(
+                f"window_size={self.window_size} is too short for "
+                f"embedding_dimension={self.embedding_dimension}, delay={self.delay}, "
+                f"theiler_window={self.theiler_window} and n_steps={self.n_steps}, "
+                f"which need at least {shortest} records; use a larger window or a "
+                "smaller embedding."
+            )
+
+    def _embedding(self):
+        return self.embedding_dimension, self.delay, self.theiler_window, self.n_steps
+
+    def reduce_window(self, window, out, n_jobs=None):
+        """Write the largest Lyapunov exponent of every weight in one window.
+
+        Parameters
+        ----------
+        window : ndarray of shape (window_size, n_weights)
+            Consecutive records.
+        out : ndarray of shape (n_weights,)
+            Receives the exponents, in nats per record.
+        n_jobs : int or None
+            Threads.
+        """
+        if self.decimals is not None:
+            window = np.round(window, self.decimals)
+        tolerance = self.static_tolerance if self.trajectory == "weights" else 0.0
+        options = (*self._embedding(), float(tolerance))
+
+        def reduce(block):
+            _lyapunov._exponents(window[:, block], out[block], *options)
+
+        for _ in map_blocks(reduce, out.size, n_jobs):
+            pass
+
+    def perturb(self, params, candidates, seed):
+        """Return where a twin training starts; None where there is no twin.
+
+        Parameters
+        ----------
+        params : ndarray of shape (n_parameters,)
+            Flat initial parameters, weights first.
+        candidates : ndarray of bool of shape (n_weights,)
+            The weights that may be perturbed.
+        seed : int
+            Of the draw, where the criterion has no ``random_state``.
+
+        Returns
+        -------
+        perturbed : ndarray of shape (n_parameters,) or None
+            A copy in which one weight is moved.
+
+        Raises
+        ------
+        ValueError
+            If ``perturbation_size`` is lost in rounding, or there is no candidate.
+        """
+        if self.trajectory == "weights":
+            return None
+        if not np.any(candidates):
+            raise ValueError(
+                "trajectory='perturbation' finds no weight to perturb: all inputs are "
+                "0 in every row. Use trajectory='weights'."
+            )
+        seed = seed if self.random_state is None else self.random_state
+        perturbed = params.copy()
+        weight = np.random.default_rng(seed).choice(np.flatnonzero(candidates))
+        perturbed[weight] += self.perturbation_size
+        if perturbed[weight] == params[weight]:
+            raise ValueError(
+                f"perturbation_size={self.perturbation_size} is lost when it is added "
+                f"to an initial weight of {params[weight]}; use at least 1e-12 times "
+                "the size of the weights."
+            )
+        return perturbed
+
+
+class ChaosCausalMagnitude(ChaosCausality):
+    """Score weights by magnitude, up to doubled by chaos-causality.
+
+    The score is ``|w| (1 + r)``, where ``r`` is the rank of the weight's evidence (at a
+    given lag that of its F statistic) among the living weights, from 0 (least, or not
+    testable) to 1.
+
+    Parameters
+    ----------
+    window_size, window_overlap, record_every : int, float, int or "auto"
+        The windows; here and below as in :class:`ChaosCausality`, with its defaults.
+    embedding_dimension, delay, theiler_window, n_steps : int
+        Of the exponents.
+    static_tolerance, decimals : float, int or None
+        Of the exponents.
+    trajectory, perturbation_size : {"weights", "perturbation"}, float
+        Of the exponents.
+    target, max_lag : {"auto", "loss"} or callable, int
+        What is to be caused, and how many windows later.
+    test, lag_rule, correction, significance_level : str, str, str or None, float
+        Of the tests.
+    prune, placebo, random_state : {"noncausal", "causal"}, bool, int or None
+        Of the decision and the draws.
+
+    Examples
+    --------
+    >>> from skchaosprune.criteria import ChaosCausalMagnitude
+    >>> ChaosCausalMagnitude(lag_rule="bic")
+    ChaosCausalMagnitude(lag_rule='bic')
+    """
+
+    has_significance_rule = False
+
+    def score(self, record):
+        """Weigh magnitudes by tests; see :class:`ChaosCausality` for the parameters."""
+        result = super().score(record)
+        if result.problem is not None:
+            return replace(result, keep=None)
+        evidence = result.scores[record.alive]
+        ranks = np.zeros(record.n_weights)
+        ranks[record.alive] = (rankdata(evidence) - 1.0) / max(1, evidence.size - 1)
+        ranks[np.isneginf(result.scores)] = 0.0
+        scores = np.abs(record.weights) * (1.0 + ranks)
+        return replace(result, scores=scores, keep=None)
