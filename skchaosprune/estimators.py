@@ -45,9 +45,6 @@ _KEEP_BYTES = 50e6
 _ONE_ROUND_UP_TO = 0.7
 _N_ROUNDS_ABOVE = 5
 
-# What a criterion needs for placebo_test.
-_PLACEBO_PARTS = ("make_placebo", "significance_level")
-
 _SMALL_SET = 32  # "auto" trains on the whole set at once up to so many rows
 
 
@@ -156,10 +153,8 @@ def _make_watch(task, n_jobs):
     """What is recorded of the dense training."""
     criterion, watch = task.criterion, Watch()
     if "trajectories" in criterion.needs:
-        twin_params = None
-        if hasattr(criterion, "perturb"):
-            candidates = task.mask & _can_act(task)
-            twin_params = criterion.perturb(task.params, candidates, task.score_seed)
+        candidates = task.mask & _can_act(task)
+        twin_params = criterion.perturb(task.params, candidates, task.score_seed)
         rows = task.validation or task.data
         watch = Watch(
             recorder=_make_recorder(task, n_jobs, twin_params is not None),
@@ -542,8 +537,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         """
         self._check_parameters()
         criterion = self._criterion()
-        if hasattr(criterion, "check_parameters"):
-            criterion.check_parameters()
+        criterion.check_parameters()
         rng = _validation.check_rng(self.random_state)
         init_seed, order_seed, score_seed, split_seed = map(
             int, rng.randint(np.iinfo(np.int32).max, size=4)
@@ -608,18 +602,18 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
         name, params, *_ = self._fitted_with
         criterion = self._criterion() if name is None else CRITERIA[name](**params)
-        if not all(hasattr(criterion, part) for part in _PLACEBO_PARTS):
+        if not criterion.has_placebo:
             raise ValueError(
                 f"{criterion!r} has no placebo; fit with a criterion that has one, "
                 "like 'chaos_causality' or 'intervention'. One of your own needs "
-                f"{' and '.join(_PLACEBO_PARTS)}."
+                "make_placebo and significance_level."
             )
         if self.n_untested_ == self.n_weights_:
             raise ValueError(
                 "placebo_test has nothing to compare, as no weight could be tested: "
                 f"{', '.join(self.untested_reasons_)}"
             )
-        if getattr(criterion, "placebo", False):
+        if criterion.placebo:
             criterion = clone(criterion).set_params(placebo=False)
         return criterion
 
@@ -766,15 +760,15 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
     def _check_feasible(self, task):
         """Refuse, before any training, what cannot succeed after it."""
         criterion, layer_sizes = task.criterion, task.plan.layer_sizes
-        if self.importance == "causal" and not hasattr(criterion, "significance_level"):
+        if self.importance == "causal" and criterion.significance_level is None:
             raise ValueError(
                 "importance='causal' needs a criterion with p-values and a "
                 f"significance_level, and prune_criterion={self.prune_criterion!r} has "
                 "none. Use 'gradient', 'connection' or 'permutation', or a criterion "
                 "like 'chaos_causality' or 'intervention'."
             )
-        if hasattr(criterion, "check_layer_sizes"):
-            criterion.check_layer_sizes(layer_sizes)
+        criterion.check_layer_sizes(layer_sizes)
+        if criterion.chooses_masks:
             return
         if self.prune_ratio is not None:
             self._count_kept(layer_sizes)
@@ -864,18 +858,14 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
     def _can_use(self, memory, criterion):
         """Whether a cached phase is the same: no code of the user's takes part."""
-        from skchaosprune import criteria
+        from skchaosprune.criteria import runs_only_our_code
 
-        known = [*criteria.CRITERIA.values(), criteria.FixedMasks]
-        own_code = type(criterion) not in known or callable(
-            getattr(criterion, "target", None)
-        )
         return (
             isinstance(memory, Memory)
             and memory.location is not None
             and self.random_state is not None
             and self.callbacks is None
-            and not own_code
+            and runs_only_our_code(criterion)
         )
 
     def _prune_in_rounds(self, task, dense, progress):
@@ -1087,7 +1077,7 @@ class _PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             series = None
         kept_series = _copy_if_small(series)
         exponents, mean = None, None
-        if series is not None and getattr(criterion, "has_exponents", False):
+        if series is not None and criterion.has_exponents:
             exponents = kept_series
             mean = np.array(series.mean(axis=0, dtype=np.float64))
         copies = {

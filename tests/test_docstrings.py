@@ -25,18 +25,14 @@ SAID_THERE = {"PR01", "RT01"}
 
 
 def public_names():
-    own = [
-        f"criteria.{name}"
-        for name, thing in vars(criteria).items()
-        if not name.startswith("_") and is_ours(thing, "skchaosprune.criteria")
-    ]
+    own = [f"criteria.{name}" for name in criteria.__all__ if not name.isupper()]
     return [*skchaosprune.__all__, *own, *RESULTS]
 
 
-def is_ours(thing, module="skchaosprune"):
+def is_ours(thing):
     if isinstance(thing, property):
         thing = thing.fget
-    return getattr(thing, "__module__", "").startswith(module)
+    return getattr(thing, "__module__", "").startswith("skchaosprune")
 
 
 def public_members(name):

@@ -1,15 +1,13 @@
 """How much each weight matters: the pruning criteria and their registry.
 
-A criterion is a small parameter object with one method, ``score(record)``, from the
-record of the dense training to one score per weight; larger means keep. It declares
-what it needs in ``needs`` ("trajectories", "snapshots", "data") and whether it can
-decide by itself how many weights go in ``has_significance_rule``.
+A criterion is a small parameter object, a :class:`Criterion`, with one method,
+``score(record)``, from the record of the dense training to one score per weight; larger
+means keep. It declares what it needs in ``needs`` ("trajectories", "snapshots", "data")
+and whether it can decide by itself how many weights go in ``has_significance_rule``.
 """
 
-from inspect import getattr_static
-
 from skchaosprune._validation import check_choice
-from skchaosprune.criteria._base import NEEDS, WeightScores, score_weights
+from skchaosprune.criteria._base import NEEDS, Criterion, WeightScores, score_weights
 from skchaosprune.criteria._baselines import (
     FixedMasks,
     Magnitude,
@@ -22,6 +20,7 @@ from skchaosprune.criteria._chaos import (
     ChaosCausality,
     ChaosCausalMagnitude,
 )
+from skchaosprune.criteria._foreign import OWN_PARTS, FunctionCriterion, wrap
 from skchaosprune.criteria._granger import CORRECTIONS, LAG_RULES, GrangerUpdates
 from skchaosprune.criteria._intervention import POINTS, Intervention
 from skchaosprune.criteria._loss_regression import LossRegression
@@ -37,6 +36,7 @@ __all__ = [
     "TRAJECTORIES",
     "ChaosCausalMagnitude",
     "ChaosCausality",
+    "Criterion",
     "FixedMasks",
     "FunctionCriterion",
     "GrangerUpdates",
@@ -48,31 +48,9 @@ __all__ = [
     "Saliency",
     "WeightScores",
     "get_criterion",
+    "runs_only_our_code",
     "score_weights",
 ]
-
-
-class FunctionCriterion:
-    """Make a criterion of a function ``record -> scores``.
-
-    Parameters
-    ----------
-    function : callable
-        Gets the record of the dense training; returns one score per weight.
-    """
-
-    needs = ()
-    has_significance_rule = False
-
-    def __init__(self, function):
-        self.function = function
-
-    def __repr__(self):
-        return repr(self.function)
-
-    def score(self, record):
-        """Call the function; see :class:`ChaosCausality` for the parameters."""
-        return self.function(record)
 
 
 CRITERIA = {
@@ -89,17 +67,18 @@ CRITERIA = {
 
 
 def get_criterion(prune_criterion):
-    """Return the criterion object behind a name, an object or a function.
+    """Return the criterion behind a name, an object or a function.
 
     Parameters
     ----------
-    prune_criterion : str, object or callable
-        A key of ``CRITERIA``, a criterion, or a function from a record to scores.
+    prune_criterion : str, Criterion, object or callable
+        A key of ``CRITERIA``, a criterion, an object with ``score``, ``needs`` and
+        ``has_significance_rule``, or a function from a record to scores.
 
     Returns
     -------
-    criterion : object
-        With ``needs``, ``has_significance_rule`` and ``score``.
+    criterion : Criterion
+        The given one, or one that calls the given object or function.
 
     Raises
     ------
@@ -111,39 +90,32 @@ def get_criterion(prune_criterion):
     if isinstance(prune_criterion, str):
         check_choice(prune_criterion, "prune_criterion", CRITERIA)
         return CRITERIA[prune_criterion]()
-    if not isinstance(prune_criterion, type):
-        if _is_criterion(prune_criterion):
-            return prune_criterion
-        if callable(prune_criterion):
-            return FunctionCriterion(prune_criterion)
+    criterion = wrap(prune_criterion)
+    if criterion is not None:
+        return criterion
     valid = ", ".join(repr(name) for name in CRITERIA)
     raise TypeError(
         f"prune_criterion={prune_criterion!r} must be one of {valid}, a criterion "
         "object like ChaosCausality(max_lag=3), or a function from a training record "
-        "to one score per weight. An object of your own has score, needs (a tuple of "
-        f"{', '.join(map(repr, NEEDS))}, or empty) and has_significance_rule; with "
-        "trajectories it is easiest to inherit from ChaosCausality, with snapshots it "
-        "has points."
+        f"to one score per weight. {OWN_PARTS}"
     )
 
 
-def _is_criterion(candidate):
-    parts = ["score", "needs", "has_significance_rule"]
-    if not _has(candidate, parts) or not isinstance(candidate.needs, tuple | list):
-        return False
-    parts = ["points"] if "snapshots" in candidate.needs else []
-    if "trajectories" in candidate.needs:
-        parts += ["window_size", "window_overlap", "record_every", "reduce_window"]
-        parts += ["target", "too_few_windows"]
-    return set(candidate.needs) <= set(NEEDS) and _has(candidate, parts)
+def runs_only_our_code(criterion):
+    """Whether no code of the user's takes part, so that a verdict can be cached.
 
+    Parameters
+    ----------
+    criterion : Criterion
+        From :func:`get_criterion`.
 
-def _has(candidate, parts):
-    """Whether all parts are there, without calling properties of unchecked values."""
-    missing = object()
-    return all(
-        getattr_static(candidate, part, missing) is not missing for part in parts
-    )
+    Returns
+    -------
+    only_ours : bool
+        False for functions, objects, children and callable targets of the user.
+    """
+    ours = type(criterion) in [*CRITERIA.values(), FixedMasks]
+    return ours and not callable(criterion.target)
 
 
 # Pickles name the public home of a class, not the file it is in.

@@ -1,8 +1,10 @@
-"""What all criteria share: the answer, the seed, and the check of what comes back."""
+"""The base class of criteria, their verdicts, and what several of them use."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from skchaosprune._validation import check_number
 
@@ -40,19 +42,140 @@ class WeightScores:
     is_final: bool = False
 
 
+class Criterion(ABC, BaseEstimator):
+    """Base class of all criteria: what ranks the weights of a dense network.
+
+    A child has ``score``. Everything else has a default that suits a criterion of
+    weights alone, like :class:`Magnitude`.
+
+    Attributes
+    ----------
+    needs : tuple of {"trajectories", "snapshots", "data"}, default=()
+        Parts of the record that cost something. With "trajectories" the criterion also
+        has ``window_size``, ``window_overlap``, ``record_every``, ``reduce_window`` and
+        ``too_few_windows``; :class:`ChaosCausality` has them all. With "snapshots" it
+        has ``points``.
+    has_significance_rule : bool, default=False
+        Whether it can decide how many weights go, as ``prune_ratio=None`` asks for:
+        the verdicts then have ``keep``.
+    significance_level : float or None, default=None
+        Below this p-value a weight is causal. None: there are no p-values.
+    target : {"auto", "loss"} or callable, default="auto"
+        The series that is recorded with trajectories; see :class:`ChaosCausality`.
+    placebo : bool, default=False
+        Whether it scores its own placebo.
+    has_exponents : bool, default=False
+        Whether the window series are Lyapunov exponents.
+    chooses_masks : bool, default=False
+        Whether the verdicts are final masks (``is_final``), so that ``prune_ratio`` has
+        no say.
+
+    See Also
+    --------
+    WeightScores : The verdict.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skchaosprune.criteria import Criterion
+    >>> class Distance(Criterion):
+    ...     def score(self, record):
+    ...         return np.abs(record.weights - record.initial_weights)
+    >>> Distance().has_significance_rule
+    False
+    """
+
+    needs = ()
+    has_significance_rule = False
+    significance_level = None
+    target = "auto"
+    placebo = False
+    has_exponents = False
+    chooses_masks = False
+
+    @property
+    def has_placebo(self):
+        """Whether ``placebo_test`` works: with ``make_placebo`` and a level."""
+        has_own = type(self).make_placebo is not Criterion.make_placebo
+        return has_own and self.significance_level is not None
+
+    def check_parameters(self):
+        """Raise an error that names the first parameter that is not valid."""
+
+    def check_layer_sizes(self, layer_sizes):
+        """Raise an error if the criterion does not fit the network.
+
+        Parameters
+        ----------
+        layer_sizes : tuple of int
+            Units per layer, inputs and outputs included.
+        """
+
+    def perturb(self, params, candidates, seed):
+        """Return where a twin training starts; None where there is no twin.
+
+        Parameters
+        ----------
+        params : ndarray of shape (n_parameters,)
+            Flat initial parameters, weights first.
+        candidates : ndarray of bool of shape (n_weights,)
+            The weights that may be perturbed.
+        seed : int
+            Of the draw, where the criterion has no seed of its own.
+
+        Returns
+        -------
+        perturbed : ndarray of shape (n_parameters,) or None
+            A changed copy.
+        """
+        return None
+
+    def make_placebo(self, record, rng):
+        """Return the record with what is tested shuffled, so that it means nothing.
+
+        Parameters
+        ----------
+        record : TrainingRecord
+            Of the dense training.
+        rng : numpy.random.Generator
+            For the shuffle.
+
+        Returns
+        -------
+        placebo : TrainingRecord
+            A copy.
+        """
+        raise NotImplementedError(f"{self!r} has no placebo.")
+
+    @abstractmethod
+    def score(self, record):
+        """Rank the weights.
+
+        Parameters
+        ----------
+        record : TrainingRecord
+            Of the dense training.
+
+        Returns
+        -------
+        verdict : WeightScores or array-like of shape (n_weights,)
+            Larger = keep.
+        """
+
+
 def score_weights(criterion, record):
     """Score a record and check what comes back; bare arrays are scores.
 
     Parameters
     ----------
-    criterion : object
+    criterion : Criterion
         From :func:`get_criterion`.
     record : TrainingRecord
         Of the dense training.
 
     Returns
     -------
-    scores : WeightScores
+    verdict : WeightScores
         One score per weight, none of them NaN.
 
     Raises
@@ -60,24 +183,24 @@ def score_weights(criterion, record):
     ValueError
         If there is not one score per weight, or one of them is NaN.
     """
-    result = criterion.score(record)
-    if not isinstance(result, WeightScores):
-        result = WeightScores(result)
-    result = replace(result, scores=np.asarray(result.scores, dtype=np.float64))
-    scores = result.scores
+    verdict = criterion.score(record)
+    if not isinstance(verdict, WeightScores):
+        verdict = WeightScores(verdict)
+    verdict = replace(verdict, scores=np.asarray(verdict.scores, dtype=np.float64))
+    scores = verdict.scores
     if scores.shape != (record.n_weights,) or np.isnan(scores).any():
         raise ValueError(
             f"prune_criterion={criterion!r} must return {record.n_weights} scores "
             "without NaN, one per weight; it returned an array of shape "
             f"{scores.shape} with {np.isnan(scores).sum()} NaN."
         )
-    if criterion.has_significance_rule and np.shape(result.keep) != scores.shape:
+    if criterion.has_significance_rule and np.shape(verdict.keep) != scores.shape:
         raise ValueError(
             f"prune_criterion={criterion!r} declares a significance rule, so its "
             f"WeightScores need keep with {record.n_weights} bools; got "
-            f"{result.keep!r}."
+            f"{verdict.keep!r}."
         )
-    return result
+    return verdict
 
 
 def give_up(record, problem, **tests):

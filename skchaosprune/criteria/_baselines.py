@@ -1,13 +1,17 @@
 """Criteria without windows: magnitude, movement, saliency, random, given masks."""
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from skchaosprune._kernels import ablation as _ablation
-from skchaosprune.criteria._base import WeightScores, check_overflow, check_seed
+from skchaosprune.criteria._base import (
+    Criterion,
+    WeightScores,
+    check_overflow,
+    check_seed,
+)
 
 
-class Magnitude(BaseEstimator):
+class Magnitude(Criterion):
     """Score weights by their absolute value after the dense training.
 
     The baseline of the pruning literature.
@@ -24,15 +28,12 @@ class Magnitude(BaseEstimator):
     False
     """
 
-    needs = ()
-    has_significance_rule = False
-
     def score(self, record):
         """Return ``|w|``; see :class:`ChaosCausality` for the parameters."""
         return WeightScores(np.abs(record.weights))
 
 
-class Movement(BaseEstimator):
+class Movement(Criterion):
     """Score weights by how far training moved them away from zero.
 
     The score is ``w^2 - w_0^2``, with ``w_0`` the initial weight.
@@ -56,15 +57,12 @@ class Movement(BaseEstimator):
     ()
     """
 
-    needs = ()
-    has_significance_rule = False
-
     def score(self, record):
         """Return ``w^2 - w_0^2``; see :class:`ChaosCausality` for the parameters."""
         return WeightScores(record.weights**2 - record.initial_weights**2)
 
 
-class Saliency(BaseEstimator):
+class Saliency(Criterion):
     """Score weights by the second-order estimate of the rise of the loss without them.
 
     The score is ``w^2 E[g^2]``, where ``g`` is the gradient of the loss of one training
@@ -85,7 +83,6 @@ class Saliency(BaseEstimator):
     """
 
     needs = ("data",)
-    has_significance_rule = False
 
     def score(self, record):
         """Return ``w^2 E[g^2]``; see :class:`ChaosCausality` for the parameters."""
@@ -98,7 +95,7 @@ class Saliency(BaseEstimator):
         return WeightScores(scores)
 
 
-class Random(BaseEstimator):
+class Random(Criterion):
     """Score weights at random: what any criterion has to beat.
 
     Parameters
@@ -113,9 +110,6 @@ class Random(BaseEstimator):
     Random(random_state=0)
     """
 
-    needs = ()
-    has_significance_rule = False
-
     def __init__(self, random_state=None):
         self.random_state = random_state
 
@@ -129,7 +123,7 @@ class Random(BaseEstimator):
         return WeightScores(np.random.RandomState(seed).uniform(size=record.n_weights))
 
 
-class FixedMasks(BaseEstimator):
+class FixedMasks(Criterion):
     """Prune exactly the given masks, whatever was trained.
 
     ``prune_ratio``, ``prune_scope``, ``keep_connected`` and ``n_rounds`` of the
@@ -149,8 +143,8 @@ class FixedMasks(BaseEstimator):
     ()
     """
 
-    needs = ()
     has_significance_rule = True
+    chooses_masks = True
 
     def __init__(self, masks):
         self.masks = masks

@@ -278,12 +278,12 @@ class ChaosCausalMagnitude(ChaosCausality):
 
     def score(self, record):
         """Weigh magnitudes by tests; see :class:`ChaosCausality` for the parameters."""
-        result = super().score(record)
-        if result.problem is not None:
-            return replace(result, keep=None)
-        evidence = result.scores[record.alive]
+        verdict = super().score(record)
+        if verdict.problem is not None:
+            return replace(verdict, keep=None)
+        evidence = verdict.scores[record.alive]
         ranks = np.zeros(record.n_weights)
         ranks[record.alive] = (rankdata(evidence) - 1.0) / max(1, evidence.size - 1)
-        ranks[np.isneginf(result.scores)] = 0.0
+        ranks[np.isneginf(verdict.scores)] = 0.0
         scores = np.abs(record.weights) * (1.0 + ranks)
-        return replace(result, scores=scores, keep=None)
+        return replace(verdict, scores=scores, keep=None)

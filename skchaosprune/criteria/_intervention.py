@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.special import stdtr
-from sklearn.base import BaseEstimator
 
 from skchaosprune._kernels import ablation as _ablation
 from skchaosprune._validation import check_bool, check_number
 from skchaosprune.criteria._base import (
+    Criterion,
     WeightScores,
     check_overflow,
     check_seed,
@@ -20,7 +20,7 @@ from skchaosprune.criteria._base import (
 POINTS = (0.1, 0.2, 0.3, 0.4, 0.55, 0.7, 0.85, 1.0)
 
 
-class Intervention(BaseEstimator):
+class Intervention(Criterion):
     """Score weights by the effect of do(w = 0): the exact rise of the loss.
 
     At several points of the training, and on a fixed sample of training rows, each

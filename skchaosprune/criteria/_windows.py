@@ -1,15 +1,15 @@
 """Criteria of windows: one value per window and weight, and a target beside it."""
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from skchaosprune._training.recording import epochs_for_windows
 from skchaosprune._validation import check_number
+from skchaosprune.criteria._base import Criterion
 
 TARGETS = ("auto", "loss")
 
 
-class WindowCriterion(BaseEstimator):
+class WindowCriterion(Criterion):
     """What criteria of windows share: one value per window and weight, and a target.
 
     A child has ``window_size``, ``window_overlap``, ``record_every`` and ``target``,
