@@ -295,13 +295,11 @@ def row_loss(params, network, x, target):
         is_last = layer == len(sizes) - 2
         values = z if is_last else [activate(v, network.activation) for v in z]
 
-    outputs = [activate(v, network.out_activation) for v in z]
     if network.out_activation == "softmax":
         log_sum = max(z) + math.log(sum(math.exp(v - max(z)) for v in z))
-        if network.loss == "log_loss":
-            return sum(t * (log_sum - v) for t, v in zip(target, z, strict=True))
-        outputs = [math.exp(v - log_sum) for v in z]
+        return sum(t * (log_sum - v) for t, v in zip(target, z, strict=True))
     if network.loss == "squared_error":
+        outputs = [activate(v, network.out_activation) for v in z]
         errors = [o - t for o, t in zip(outputs, target, strict=True)]
         return sum(error**2 for error in errors) / len(errors)
     return sum(

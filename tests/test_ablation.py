@@ -18,8 +18,14 @@ from skchaosprune._network import mlp as _mlp
 from tests import naive
 
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
-OUT_ACTIVATIONS = ["identity", "logistic", "softmax"]
-LOSSES = ["log_loss", "squared_error"]
+OUTPUTS = {
+    # output activation, loss, outputs
+    "binary": ("logistic", "log_loss", 1),
+    "multiclass": ("softmax", "log_loss", 3),
+    "binary, squared error": ("logistic", "squared_error", 1),
+    "multiclass, squared error": ("logistic", "squared_error", 3),
+    "regression": ("identity", "squared_error", 1),
+}
 TORCH_ACTIVATION = {
     "identity": lambda z: z,
     "logistic": torch.sigmoid,
@@ -29,21 +35,23 @@ TORCH_ACTIVATION = {
 }
 
 
-def make_network(hidden=(5,), n_inputs=4, n_outputs=3, **changes):
-    values = {
-        "layer_sizes": (n_inputs, *hidden, n_outputs),
-        "activation": "tanh",
-        "out_activation": "softmax",
-        "loss": "log_loss",
-    }
-    return SimpleNamespace(**values | changes)
+def make_network(hidden=(5,), output="multiclass", *, n_inputs=4, activation="tanh"):
+    out_activation, loss, n_outputs = OUTPUTS[output]
+    return SimpleNamespace(
+        layer_sizes=(n_inputs, *hidden, n_outputs),
+        activation=activation,
+        out_activation=out_activation,
+        loss=loss,
+    )
 
 
 def make_data(network, n_rows=7, seed=0):
     rng = np.random.RandomState(seed)
     n_outputs = network.layer_sizes[-1]
     weights = rng.uniform(size=n_rows)
-    if n_outputs == 1:
+    if network.out_activation == "identity":
+        targets = rng.standard_normal((n_rows, 1))
+    elif n_outputs == 1:
         targets = rng.randint(2, size=(n_rows, 1)).astype(float)
     else:
         targets = np.eye(n_outputs)[rng.randint(n_outputs, size=n_rows)]
@@ -69,14 +77,11 @@ def assert_same_ablation(snapshots, network, data, rtol=0.0):
     return found
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
+@pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("hidden", [(), (5,), (4, 3), (3, 4, 2)])
-def test_ablation_is_the_naive_one(hidden, activation, out_activation, loss):
-    network = make_network(
-        hidden, activation=activation, out_activation=out_activation, loss=loss
-    )
+def test_ablation_is_the_naive_one(hidden, activation, output):
+    network = make_network(hidden, output, activation=activation)
     data, snapshots = make_data(network), make_snapshots(network)
 
     effects, _ = assert_same_ablation(snapshots, network, data)
@@ -86,17 +91,19 @@ def test_ablation_is_the_naive_one(hidden, activation, out_activation, loss):
 
 @settings(max_examples=30, deadline=None)
 @given(
-    sizes=st.lists(st.integers(1, 4), min_size=2, max_size=5),
-    parts=st.tuples(*map(st.sampled_from, (ACTIVATIONS, OUT_ACTIVATIONS, LOSSES))),
+    sizes=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    activation=st.sampled_from(ACTIVATIONS),
+    output=st.sampled_from(list(OUTPUTS)),
     n_rows=st.integers(2, 6),
     n_points=st.integers(1, 3),
     density=st.floats(0.0, 1.0),
     seed=st.integers(0, 1000),
 )
-def test_ablation_of_any_pruned_network(sizes, parts, n_rows, n_points, density, seed):
-    n_inputs, *hidden, n_outputs = sizes
-    names = dict(zip(("activation", "out_activation", "loss"), parts, strict=True))
-    network = make_network(hidden, n_inputs, n_outputs, **names)
+def test_ablation_of_any_pruned_network(
+    sizes, activation, output, n_rows, n_points, density, seed
+):
+    n_inputs, *hidden = sizes
+    network = make_network(hidden, output, n_inputs=n_inputs, activation=activation)
     data = make_data(network, n_rows, seed)
     snapshots = make_snapshots(network, n_points, seed=seed)
     n_weights = _mlp.count_weights(network.layer_sizes)
@@ -108,10 +115,9 @@ def test_ablation_of_any_pruned_network(sizes, parts, n_rows, n_points, density,
     assert np.all(effects[gone] == 0.0) and np.all(errors[gone] == 0.0)
 
 
-@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
-def test_the_naive_loss_is_the_one_of_the_estimators(out_activation, loss):
-    network = make_network(out_activation=out_activation, loss=loss)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_the_naive_loss_is_the_one_of_the_estimators(output):
+    network = make_network(output=output)
     data, params = make_data(network), make_snapshots(network)[0]
     coefs, intercepts = _mlp.unflatten(params, network.layer_sizes)
     z = _mlp.logits(data.X, coefs, intercepts, network.activation)
@@ -121,22 +127,22 @@ def test_the_naive_loss_is_the_one_of_the_estimators(out_activation, loss):
         for x, target in zip(data.X, data.targets, strict=True)
     ]
 
-    losses = _mlp.row_losses(z, data.targets, out_activation, loss)
+    losses = _mlp.row_losses(z, data.targets, network.out_activation, network.loss)
     np.testing.assert_allclose(losses, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("n_inputs, hidden", [(70, (2,)), (2, (70,)), (2, (3, 70))])
 def test_wide_layers(n_inputs, hidden):
-    network = make_network(hidden, n_inputs, n_outputs=2)
+    network = make_network(hidden, n_inputs=n_inputs)
     data = make_data(network, n_rows=3)
 
     assert_same_ablation(make_snapshots(network, 1), network, data)
 
 
-@pytest.mark.parametrize("out_activation", ["logistic", "softmax"])
+@pytest.mark.parametrize("output", ["binary", "multiclass"])
 @pytest.mark.parametrize("hidden", [(), (5,), (4, 3)])
-def test_large_logits(hidden, out_activation):
-    network = make_network(hidden, activation="relu", out_activation=out_activation)
+def test_large_logits(hidden, output):
+    network = make_network(hidden, output, activation="relu")
     snapshots = make_snapshots(network, scale=50.0)
 
     effects, _ = assert_same_ablation(snapshots, network, make_data(network), 1e-12)
@@ -144,9 +150,9 @@ def test_large_logits(hidden, out_activation):
     assert np.abs(effects).max() > 10.0
 
 
-@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
-def test_what_no_row_can_notice_is_exactly_zero(out_activation):
-    network = make_network((5, 4), activation="relu", out_activation=out_activation)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_what_no_row_can_notice_is_exactly_zero(output):
+    network = make_network((5, 4), output, activation="relu")
     data, snapshots = make_data(network), make_snapshots(network)
     data.X[:, 2] = 0.0
     for params in snapshots:
@@ -162,12 +168,10 @@ def test_what_no_row_can_notice_is_exactly_zero(out_activation):
         assert first[0].any() and second[:3].any()
 
 
-@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
+@pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", [(), (70,), (4, 3)])
-def test_blocks_and_short_kernel_calls_change_nothing(
-    monkeypatch, hidden, out_activation
-):
-    network = make_network(hidden, 70, out_activation=out_activation)
+def test_blocks_and_short_kernel_calls_change_nothing(monkeypatch, hidden, output):
+    network = make_network(hidden, output, n_inputs=70)
     data, snapshots = make_data(network), make_snapshots(network)
     whole = ablate_weights(snapshots, network, data)
 
@@ -218,15 +222,10 @@ def test_progress(monkeypatch):
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python warns of overflow")
 @pytest.mark.parametrize("bad", [1e160, 1e307, np.inf, np.nan])
-@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_diverged_network_neither_warns_nor_raises(
-    activation, loss, out_activation, bad
-):
-    network = make_network(
-        (4, 3), activation=activation, out_activation=out_activation, loss=loss
-    )
+def test_a_diverged_network_neither_warns_nor_raises(activation, output, bad):
+    network = make_network((4, 3), output, activation=activation)
     data, snapshots = make_data(network), make_snapshots(network)
     snapshots *= bad
     snapshots[:, 0] = 0.0
@@ -267,16 +266,11 @@ def autograd_squares(params, network, data):
     return total / len(data.X)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
+@pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("hidden", [(), (5,), (4, 3, 2)])
-def test_squared_gradients_are_those_of_autograd(
-    hidden, activation, out_activation, loss
-):
-    network = make_network(
-        hidden, activation=activation, out_activation=out_activation, loss=loss
-    )
+def test_squared_gradients_are_those_of_autograd(hidden, activation, output):
+    network = make_network(hidden, output, activation=activation)
     data, params = make_data(network), make_snapshots(network, 1)[0]
 
     squares = squared_gradients(params, network, data)
@@ -286,16 +280,11 @@ def test_squared_gradients_are_those_of_autograd(
     assert squares.max() > 1e-6
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
+@pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("hidden", [(), (5,), (4, 3, 2)])
-def test_mean_gradient_is_that_of_the_mean_loss(
-    hidden, activation, out_activation, loss
-):
-    network = make_network(
-        hidden, activation=activation, out_activation=out_activation, loss=loss
-    )
+def test_mean_gradient_is_that_of_the_mean_loss(hidden, activation, output):
+    network = make_network(hidden, output, activation=activation)
     data, params = make_data(network), make_snapshots(network, 1)[0]
     params[1] = 0.0  # as of a pruned weight
 
@@ -306,10 +295,9 @@ def test_mean_gradient_is_that_of_the_mean_loss(
     assert np.abs(gradient).max() > 1e-3
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
-def test_squared_gradients_are_finite_differences(out_activation, loss):
-    network = make_network((4, 3), out_activation=out_activation, loss=loss)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_squared_gradients_are_finite_differences(output):
+    network = make_network((4, 3), output)
     data, params = make_data(network), make_snapshots(network, 1)[0]
 
     squares = squared_gradients(params, network, data)

@@ -164,8 +164,6 @@ def _sum_over_rows(params, network, data, product):
 
 def _loss_gradient(z, targets, out_activation, loss):
     """Gradient of each row's loss by what enters the output activation."""
-    if loss == "log_loss" and out_activation == "identity":
-        out_activation = "logistic"  # as in row_losses
     outputs = mlp.outputs_from_logits(z, out_activation)
     errors = outputs - targets
     if loss == "log_loss":
@@ -173,9 +171,6 @@ def _loss_gradient(z, targets, out_activation, loss):
     gradient = 2.0 * errors / z.shape[1]
     if out_activation == "logistic":
         return gradient * outputs * (1.0 - outputs)
-    if out_activation == "softmax":
-        mean = np.sum(gradient * outputs, axis=1, keepdims=True)
-        return outputs * (gradient - mean)
     return gradient
 
 
@@ -432,7 +427,7 @@ def _ablate_output_layer(W, codes, inputs, z, target, first, last, changes):
             if out_activation != 2:
                 new = _output_loss(moved, target[j], out_activation, loss, z.size)
                 changes[k] += new - terms[j]
-            elif loss == 0 and j != top and moved <= z[top]:
+            elif j != top and moved <= z[top]:
                 # the largest logit stays the largest: one term of the sum is replaced
                 gain = math.log1p((math.exp(moved - z[top]) - terms[j]) / total)
                 changes[k] += target_sum * gain - target[j] * (moved - logit)
@@ -489,18 +484,12 @@ def _losses(logits, n_lanes, target, out_activation, loss, losses):
     for j in range(n_outputs):
         for lane in range(n_lanes):
             total[lane] += math.exp(logits[j, lane] - largest[lane])
-    if loss == 0:
+    for lane in range(n_lanes):
+        total[lane] = math.log(total[lane])
+    for j in range(n_outputs):
         for lane in range(n_lanes):
-            total[lane] = math.log(total[lane])
-        for j in range(n_outputs):
-            for lane in range(n_lanes):
-                below = largest[lane] - logits[j, lane]
-                losses[lane] += target[j] * (total[lane] + below)
-    else:
-        for j in range(n_outputs):
-            for lane in range(n_lanes):
-                output = math.exp(logits[j, lane] - largest[lane]) / total[lane]
-                losses[lane] += (output - target[j]) ** 2 / n_outputs
+            below = largest[lane] - logits[j, lane]
+            losses[lane] += target[j] * (total[lane] + below)
 
 
 @jit

@@ -16,7 +16,12 @@ _BLOCK_ELEMENTS = 500_000
 
 @dataclass(frozen=True)
 class Network:
-    """What a network computes, and what it is trained to make small."""
+    """What a network computes, and what it is trained to make small.
+
+    There are four kinds of outputs: logistic with log loss for two classes (one
+    output), softmax with log loss for more, logistic with squared error for any
+    number of classes, and one identity output with squared error for regression.
+    """
 
     layer_sizes: tuple
     activation: str
