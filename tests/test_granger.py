@@ -766,11 +766,12 @@ def test_default_is_the_f_test_at_five_lags():
         (
             {"test": "lrtest"},
             ValueError,
-            "test must be one of ssr_ftest, ssr_chi2test. Got 'lrtest' instead.",
+            "test='lrtest' is not known; use one of 'ssr_ftest', 'ssr_chi2test'.",
         ),
-        ({"max_lag": 2.0}, TypeError, "max_lag must be an integer; got 2.0 of type"),
-        ({"max_lag": True}, TypeError, "max_lag must be an integer; got True"),
-        ({"max_lag": 0}, ValueError, "max_lag=0 must be at least 1"),
+        ({"test": None}, TypeError, "test=None is not known; use one of 'ssr_ftest'"),
+        ({"max_lag": 2.0}, TypeError, "max_lag=2.0 must be an int in"),
+        ({"max_lag": True}, TypeError, "max_lag=True must be an int in"),
+        ({"max_lag": 0}, ValueError, r"max_lag=0 must be an int in \[1, inf\)"),
         (
             {"max_lag": 10},
             ValueError,

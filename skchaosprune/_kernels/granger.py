@@ -3,12 +3,12 @@
 import math
 from collections import namedtuple
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 from scipy import special
 
 from skchaosprune._kernels.jit import jit
+from skchaosprune._validation import check_choice, check_number
 
 GRANGER_TESTS = ("ssr_ftest", "ssr_chi2test")
 
@@ -84,7 +84,8 @@ def granger_causality(effect, causes, *, max_lag=5, test="ssr_ftest"):
     Raises
     ------
     TypeError
-        If ``max_lag`` is not an integer.
+        If ``max_lag`` is not an integer, ``test`` is not a string, or a series is
+        complex.
     ValueError
         If ``max_lag`` is below 1 or too large for ``n_times``, ``test`` is unknown,
         the shapes do not fit, or ``effect`` has NaN or infinite values.
@@ -151,8 +152,9 @@ def granger_causality(effect, causes, *, max_lag=5, test="ssr_ftest"):
     np.int64(2)
     """
     effect, causes = _check_series(effect, causes)
-    _check_max_lag(max_lag, len(effect))
-    _check_test(test)
+    check_number(max_lag, "max_lag", "int", low=1)
+    _check_length(len(effect), max_lag)
+    check_choice(test, "test", GRANGER_TESTS)
     return _test_causes(_factor_effect(effect, max_lag), causes, test)
 
 
@@ -199,15 +201,8 @@ def _as_real(values, name):
         ) from error
 
 
-def _check_max_lag(max_lag, n_times):
-    """Refuse a lag order for which the regressions have too few rows."""
-    if not isinstance(max_lag, Integral) or isinstance(max_lag, bool):
-        raise TypeError(
-            f"max_lag must be an integer; got {max_lag!r} of type "
-            f"{type(max_lag).__name__}."
-        )
-    if max_lag < 1:
-        raise ValueError(f"max_lag={max_lag} must be at least 1.")
+def _check_length(n_times, max_lag):
+    """Refuse series in which the regressions have too few rows."""
     if n_times <= 3 * max_lag + 1:
         largest = (n_times - 2) // 3
         advice = f"use at least {3 * max_lag + 2} time steps"
@@ -217,14 +212,6 @@ def _check_max_lag(max_lag, n_times):
             f"n_times={n_times} is too short for max_lag={max_lag}: n_times must "
             f"exceed 3 * max_lag + 1, so the largest max_lag that fits is "
             f"{max(largest, 0)}; {advice}."
-        )
-
-
-def _check_test(test):
-    """Refuse an unknown test name."""
-    if test not in GRANGER_TESTS:
-        raise ValueError(
-            f"test must be one of {', '.join(GRANGER_TESTS)}. Got {test!r} instead."
         )
 
 

@@ -9,11 +9,11 @@ may still improve.
 """
 
 import math
-from numbers import Integral, Real
 
 import numpy as np
 
 from skchaosprune._kernels.jit import jit
+from skchaosprune._validation import check_number
 
 # Neighbours lie at squared distances below 1, the squared range of a rescaled series.
 _BELOW_ONE = 1.0 - 2.0**-53
@@ -135,14 +135,16 @@ def largest_lyapunov_exponent(
     >>> round(largest_lyapunov_exponent(x), 2)
     0.69
     """
-    embedding_dimension = _check_integer("embedding_dimension", embedding_dimension, 1)
-    delay = _check_integer("delay", delay, 1)
-    theiler_window = _check_integer("theiler_window", theiler_window, 0)
-    n_steps = _check_integer("n_steps", n_steps, 1)
-    static_tolerance = _check_tolerance(static_tolerance)
+    check_number(embedding_dimension, "embedding_dimension", "int", low=1)
+    check_number(delay, "delay", "int", low=1)
+    check_number(theiler_window, "theiler_window", "int", low=0)
+    check_number(n_steps, "n_steps", "int", low=1)
+    check_number(static_tolerance, "static_tolerance", "float", low=0)
     values = _check_series(series)
 
-    shortest = minimum_length(embedding_dimension, delay, theiler_window, n_steps)
+    # numpy's small integers could overflow in a sum
+    window = tuple(map(int, (embedding_dimension, delay, theiler_window, n_steps)))
+    shortest = minimum_length(*window)
     if len(values) < shortest:
         raise ValueError(
             f"series has {len(values)} values, too short for one pair of neighbours; "
@@ -153,48 +155,13 @@ def largest_lyapunov_exponent(
 
     columns = values[:, np.newaxis] if values.ndim == 1 else values
     exponents = np.empty(columns.shape[1])
-    _exponents(
-        columns,
-        exponents,
-        embedding_dimension,
-        delay,
-        theiler_window,
-        n_steps,
-        static_tolerance,
-    )
+    _exponents(columns, exponents, *window, float(static_tolerance))
     return float(exponents[0]) if values.ndim == 1 else exponents
 
 
 def minimum_length(embedding_dimension, delay, theiler_window, n_steps):
     """Return the fewest values a series needs for one pair of neighbours."""
     return (embedding_dimension - 1) * delay + n_steps + theiler_window + 2
-
-
-def _check_integer(name, value, smallest):
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(
-            f"{name}={value!r} must be an integer of at least {smallest}, "
-            f"not a {type(value).__name__}; pass for example {name}={smallest}."
-        )
-    if value < smallest:
-        raise ValueError(
-            f"{name}={value} is too small; use an integer of at least {smallest}."
-        )
-    return int(value)
-
-
-def _check_tolerance(value):
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(
-            f"static_tolerance={value!r} must be a number, not a "
-            f"{type(value).__name__}; use 0.0 to treat only constant series as static."
-        )
-    if not 0.0 <= value < math.inf:
-        raise ValueError(
-            f"static_tolerance={value} must be finite and not negative; use 0.0 to "
-            "treat only constant series as static."
-        )
-    return float(value)
 
 
 def _check_series(series):
