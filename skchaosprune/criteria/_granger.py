@@ -50,38 +50,15 @@ class GrangerCriterion(WindowCriterion):
             With p-values, best lags, the decision at ``significance_level``, and how
             many weights could not be tested and why.
         """
-        nothing = {
-            "p_values": np.full(record.n_weights, np.nan),
-            "best_lags": np.zeros(record.n_weights, dtype=np.int64),
-        }
         problem = self._obstacle(record)
         if problem is not None:
-            return give_up(record, problem, **nothing)
+            return _test_nothing(record, problem)
         if self.placebo:
             record = self.make_placebo(record, make_rng(self, record))
-        series = record.window_series
-        log_p, lags = self._test(record, series)
-        log_p[~record.alive], lags[~record.alive] = np.nan, 0
-        tested = ~np.isnan(log_p)
-        if not tested.any():
-            counts = _count_reasons(series, record.alive)
-            reasons = ", ".join(f"{reason}: {counts[reason]}" for reason in counts)
-            switch = "" if self.target == "loss" else "use target='loss', "
-            problem = (
-                f"none of the {record.alive.sum()} weights could be tested ({reasons}; "
-                f"{len(record.target_series)} windows). With {type(self).__name__}, "
-                f"{switch}record more often, or train with a larger learning_rate_init."
-            )
-            return give_up(record, problem, **nothing)
-        log_p += log(self.max_lag) if self.lag_rule == "bonferroni" else 0.0
-        p_values = self._correct(np.exp(np.minimum(log_p, 0.0)), tested)
-        keep = p_values < self.significance_level
-        sign = -1.0
-        if self.prune == "causal":
-            keep, sign = ~keep, 1.0
-        scores = np.where(tested, sign * log_p, -np.inf)
-        untested = _count_reasons(series, record.alive & ~tested)
-        return WeightScores(scores, p_values, lags, keep, untested=untested)
+        log_p, lags = self._test(record)
+        if np.isnan(log_p).all():
+            return _test_nothing(record, self._describe_untested(record))
+        return self._decide(record, log_p, lags)
 
     def make_placebo(self, record, rng):
         """Return the record with the series of each weight shuffled in time.
@@ -113,8 +90,8 @@ class GrangerCriterion(WindowCriterion):
     def _ways_out(self):
         return "lower max_lag or window_size, or record more often"
 
-    def _test(self, record, series):
-        """Log p-value of the best lag, and that lag, for every weight."""
+    def _test(self, record):
+        """Log p-value of the best lag, and that lag, for every weight that lives."""
         log_p = np.full(record.n_weights, np.nan)
         lags = np.zeros(record.n_weights, dtype=np.int64)
         lowest, highest = 1, self.max_lag
@@ -123,13 +100,37 @@ class GrangerCriterion(WindowCriterion):
         effect = _granger._factor_effect(record.target_series, highest, lowest)
 
         def test(block):
-            return block, _best_lag(effect, series[:, block], self.test)
+            return block, _best_lag(effect, record.window_series[:, block], self.test)
 
         for block, found in map_blocks(test, record.n_weights, record.n_jobs):
             log_p[block], lags[block] = found
             if record.on_progress is not None:
                 record.on_progress(min(block.stop, record.n_weights))
+        log_p[~record.alive], lags[~record.alive] = np.nan, 0
         return log_p, lags
+
+    def _describe_untested(self, record):
+        counts = _count_reasons(record.window_series, record.alive)
+        reasons = ", ".join(f"{reason}: {counts[reason]}" for reason in counts)
+        switch = "" if self.target == "loss" else "use target='loss', "
+        return (
+            f"none of the {record.alive.sum()} weights could be tested ({reasons}; "
+            f"{len(record.target_series)} windows). With {type(self).__name__}, "
+            f"{switch}record more often, or train with a larger learning_rate_init."
+        )
+
+    def _decide(self, record, log_p, lags):
+        """Make scores and a decision of the p-values of the best lags."""
+        tested = ~np.isnan(log_p)
+        log_p = log_p + (log(self.max_lag) if self.lag_rule == "bonferroni" else 0.0)
+        p_values = self._correct(np.exp(np.minimum(log_p, 0.0)), tested)
+        keep = p_values < self.significance_level
+        sign = -1.0
+        if self.prune == "causal":
+            keep, sign = ~keep, 1.0
+        scores = np.where(tested, sign * log_p, -np.inf)
+        untested = _count_reasons(record.window_series, record.alive & ~tested)
+        return WeightScores(scores, p_values, lags, keep, untested=untested)
 
     def _correct(self, p_values, tested):
         if self.correction is None:
@@ -139,6 +140,15 @@ class GrangerCriterion(WindowCriterion):
         corrected = p_values.copy()
         corrected[tested] = multipletests(p_values[tested], method=self.correction)[1]
         return corrected
+
+
+def _test_nothing(record, problem):
+    return give_up(
+        record,
+        problem,
+        p_values=np.full(record.n_weights, np.nan),
+        best_lags=np.zeros(record.n_weights, dtype=np.int64),
+    )
 
 
 def _best_lag(effect, causes, test):

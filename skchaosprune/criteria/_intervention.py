@@ -84,18 +84,7 @@ class Intervention(Criterion):
 
     def check_parameters(self):
         """Raise an error that names the first parameter that is not valid."""
-        text = (
-            f"points={self.points!r} must be a non-empty sequence of shares of the "
-            "training in (0, 1], like (0.5, 1.0)."
-        )
-        try:
-            points = np.asarray(self.points, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise TypeError(text) from error
-        if points.ndim != 1:
-            raise TypeError(text)
-        if points.size == 0 or not np.all((points > 0.0) & (points <= 1.0)):
-            raise ValueError(text)
+        _check_points(self.points)
         check_number(self.n_rows, "n_rows", "int", 2)
         level = self.significance_level
         check_number(level, "significance_level", "float", 0, 1, "neither")
@@ -140,17 +129,11 @@ class Intervention(Criterion):
         p_values = np.full(record.n_weights, np.nan)
         t = effects[tested] / errors[tested]
         p_values[tested] = stdtr(len(rows.X) - 1, -t)
-        idle = record.alive & ~tested & (effects == 0.0)
-        equal = record.alive & ~tested & (effects != 0.0)
-        counts = {
-            "no row of the sample feels it": int(idle.sum()),
-            "its effect does not vary over the sample": int(equal.sum()),
-        }
         return WeightScores(
             effects,
             p_values,
             keep=p_values < self.significance_level,
-            untested={reason: count for reason, count in counts.items() if count},
+            untested=_count_reasons(effects, record.alive & ~tested),
         )
 
     def make_placebo(self, record, rng):
@@ -192,5 +175,30 @@ class Intervention(Criterion):
         )
 
 
+def _check_points(points):
+    text = (
+        f"points={points!r} must be a non-empty sequence of shares of the training in "
+        "(0, 1], like (0.5, 1.0)."
+    )
+    try:
+        shares = np.asarray(points, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(text) from error
+    if shares.ndim != 1:
+        raise TypeError(text)
+    if shares.size == 0 or not np.all((shares > 0.0) & (shares <= 1.0)):
+        raise ValueError(text)
+
+
 def _permute_targets(rows, rng):
     return replace(rows, targets=rng.permutation(rows.targets))
+
+
+def _count_reasons(effects, untested):
+    """Why effects could not be tested: reason -> how many."""
+    idle = untested & (effects == 0.0)
+    counts = {
+        "no row of the sample feels it": int(idle.sum()),
+        "its effect does not vary over the sample": int((untested & ~idle).sum()),
+    }
+    return {reason: count for reason, count in counts.items() if count}

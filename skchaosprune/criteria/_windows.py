@@ -61,32 +61,35 @@ class WindowCriterion(Criterion):
     def _facts(
         self, n_windows, n_windows_planned, iterations_per_epoch, dense_fraction
     ):
-        needed = self._needed()
         n_iter = epochs_for_windows(
-            needed,
+            self._needed(),
             self.window_size,
             self.window_overlap,
             self.record_every,
             iterations_per_epoch,
             dense_fraction,
         )
+        return (
+            f"the record has {n_windows} windows of {self.window_size} records; "
+            f"{self._demand(n_windows)}; "
+            f"{self._describe_epochs(n_iter, n_windows, n_windows_planned)}"
+        )
+
+    def _describe_epochs(self, n_iter, n_windows, n_windows_planned):
+        """Say what a training of ``n_iter`` epochs, where there is one, would give."""
+        needed = self._needed()
         if n_iter is None:
-            way = (
+            return (
                 "no max_iter gives so many with record_every='auto', record_every=1 may"
             )
-        elif n_windows >= needed:
-            way = f"max_iter={n_iter} would already do"
-        elif n_windows_planned >= needed:
-            way = (
+        if n_windows >= needed:
+            return f"max_iter={n_iter} would already do"
+        if n_windows_planned >= needed:
+            return (
                 f"max_iter={n_iter} is enough, but target_score or a callback ended "
                 "the training early"
             )
-        else:
-            way = f"max_iter={n_iter} would give {needed} windows"
-        return (
-            f"the record has {n_windows} windows of {self.window_size} records; "
-            f"{self._demand(n_windows)}; {way}"
-        )
+        return f"max_iter={n_iter} would give {needed} windows"
 
     def _demand(self, n_windows):
         """Say what the needed number of windows comes from."""
