@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from skchaosprune._kernels import ablation as _ablation
 from skchaosprune.criteria._base import (
     Criterion,
     WeightScores,
@@ -86,9 +85,9 @@ class Saliency(Criterion):
 
     def score(self, record):
         """Return ``w^2 E[g^2]``; see :class:`ChaosCausality` for the parameters."""
-        squares = _ablation.squared_gradients(
-            record.params, record.network, record.data
-        )
+        from skchaosprune._kernels.ablation import squared_gradients
+
+        squares = squared_gradients(record.params, record.network, record.data)
         with np.errstate(over="ignore", invalid="ignore"):
             scores = record.weights**2 * squares
         check_overflow(scores)

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import rankdata
 
-from skchaosprune._kernels import lyapunov as _lyapunov
 from skchaosprune._validation import check_choice, check_number
 from skchaosprune.criteria._blocks import map_blocks
 from skchaosprune.criteria._granger import GrangerCriterion
@@ -145,6 +144,8 @@ class ChaosCausality(GrangerCriterion):
 
     def check_parameters(self):
         """Raise an error that names the first parameter that is not valid."""
+        from skchaosprune._kernels.lyapunov import minimum_length
+
         super().check_parameters()
         for name, low in (
             ("embedding_dimension", 1),
@@ -165,7 +166,7 @@ class ChaosCausality(GrangerCriterion):
             )
         size = self.perturbation_size
         check_number(size, "perturbation_size", "float", 0, closed="neither")
-        shortest = _lyapunov.minimum_length(*self._embedding())
+        shortest = minimum_length(*self._embedding())
         if self.window_size < shortest:
             raise ValueError(
                 f"window_size={self.window_size} is too short for "
@@ -190,13 +191,15 @@ class ChaosCausality(GrangerCriterion):
         n_jobs : int or None
             Threads.
         """
+        from skchaosprune._kernels import lyapunov
+
         if self.decimals is not None:
             window = np.round(window, self.decimals)
         tolerance = self.static_tolerance if self.trajectory == "weights" else 0.0
         options = (*self._embedding(), float(tolerance))
 
         def reduce(block):
-            _lyapunov._exponents(window[:, block], out[block], *options)
+            lyapunov._exponents(window[:, block], out[block], *options)
 
         for _ in map_blocks(reduce, out.size, n_jobs):
             pass

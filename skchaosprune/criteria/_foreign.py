@@ -18,6 +18,10 @@ _PARTS = {
     "snapshots": ("points",),
     "data": (),
 }
+# Parts that Criterion has by default.
+_DEFAULTS = {name for name in vars(Criterion) if not name.startswith("_")}
+_DEFAULTS -= {"score", "has_placebo"}
+
 OWN_PARTS = (
     "An object of your own has score, needs (a tuple of "
     f"{', '.join(map(repr, NEEDS))}, or empty) and has_significance_rule; with "
@@ -49,43 +53,46 @@ class FunctionCriterion(Criterion):
 class ForeignCriterion(Criterion):
     """Stand for a user's object that does not inherit from Criterion.
 
-    Every part is looked up in the object first, and then in :class:`Criterion`.
+    Parameters
+    ----------
+    own : object
+        What it has of the parts of a criterion takes the place of the defaults.
     """
 
     def __init__(self, own):
-        self._own = own
+        self.own = own
+        parts = set(object.__dir__(own))
+        # one that looks at the layers has masks for them, unless it says otherwise
+        self.chooses_masks = "check_layer_sizes" in parts
+        for name in _DEFAULTS & parts:
+            setattr(self, name, getattr(own, name))
 
     def __repr__(self):
-        return repr(self._own)
+        return repr(self.own)
 
-    def __getattribute__(self, name):
-        if name.startswith("_") or name in vars(ForeignCriterion):
-            return super().__getattribute__(name)
-        try:
-            return getattr(self._own, name)
-        except AttributeError:
-            return super().__getattribute__(name)
+    def __getattr__(self, name):
+        # what no criterion has by default, like window_size
+        if name == "own":  # not set yet, as in a copy
+            raise AttributeError(name)
+        return getattr(self.own, name)
 
     def __sklearn_clone__(self):
-        return ForeignCriterion(clone(self._own))
+        return ForeignCriterion(clone(self.own))
 
     def set_params(self, **params):
-        self._own.set_params(**params)
+        """Set parameters of the object."""
+        self.__init__(self.own.set_params(**params))
         return self
 
     @property
     def has_placebo(self):
-        has_own = hasattr(self._own, "make_placebo")
+        """Whether the object has one, and p-values to compare."""
+        has_own = "make_placebo" in object.__dir__(self.own)
         return has_own and self.significance_level is not None
 
-    @property
-    def chooses_masks(self):
-        return getattr(
-            self._own, "chooses_masks", hasattr(self._own, "check_layer_sizes")
-        )
-
     def score(self, record):
-        return self._own.score(record)
+        """Ask the object; see :class:`ChaosCausality` for the parameters."""
+        return self.own.score(record)
 
 
 def wrap(candidate):

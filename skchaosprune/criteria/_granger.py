@@ -5,7 +5,6 @@ from math import log
 
 import numpy as np
 
-from skchaosprune._kernels import granger as _granger
 from skchaosprune._validation import check_bool, check_choice, check_number
 from skchaosprune.criteria._base import WeightScores, check_seed, give_up, make_rng
 from skchaosprune.criteria._blocks import map_blocks
@@ -22,13 +21,15 @@ class GrangerCriterion(WindowCriterion):
 
     def check_parameters(self):
         """Raise an error that names the first parameter that is not valid."""
+        from skchaosprune._kernels.granger import GRANGER_TESTS
+
         self._check_windows()
         check_number(self.max_lag, "max_lag", "int", 1)
         level = self.significance_level
         check_number(level, "significance_level", "float", 0, 1, "neither")
         if not callable(self.target):
             check_choice(self.target, "target", TARGETS)
-        check_choice(self.test, "test", _granger.GRANGER_TESTS)
+        check_choice(self.test, "test", GRANGER_TESTS)
         check_choice(self.lag_rule, "lag_rule", LAG_RULES)
         if self.correction is not None:
             check_choice(self.correction, "correction", CORRECTIONS)
@@ -92,12 +93,14 @@ class GrangerCriterion(WindowCriterion):
 
     def _test(self, record):
         """Log p-value of the best lag, and that lag, for every weight that lives."""
+        from skchaosprune._kernels import granger
+
         log_p = np.full(record.n_weights, np.nan)
         lags = np.zeros(record.n_weights, dtype=np.int64)
         lowest, highest = 1, self.max_lag
         if self.lag_rule == "bic":
-            lowest = highest = _granger._select_lag(record.target_series, highest)
-        effect = _granger._factor_effect(record.target_series, highest, lowest)
+            lowest = highest = granger._select_lag(record.target_series, highest)
+        effect = granger._factor_effect(record.target_series, highest, lowest)
 
         def test(block):
             return block, _best_lag(effect, record.window_series[:, block], self.test)
@@ -153,7 +156,9 @@ def _test_nothing(record, problem):
 
 def _best_lag(effect, causes, test):
     """Smallest log p-value over the lags and its lag; NaN and 0 where untestable."""
-    result = _granger._test_causes(effect, causes, test)
+    from skchaosprune._kernels import granger
+
+    result = granger._test_causes(effect, causes, test)
     log_p = np.where(np.isnan(result.log_p_value), np.inf, result.log_p_value)
     lags = np.argmin(log_p, axis=0) + 1
     best = np.min(log_p, axis=0)

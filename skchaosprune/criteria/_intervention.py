@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import stdtr
 
-from skchaosprune._kernels import ablation as _ablation
 from skchaosprune._validation import check_bool, check_number
 from skchaosprune.criteria._base import (
     Criterion,
@@ -104,6 +103,8 @@ class Intervention(Criterion):
         scores : WeightScores
             With p-values and the decision at ``significance_level``.
         """
+        from skchaosprune._kernels.ablation import ablate_weights
+
         if len(record.snapshots) == 0:
             problem = (
                 f"the training ended before the first of points={self.points} of its "
@@ -121,9 +122,7 @@ class Intervention(Criterion):
             if record.on_progress is not None:
                 record.on_progress(round(share * record.n_weights))
 
-        effects, errors = _ablation.ablate_weights(
-            record.snapshots, record.network, rows, show
-        )
+        effects, errors = ablate_weights(record.snapshots, record.network, rows, show)
         check_overflow(effects + errors if len(rows.X) > 1 else effects)
         tested = record.alive & (errors > 0.0)
         p_values = np.full(record.n_weights, np.nan)
