@@ -1,5 +1,6 @@
 """Names of features, units and layers, and the estimator that they belong to."""
 
+from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -38,7 +39,7 @@ def name_units(estimator, feature_names=None):
         )
     sizes = [model.n_features_in_, *(b.size for b in model.intercepts_)]
     outputs = ["y"]
-    if hasattr(model, "classes_"):
+    if is_classifier(model):
         outputs = model.classes_[-model.n_outputs_ :]
     return unit_names(sizes, feature_names, outputs)
 

@@ -1,9 +1,7 @@
-"""Before and after: the report of one fit, and the path over many prune ratios."""
+"""The report of a fit: the network before and after pruning, in one table."""
 
 import html
 import textwrap
-import warnings
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,22 +9,20 @@ from time import perf_counter
 
 import numpy as np
 from scipy.stats import spearmanr
-from sklearn.base import clone, is_classifier, is_regressor
-from sklearn.exceptions import FitFailedWarning
+from sklearn.base import is_regressor
 from sklearn.metrics import (
     accuracy_score,
     f1_score,
     r2_score,
     root_mean_squared_error,
 )
-from sklearn.model_selection import check_cv
-from sklearn.pipeline import Pipeline
-from sklearn.utils import Bunch, indexable
-from sklearn.utils.parallel import Parallel, delayed
 
 from skchaosprune import _validation
-from skchaosprune._names import last_step, name_units, shorten
+from skchaosprune._names import name_units, shorten
 from skchaosprune._network.masks import effective_sparsity
+from skchaosprune._path import pruning_path
+
+__all__ = ["PruningReport", "pruning_path"]
 from skchaosprune.compact import serialize_onnx
 
 # What a report compares: label and number format of each row, in their order.
@@ -303,108 +299,6 @@ def make_report(estimator, X, y, feature_names=None):
     )
 
 
-def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
-    """Cross-validate many prune ratios with one dense training per fold.
-
-    The same as fitting the estimator with each ratio on each fold, bit for bit where
-    ``random_state`` is an int: the dense training and its scores do not depend on the
-    ratio. Only what follows them is done for every ratio: pruning and sparse training,
-    and with several rounds the trainings between.
-
-    Parameters
-    ----------
-    estimator : ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor or Pipeline
-        Never fitted or changed itself. A pipeline ends in one of the two; what comes
-        before is cloned, and fitted on the training part of each fold.
-    X : array-like of shape (n_samples, n_features)
-        Rows.
-    y : array-like of shape (n_samples,)
-        Targets.
-    prune_ratios : list of float or None
-        Shares of the weights to remove, in [0, 1); None is the significance rule of
-        the criterion. The estimator's own ``prune_ratio`` is not used.
-    cv : int, splitter, iterable or None, default=None
-        Folds, as in scikit-learn: None is 5 folds, stratified for a classifier. For
-        folds by groups give ``list(GroupKFold().split(X, y, groups))``.
-    n_jobs : int or None, default=None
-        Folds at a time, through joblib; None is 1, or what
-        ``joblib.parallel_config`` says.
-
-    Returns
-    -------
-    path : Bunch
-        ``ratios``, the list; ``sparsities`` and ``effective_sparsities``,
-        ndarrays of shape (n_ratios, n_folds), shares in [0, 1]; ``scores``, of the same
-        shape, the held-out accuracy or R2; ``dense_scores``, an ndarray of shape
-        (n_folds,), the same for the dense network when it was scored. NaN, with a
-        FitFailedWarning, for fits that fail, as where None finds nothing significant,
-        and for the dense network of a fold in which all of them do.
-
-    Raises
-    ------
-    TypeError
-        If ``estimator`` or ``prune_ratios`` is of another kind.
-    ValueError
-        If ``prune_ratios`` is empty, has a ratio outside [0, 1), or one that leaves
-        fewer weights than layers: this is known before the first training. If the dense
-        training fails, or every fit after it.
-
-    See Also
-    --------
-    skchaosprune.display.PruningCurveDisplay.from_path : Draws the result.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from skchaosprune import ChaosCausalPrunedMLP, pruning_path
-    >>> X, y = load_iris(return_X_y=True)
-    >>> model = ChaosCausalPrunedMLP((6,), max_iter=40, random_state=0,
-    ...                              prune_criterion="magnitude")
-    >>> path = pruning_path(model, X, y, [0.0, 0.5, 0.8], cv=3)
-    >>> path.scores.shape
-    (3, 3)
-    >>> path.sparsities.mean(axis=1).round(2)
-    array([0.  , 0.5 , 0.81])
-    """
-    model = last_step(estimator, "pruning_path")
-    transformers = None
-    if isinstance(estimator, Pipeline) and len(estimator) > 1:
-        transformers = estimator[:-1]
-    prune_ratios = _check_ratios(prune_ratios)
-    X, y = (
-        part if hasattr(part, "shape") else np.asarray(part) for part in indexable(X, y)
-    )
-    folds = list(check_cv(cv, y, classifier=is_classifier(model)).split(X, y))
-    if not folds:
-        raise ValueError(f"cv={cv!r} has no folds; give a number, a splitter or None.")
-    results = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_fold)(
-            transformers,
-            model,
-            [(_take(X, rows), _take(y, rows)) for rows in fold],
-            prune_ratios,
-            f"fold {number}/{len(folds)}",
-        )
-        for number, fold in enumerate(folds, start=1)
-    )
-    columns, dense_scores, failures = zip(*results, strict=True)
-    failures = [failure for fold_failures in failures for failure in fold_failures]
-    if failures:
-        n_fits = len(folds) * len(prune_ratios)
-        text = f"{len(failures)} of {n_fits} fits failed, the first in {failures[0]}"
-        if len(failures) == n_fits:
-            raise ValueError(text)
-        warnings.warn(f"{text} Their scores are NaN.", FitFailedWarning, stacklevel=2)
-    sparsities, effective_sparsities, scores = np.array(columns).T
-    return Bunch(
-        ratios=prune_ratios,
-        sparsities=sparsities,
-        effective_sparsities=effective_sparsities,
-        scores=scores,
-        dense_scores=np.array(dense_scores),
-    )
-
-
 # What a report measures.
 
 
@@ -512,60 +406,3 @@ def _html_row(tag, cells, style="", last=""):
         css = "; ".join(filter(None, styles))
         parts.append(f'<{tag}{span} style="{css}">{html.escape(text)}</{tag}>')
     return f"<tr>{''.join(parts)}</tr>"
-
-
-# What a path needs.
-
-
-def _fit_fold(transformers, model, parts, prune_ratios, name):
-    """Fit all ratios on one fold.
-
-    Returns (sparsity, effective sparsity, held-out score) of each, the held-out score
-    of the dense network, and what failed.
-    """
-    (X_train, y_train), (X_test, y_test) = parts
-    if transformers is not None:
-        transformers = clone(transformers)
-        X_train = transformers.fit_transform(X_train, y_train)
-        X_test = transformers.transform(X_test)
-    # the phases of every fit are told from verbose=2 on, as in scikit-learn's searches
-    model._check_parameters()
-    quieter = clone(model).set_params(verbose=max(int(model.verbose) - 1, 0))
-    rows, dense_score, failures = [], np.nan, []
-    for ratio, fit in zip(
-        prune_ratios, quieter._fit_ratios(X_train, y_train, prune_ratios), strict=True
-    ):
-        where = f"{name}, prune_ratio={ratio}"
-        if isinstance(fit, ValueError):
-            failures.append(f"{where}: {fit}")
-            rows.append((np.nan, np.nan, np.nan))
-            continue
-        if np.isnan(dense_score):
-            dense = fit._compact(fit.dense_coefs_, fit.dense_intercepts_)
-            dense_score = dense.score(X_test, y_test)
-        score = fit.score(X_test, y_test)
-        rows.append((fit.sparsity_, fit.effective_sparsity_, score))
-        if model.verbose:
-            print(f"[pruning_path] {where}: score {score:.4f}", flush=True)
-    return rows, dense_score, failures
-
-
-def _check_ratios(prune_ratios):
-    """Return the ratios as a list, each a valid one."""
-    text = (
-        f"prune_ratios={prune_ratios!r} must be a list of shares of weights to remove, "
-        "like [0.5, 0.9]; None in it is the significance rule of the criterion."
-    )
-    if isinstance(prune_ratios, str) or not isinstance(prune_ratios, Iterable):
-        raise TypeError(text)
-    prune_ratios = list(prune_ratios)
-    if len(prune_ratios) == 0:
-        raise ValueError(text)
-    for ratio in prune_ratios:
-        _validation.check_prune_ratio(ratio)
-    return prune_ratios
-
-
-def _take(X, rows):
-    """Pick rows of an array or a data frame, which stays one."""
-    return getattr(X, "iloc", X)[rows]

@@ -1,8 +1,423 @@
 """What a fit is going to do, settled before the first training."""
 
-import numpy as np
+from collections import namedtuple
+from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numpy as np
+from joblib import Memory
+from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import check_memory
+
+from skchaosprune import __version__, _validation
+from skchaosprune._network import mlp
 from skchaosprune._network.masks import count_in_groups
+from skchaosprune._training.engine import (
+    check_device,
+    explain_obstacle,
+    first_obstacle_to_kernel,
+)
+from skchaosprune._training.plan import TrainingPlan
+from skchaosprune._training.recording import count_windows, resolve_record_every
+from skchaosprune.criteria import runs_only_our_code
+
+# What n_rounds="auto" means: with most criteria rounds pay where few weights are left.
+_ONE_ROUND_UP_TO = 0.7
+_N_ROUNDS_ABOVE = 5
+
+_SMALL_SET = 32  # batch_size="auto" trains on the whole set at once up to so many rows
+_TORCH_BATCH = 32
+
+# Of initial weights, row orders, scores and the validation split.
+Seeds = namedtuple("Seeds", "init order score split")
+
+
+@dataclass(frozen=True)
+class ScoredTraining:
+    """A training and its scores: all that they depend on, the key of ``memory``.
+
+    Attributes
+    ----------
+    network : TrainingPlan
+        Architecture and optimiser.
+    data, validation : TrainingData
+        Training rows, and rows held out (or None).
+    criterion : Criterion
+        Says what is recorded, and scores the record.
+    params : ndarray of shape (n_parameters,)
+        Flat initial parameters.
+    mask : ndarray of bool of shape (n_weights,)
+        True for the weights that live.
+    n_epochs : int
+        Passes over the data, at most.
+    dense_fraction : float
+        Share of ``max_iter`` that these are.
+    target_score : float or None
+        Training score that ends the training.
+    order_seed, score_seed : int
+        Of the row orders, and of criteria that draw.
+    version : str
+        Of the package.
+    """
+
+    network: TrainingPlan
+    data: mlp.TrainingData
+    validation: mlp.TrainingData | None
+    criterion: object
+    params: np.ndarray
+    mask: np.ndarray
+    n_epochs: int
+    dense_fraction: float
+    target_score: float | None
+    order_seed: int
+    score_seed: int
+    version: str = __version__
+
+    @property
+    def iterations_per_epoch(self):
+        """Optimiser steps per epoch."""
+        return self.network.count_batches(len(self.data.X))
+
+    @property
+    def n_iterations(self):
+        """Optimiser steps of the planned training."""
+        return self.n_epochs * self.iterations_per_epoch
+
+    @property
+    def record_every(self):
+        """Iterations from one record to the next, of a criterion with windows."""
+        criterion = self.criterion
+        return resolve_record_every(
+            criterion.record_every,
+            self.n_iterations,
+            criterion.window_size,
+            criterion.window_overlap,
+        )
+
+    @property
+    def n_windows(self):
+        """Windows that are planned, of a criterion with windows."""
+        criterion, n_records = self.criterion, self.n_iterations // self.record_every
+        return count_windows(n_records, criterion.window_size, criterion.window_overlap)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What comes after the first scores: pruning, mask search, the last training.
+
+    Attributes
+    ----------
+    layer_sizes : tuple of int
+        Units per layer, inputs and outputs included.
+    prune_ratio, prune_scope, keep_connected, rewind, n_search, target_score, importance
+        Parameters of the estimators.
+    rounds : int or "auto"
+        Their ``n_rounds``.
+    n_epochs : int
+        Passes over the data of each sparse training, at most.
+    """
+
+    layer_sizes: tuple
+    prune_ratio: float | None
+    prune_scope: str
+    keep_connected: bool
+    rewind: bool
+    rounds: int | str
+    n_search: int
+    n_epochs: int
+    target_score: float | None
+    importance: str
+
+    def __post_init__(self):
+        if self.prune_ratio is None and self.rounds not in ("auto", 1):
+            raise ValueError(
+                f"n_rounds={self.rounds} needs a prune_ratio, as the significance rule "
+                "of prune_ratio=None decides in one round. Give a prune_ratio in "
+                "[0, 1), or use n_rounds='auto'."
+            )
+
+    @property
+    def n_rounds(self):
+        """Rounds, unless the first scores turn out to be final."""
+        if self.prune_ratio is None:
+            return 1
+        if self.rounds == "auto":
+            return 1 if self.prune_ratio <= _ONE_ROUND_UP_TO else _N_ROUNDS_ABOVE
+        return self.rounds
+
+    @cached_property
+    def n_kept(self):
+        """Weights that stay after each round; raises where the ratio is infeasible."""
+        return count_kept(
+            self.layer_sizes, self.prune_ratio, self.prune_scope, self.n_rounds
+        )
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What changes no result of a training: see the parameters of the estimators.
+
+    ``memory`` is None where it cannot be used.
+    """
+
+    callbacks: list | None
+    n_jobs: int | None
+    memory: Memory | None
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """A whole fit: the first training, what comes after it, and what is known before.
+
+    ``known`` are the fitted attributes that need no training, like ``classes_``;
+    ``prune_criterion`` is as the user gave it, for messages.
+    """
+
+    training: ScoredTraining
+    schedule: Schedule
+    resources: Resources
+    known: dict
+    prune_criterion: object
+
+    @property
+    def n_phases(self):
+        """Phases of the fit, at most."""
+        return 2 * self.schedule.n_rounds + 1 + (self.schedule.n_search > 0)
+
+    def with_ratio(self, prune_ratio):
+        """Return the plan of the same fit with another ratio, if that is feasible."""
+        plan = replace(self, schedule=replace(self.schedule, prune_ratio=prune_ratio))
+        check_feasible(plan)
+        return plan
+
+    def start(self, params):
+        """Return where sparse trainings start, if the last one ended at ``params``."""
+        return self.training.params if self.schedule.rewind else params
+
+    def as_fitted(self, params):
+        """Return the attributes with which the network of ``params`` predicts."""
+        network = self.training.network
+        coefs, intercepts = mlp.unflatten(params.copy(), network.layer_sizes)
+        return self.known | {
+            "coefs_": coefs,
+            "intercepts_": intercepts,
+            "activation_": network.activation,
+            "out_activation_": network.out_activation,
+        }
+
+
+def draw_seeds(random_state):
+    """Draw the seeds of all random numbers of a fit."""
+    rng = _validation.check_rng(random_state)
+    return Seeds(*map(int, rng.randint(np.iinfo(np.int32).max, size=4)))
+
+
+def split_rows(y, validation_fraction, seed, *, stratify):
+    """Choose rows to train on and rows to hold out (None without validation)."""
+    if validation_fraction is None:
+        return slice(None), None
+    try:
+        return train_test_split(
+            np.arange(len(y)),
+            test_size=validation_fraction,
+            random_state=seed,
+            stratify=y if stratify else None,
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"validation_fraction={validation_fraction} cannot split the {len(y)} "
+            f"rows: {error} Use another fraction, or None."
+        ) from error
+
+
+def take_rows(rows, X, y, targets, weights):
+    """Return the chosen rows, their weights scaled to mean 1; None for no rows."""
+    if rows is None:
+        return None
+    weights = _validation.normalise_weights(weights[rows])
+    return mlp.TrainingData(X[rows], y[rows], targets[rows], weights)
+
+
+def plan_network(settings, data, loss, out_activation, *, is_classifier):
+    """Describe the network and how it is trained.
+
+    Parameters
+    ----------
+    settings : dict
+        Parameters of the estimator.
+    data : TrainingData
+        Training rows.
+    loss, out_activation : str
+        What the outputs are, and what is made small.
+    is_classifier : bool
+        Whether targets are classes.
+
+    Returns
+    -------
+    network : TrainingPlan
+        Where there are callbacks, these may still change the engine before an epoch.
+
+    Raises
+    ------
+    ValueError
+        If ``device`` cannot be used, or ``engine="numba"`` cannot be honoured.
+    """
+    check_device(settings["device"])
+    hidden = _validation.check_hidden_layer_sizes(settings["hidden_layer_sizes"])
+    network = TrainingPlan(
+        layer_sizes=(data.X.shape[1], *hidden, data.targets.shape[1]),
+        activation=settings["activation"],
+        out_activation=out_activation,
+        loss=loss,
+        is_classifier=is_classifier,
+        solver=settings["solver"],
+        learning_rate=float(settings["learning_rate_init"]),
+        momentum=float(settings["momentum"]),
+        alpha=float(settings["alpha"]),
+        batch_size=len(data.X),
+        shuffle=bool(settings["shuffle"]),
+        engine=settings["engine"],
+        device=str(settings["device"]),
+    )
+    return _settle_engine(network, settings["batch_size"], settings["callbacks"])
+
+
+def _settle_engine(network, batch_size, callbacks):
+    """Choose what runs an epoch, and how many rows a step takes: so far all."""
+    obstacle, n_rows = first_obstacle_to_kernel(network, callbacks), network.batch_size
+    if obstacle is not None and network.engine == "numba":
+        raise ValueError(explain_obstacle(obstacle))
+    if callbacks is None:  # nothing else can change what runs an epoch
+        network = replace(network, engine="numba" if obstacle is None else "torch")
+    if batch_size != "auto":
+        size = int(batch_size)
+    elif n_rows <= _SMALL_SET:
+        size = n_rows
+    else:
+        size = 1 if obstacle is None else _TORCH_BATCH
+    return replace(network, batch_size=min(size, n_rows))
+
+
+def plan_training(settings, network, data, validation, criterion, seeds):
+    """Describe the dense training and its scores, initial parameters included.
+
+    Parameters
+    ----------
+    settings : dict
+        Parameters of the estimator.
+    network : TrainingPlan
+        From :func:`plan_network`.
+    data, validation : TrainingData
+        Training rows, and rows held out (or None).
+    criterion : Criterion
+        Scores the weights.
+    seeds : Seeds
+        Of the fit.
+
+    Returns
+    -------
+    training : ScoredTraining
+        The key of ``memory``.
+    """
+    sizes, fraction = network.layer_sizes, settings["dense_fraction"]
+    weight_init = _validation.check_weight_init(settings["weight_init"], sizes)
+    rng = np.random.RandomState(seeds.init)
+    target_score = settings["target_score"]
+    if "trajectories" in criterion.needs and criterion.record_every == "auto":
+        target_score = None  # the record is planned for the whole training
+    return ScoredTraining(
+        network,
+        data,
+        validation,
+        criterion,
+        params=mlp.initial_parameters(sizes, weight_init, network.activation, rng),
+        mask=np.ones(network.n_weights, dtype=bool),
+        n_epochs=max(1, round(fraction * settings["max_iter"])),
+        dense_fraction=float(fraction),
+        target_score=None if target_score is None else float(target_score),
+        order_seed=seeds.order,
+        score_seed=seeds.score,
+    )
+
+
+def plan_schedule(settings, layer_sizes):
+    """Describe what comes after the first scores, from the estimator's parameters."""
+    names = "prune_ratio", "prune_scope", "keep_connected", "rewind", "n_search"
+    names += "target_score", "importance"
+    return Schedule(
+        layer_sizes,
+        rounds=settings["n_rounds"],
+        n_epochs=settings["max_iter"],
+        **{name: settings[name] for name in names},
+    )
+
+
+def plan_resources(settings, criterion):
+    """Gather what changes no result, from the estimator's parameters.
+
+    A cached training would not be the same where code of the user's takes part, or
+    where nothing fixes the seeds: there is no ``memory`` then.
+    """
+    callbacks, memory = settings["callbacks"], check_memory(settings["memory"])
+    is_cache = isinstance(memory, Memory) and memory.location is not None
+    is_fixed = settings["random_state"] is not None and callbacks is None
+    if not (is_cache and is_fixed and runs_only_our_code(criterion)):
+        memory = None
+    return Resources(callbacks, settings["n_jobs"], memory)
+
+
+def check_feasible(plan):
+    """Refuse, before any training, what cannot succeed after it.
+
+    Parameters
+    ----------
+    plan : FitPlan
+        Of the fit.
+
+    Raises
+    ------
+    ValueError
+        If the criterion lacks what other parameters ask of it, if the ratio leaves too
+        few weights, or if the training is too short for the significance rule.
+    """
+    training, schedule = plan.training, plan.schedule
+    criterion = training.criterion
+    if schedule.importance == "causal" and criterion.significance_level is None:
+        raise ValueError(
+            "importance='causal' needs a criterion with p-values and a "
+            f"significance_level, and prune_criterion={plan.prune_criterion!r} has "
+            "none. Use 'gradient', 'connection' or 'permutation', or a criterion like "
+            "'chaos_causality' or 'intervention'."
+        )
+    criterion.check_layer_sizes(schedule.layer_sizes)
+    if criterion.chooses_masks:
+        return
+    if schedule.prune_ratio is None:
+        _check_significance_rule(plan)
+    else:
+        schedule.n_kept  # noqa: B018 - raises
+
+
+def _check_significance_rule(plan):
+    """Refuse ``prune_ratio=None`` where no significance rule can decide."""
+    training, criterion = plan.training, plan.training.criterion
+    if not criterion.has_significance_rule:
+        raise ValueError(
+            "prune_ratio=None needs a criterion with a significance rule, and "
+            f"prune_criterion={plan.prune_criterion!r} has none. Give a prune_ratio in "
+            "[0, 1), or use a criterion that has one, like 'chaos_causality' or "
+            "'intervention'."
+        )
+    if "trajectories" in criterion.needs:
+        n_windows = training.n_windows
+        problem = criterion.too_few_windows(
+            n_windows,
+            n_windows,
+            training.iterations_per_epoch,
+            training.dense_fraction,
+        )
+        if problem is not None:
+            raise ValueError(f"prune_ratio=None cannot decide: {problem}")
 
 
 def count_kept(layer_sizes, prune_ratio, prune_scope, n_rounds):

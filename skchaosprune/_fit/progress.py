@@ -1,4 +1,4 @@
-"""How a fit tells where it is: lines that it prints, and scikit-learn's callbacks."""
+"""Progress of a fit: printed lines, and tasks of scikit-learn's callbacks."""
 
 import functools
 from contextlib import contextmanager
@@ -23,8 +23,13 @@ except ImportError:  # before scikit-learn 1.9, or where the names have moved
         return call
 
 
+_N_SHARED = 2  # phases: dense training and scoring
+
+
 class Progress:
-    """Tells the phases of a fit, and how far each is: the tasks of callbacks.
+    """Reports the phases of a fit, and how far each is.
+
+    The one part of a fit that holds the estimator, as scikit-learn's callbacks require.
 
     Parameters
     ----------
@@ -32,10 +37,8 @@ class Progress:
         Whose fit it is, under ``with_callbacks``. Lines are printed if it is verbose.
     rows : tuple
         ``X``, ``y`` and ``sample_weight`` (or None) as fit got them, for callbacks.
-    n_phases : int
-        Phases, at most.
-    as_fitted : callable
-        From flat parameters to the attributes with which the estimator predicts.
+    plans : list of FitPlan
+        Fits that share their first training and its scores; one for ``fit``.
 
     Attributes
     ----------
@@ -43,14 +46,15 @@ class Progress:
         Names of the phases that have begun.
     """
 
-    def __init__(self, estimator, rows, *, n_phases, as_fitted):
+    def __init__(self, estimator, rows, plans):
         X, y, sample_weight = rows
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._seen = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._owner, self._verbose = type(estimator).__name__, estimator.verbose
-        self._as_fitted = as_fitted
+        self._as_fitted = plans[0].as_fitted
         self.phases = []
         self._running = []  # tasks, each in the one before
+        n_phases = _N_SHARED + sum(plan.n_phases - _N_SHARED for plan in plans)
         context = estimator._init_callback_context(max_subtasks=n_phases)
         # tasks that nobody hears of are not worth 5 % of the quickest epochs
         self._fit = context if getattr(estimator, "_skl_callbacks", None) else None

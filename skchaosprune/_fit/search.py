@@ -1,13 +1,13 @@
-"""Mask search: grow a mask, train, prune it back; keep it if the net fits better.
+"""Mask search: grow a mask, train, prune it back; keep it if the net fits better."""
 
-How networks are trained is up to the caller, so that nothing here knows of torch.
-"""
-
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skchaosprune._network.masks import between_living
+from skchaosprune._fit.retraining import make_trial
+from skchaosprune._kernels.ablation import mean_gradient
+from skchaosprune._network.masks import between_living, keep_best
+from skchaosprune._network.mlp import split_layers
 
 # Weights that a swap adds at most, in kept ones: at the first swap and at the last.
 _GROWTH = 1.0, 0.2
@@ -20,6 +20,61 @@ class _Trained:
     mask: np.ndarray
     params: np.ndarray
     loss: float
+
+
+def search(plan, pruning, progress):
+    """Swap weights, starting from the mask of the last round.
+
+    Parameters
+    ----------
+    plan : FitPlan
+        Of the fit.
+    pruning : Pruning
+        Where the rounds have come to.
+    progress : Progress
+        Told of the swaps.
+
+    Returns
+    -------
+    pruning : Pruning
+        With the mask that was found, and its losses.
+    """
+    training, schedule = plan.training, plan.schedule
+    network, before = training.network, pruning.mask
+    judge = training.validation or training.data
+    n_kept, can_connect = _count_groups(schedule, before)
+    with progress.search("mask search", schedule.n_search) as on_swap:
+        found, losses = search_masks(
+            before,
+            network.layer_sizes,
+            n_search=schedule.n_search if can_connect else 0,
+            train=make_trial(plan, plan.start(pruning.params)),
+            judge=lambda params: judge.mean_loss(params, network),
+            gradient=lambda params: mean_gradient(params, network, training.data),
+            choose=lambda order: keep_best(
+                order,
+                n_kept,
+                network.layer_sizes,
+                keep_connected=schedule.keep_connected,
+            ),
+            rng=np.random.RandomState(training.score_seed),
+            on_swap=on_swap,
+        )
+    gone_in = np.where(before, pruning.n_rounds + 1, pruning.pruned_in_round)
+    return replace(
+        pruning,
+        mask=found,
+        pruned_in_round=np.where(found, 0, gone_in),
+        search_losses=losses,
+    )
+
+
+def _count_groups(schedule, mask):
+    """Count what is kept where weights compete, and whether that can be connected."""
+    parts = split_layers(mask, schedule.layer_sizes)
+    counts = [np.count_nonzero(part) for part in parts]
+    n_kept = np.array([sum(counts)] if schedule.prune_scope == "global" else counts)
+    return n_kept, bool((n_kept >= len(counts) // len(n_kept)).all())
 
 
 def search_masks(

@@ -1,0 +1,396 @@
+"""What classifier and regressor share: validate, plan, run, keep; and the methods."""
+
+import copy
+
+import numpy as np
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.utils.validation import check_is_fitted
+
+from skchaosprune import _validation
+from skchaosprune._fit.progress import CallbackSupportMixin, Progress, with_callbacks
+from skchaosprune._names import name_units
+from skchaosprune._network import mlp
+from skchaosprune._network.importance import IMPORTANCES
+from skchaosprune._persistence import Versioned
+from skchaosprune.compact import CompactMLP, compact_layers
+
+
+class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
+    """Everything but the target.
+
+    A child has its own ``__init__``, and says what ``y`` means: ``_check_rows``,
+    ``_encode``, ``_recode``, ``_output_layer``, ``_target_units`` and ``_classes``.
+    """
+
+    @with_callbacks
+    def fit(self, X, y, sample_weight=None):
+        """Train, score, prune, rewind and train again.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, scaled.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Non-negative weights of the rows.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data are not valid, if ``prune_ratio`` leaves fewer
+            weights than layers, if the training diverges, or, with
+            ``prune_ratio=None``, if nothing could be tested or nothing is significant.
+
+        Notes
+        -----
+        All results are kept in one last step. After an error or Ctrl-C the estimator
+        is as it was before: unfitted, or as an earlier fit left it.
+
+        scikit-learn's callbacks (``set_callbacks``) see the phases as tasks of the fit,
+        and the epochs as tasks of the trainings. One that asks for a stop at the end of
+        an epoch ends the last training, that of the sparse network, and no other; it
+        does not end a mask search.
+        """
+        from skchaosprune._fit.pruning import prune_and_retrain
+        from skchaosprune._fit.results import explain
+        from skchaosprune._fit.scoring import train_and_score
+        from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
+
+        plan = self._plan(X, y, sample_weight)
+        with one_thread_per_fit(), unwrap_ctrl_c():
+            progress = Progress(self, (X, y, sample_weight), [plan])
+            scored = train_and_score(plan.training, plan.resources, progress)
+            outcome = prune_and_retrain(plan, scored, progress)
+            learned = outcome.attributes()
+            learned |= explain(outcome)
+            progress.end(learned)
+        self._keep(learned)
+        return self
+
+    def weight_table(self):
+        """Tell the story of every weight, one row each.
+
+        Returns
+        -------
+        table : pandas.DataFrame or structured ndarray
+            ``n_weights_`` rows, layer by layer, with the columns layer (from 1), from,
+            to, initial, dense, final, mean_lyapunov_exponent, p_value, best_lag,
+            score, pruned_in_round (0 = kept), kept. Inputs carry the feature names,
+            hidden units are called ``h1_0`` (layer 1, unit 0), outputs are the class
+            labels. A structured array where pandas is not installed. What the criterion
+            does not compute is NaN (``best_lag``: 0).
+        """
+        from skchaosprune._placebo import tabulate_weights
+
+        check_is_fitted(self)
+        return tabulate_weights(self, name_units(self))
+
+    def compact(self):
+        """Drop what does nothing: a smaller network with the same outputs.
+
+        Hidden units that lead nowhere and inputs that are not used are left out, and
+        units without inputs become part of the biases.
+
+        Returns
+        -------
+        compact : CompactMLP
+            A predictor in plain numpy; its ``selected_features_`` are the inputs that
+            are left. Predicts as this estimator does, to rounding.
+        """
+        check_is_fitted(self)
+        return self._compact(self.coefs_, self.intercepts_)
+
+    def to_torch(self):
+        """Build the pruned network as a torch module, in its full shape.
+
+        ``compact().to_torch()`` is the smaller one.
+
+        Returns
+        -------
+        module : torch.nn.Module
+            Takes a tensor of rows. Returns what enters the output activation,
+            ``(n_samples, n_outputs_)``; a regressor's predictions. Pruned weights stay
+            zero when it is trained.
+        """
+        from skchaosprune._training.export import MaskedMLP
+
+        check_is_fitted(self)
+        return MaskedMLP(
+            self.coefs_,
+            self.intercepts_,
+            masks=self.masks_,
+            activation=self.activation_,
+            selected_features=np.arange(self.n_features_in_),
+            target=self._target_units(),
+        )
+
+    def to_skorch(self, **settings):
+        """Build an initialised skorch net, to train the pruned network further.
+
+        Parameters
+        ----------
+        **settings : dict
+            Parameters of the skorch net. The defaults follow ``learning_rate_init``,
+            ``solver``, ``momentum``, ``batch_size`` ("auto" is 32), ``max_iter``,
+            ``device`` and ``verbose``; ``alpha`` and ``class_weight`` have none.
+
+        Returns
+        -------
+        net : skorch.NeuralNetClassifier or skorch.NeuralNetRegressor
+            With the weights of this network; pruned ones stay zero. Trains on arrays
+            (a data frame needs ``to_numpy()``) and class codes (0 to n_classes - 1), or
+            targets in their units; ``fit`` and ``partial_fit`` both go on from these
+            weights.
+        """
+        from skchaosprune._training.export import make_trainable_net
+        from skchaosprune._training.net import optimizer_settings
+
+        module = self.to_torch()
+        _, _, loss, _ = self._fitted_with
+        defaults = {
+            "lr": self.learning_rate_init,
+            "batch_size": 32 if self.batch_size == "auto" else self.batch_size,
+            "max_epochs": self.max_iter,
+            "device": self.device,
+            "verbose": self.verbose,
+            "iterator_train__shuffle": self.shuffle,
+            **optimizer_settings(self.solver, self.momentum),
+        }
+        return make_trainable_net(
+            module, loss, self.out_activation_, **(defaults | settings)
+        )
+
+    def report(self, X, y, *, feature_names=None):
+        """Compare the network before and after pruning, in one table.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to score on, best held-out ones, scaled like the training rows.
+        y : array-like of shape (n_samples,)
+            Their targets.
+        feature_names : sequence of str or None, default=None
+            Names of the features; None takes those seen in fit.
+
+        Returns
+        -------
+        report : PruningReport
+            Prints as a table, is one in notebooks, and has ``to_dict()``.
+
+        Notes
+        -----
+        "Before" is the dense network when it was scored: after its whole training,
+        unless ``dense_fraction`` is below 1.
+        """
+        from skchaosprune.report import make_report
+
+        check_is_fitted(self)
+        return make_report(self, X, y, feature_names)
+
+    def placebo_test(self, X=None, y=None, *, n_repeats=20, random_state=0):
+        """Compare the share of causal weights with what its placebo calls causal.
+
+        The placebo of a Granger test is the series of each weight shuffled in time,
+        that of an intervention permuted labels. It knows nothing of the error: a
+        criterion that calls no more weights causal has found nothing. One that does
+        has found more than its placebo, but not yet a cause: shuffling also destroys
+        the trend that exponents and error share while a training settles, and the
+        exponents of one training "cause" the error of another, independent one just as
+        often. An intervention's placebo share is not small: random labels have a loss,
+        too, that rises without some weights and falls without others.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or None, default=None
+            Rows to intervene on, those of the training or others. Only for criteria
+            that need data (``"intervention"``); all rows count alike.
+        y : array-like of shape (n_samples,) or None, default=None
+            Their targets.
+        n_repeats : int, default=20
+            Placebos drawn.
+        random_state : int, RandomState or None, default=0
+            Seed of the placebos.
+
+        Returns
+        -------
+        result : Bunch
+            ``causal_share``, the share of the weights of the dense network with a
+            p-value below the criterion's ``significance_level``; ``placebo_shares``, an
+            ndarray of shape (n_repeats,), the same for each placebo; ``placebo_share``,
+            their mean; ``p_value``, the share of placebos, the real scores included,
+            that call at least as many weights causal.
+
+        Raises
+        ------
+        ValueError
+            If the criterion has no placebo or could test nothing, if it needs data and
+            there is none or the targets are all the same, or if its series were too
+            large to be kept.
+        """
+        from skchaosprune import _placebo
+        from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
+
+        check_is_fitted(self)
+        _validation.check_number(n_repeats, "n_repeats", "int", 1)
+        rng = np.random.default_rng(_validation.check_rng(random_state).randint(2**31))
+        criterion = _placebo.recall_criterion(self)
+        data = self._recall_rows(X, y) if "data" in criterion.needs else None
+        record = _placebo.recall_record(self, criterion, data)
+        with one_thread_per_fit(), unwrap_ctrl_c():
+            return _placebo.compare_with_placebos(criterion, record, n_repeats, rng)
+
+    def set_params(self, **params):
+        """Set parameters of this estimator and of a criterion object.
+
+        Parameters
+        ----------
+        **params : dict
+            ``prune_criterion__max_lag=3`` reaches into a criterion object.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        nested = [name for name in params if name.startswith("prune_criterion__")]
+        criterion = params.get("prune_criterion", self.prune_criterion)
+        if nested and (
+            isinstance(criterion, type) or not hasattr(criterion, "set_params")
+        ):
+            raise ValueError(
+                f"{nested[0]} needs a criterion object, but prune_criterion="
+                f"{criterion!r}. Set prune_criterion=ChaosCausality() (from "
+                "skchaosprune.criteria) first."
+            )
+        return super().set_params(**params)
+
+    def _plan(self, X, y, sample_weight):
+        """Validate, encode, split, draw all seeds, and refuse what cannot succeed."""
+        from skchaosprune._fit import plan as planning
+        from skchaosprune.criteria import get_criterion
+
+        self._check_parameters()
+        criterion = get_criterion(self.prune_criterion)
+        criterion.check_parameters()
+        seeds = planning.draw_seeds(self.random_state)
+        X, y, known = self._validate_rows(X, y)
+        weights = _validation.check_sample_weight(sample_weight, len(X))
+        train, held_out = planning.split_rows(
+            y, self.validation_fraction, seeds.split, stratify=is_classifier(self)
+        )
+        y, targets, weights, learned = self._encode(y, weights, train)
+        data, validation = (
+            planning.take_rows(rows, X, y, targets, weights)
+            for rows in (train, held_out)
+        )
+        settings = self.get_params(deep=False)
+        loss, out_activation = self._output_layer(targets.shape[1])
+        network = planning.plan_network(
+            settings, data, loss, out_activation, is_classifier=is_classifier(self)
+        )
+        plan = planning.FitPlan(
+            planning.plan_training(
+                settings, network, data, validation, criterion, seeds
+            ),
+            planning.plan_schedule(settings, network.layer_sizes),
+            planning.plan_resources(settings, criterion),
+            known | learned,
+            self.prune_criterion,
+        )
+        planning.check_feasible(plan)
+        return plan
+
+    def _check_parameters(self):
+        """Raise an error that names the first parameter that is not valid."""
+        number, choice = _validation.check_number, _validation.check_choice
+        _validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
+        choice(self.activation, "activation", ("identity", "logistic", "tanh", "relu"))
+        choice(self.solver, "solver", ("sgd", "adam"))
+        rate = self.learning_rate_init
+        number(rate, "learning_rate_init", "float", 0, closed="neither")
+        number(self.momentum, "momentum", "float", 0, 1, "left")
+        number(self.alpha, "alpha", "float", 0)
+        if not self.batch_size == "auto":
+            number(self.batch_size, "batch_size", "int", 1, other=", or 'auto'")
+        number(self.max_iter, "max_iter", "int", 1)
+        _validation.check_prune_ratio(self.prune_ratio)
+        choice(self.prune_scope, "prune_scope", ("global", "layer"))
+        number(self.dense_fraction, "dense_fraction", "float", 0, 1, "right")
+        if not self.n_rounds == "auto":
+            number(self.n_rounds, "n_rounds", "int", 1, other=", or 'auto'")
+        number(self.n_search, "n_search", "int", 0)
+        choice(self.importance, "importance", IMPORTANCES)
+        if self.target_score is not None:
+            number(self.target_score, "target_score", "float", other=", or None")
+        if self.validation_fraction is not None:
+            fraction, name = self.validation_fraction, "validation_fraction"
+            number(fraction, name, "float", 0, 1, "neither", ", or None")
+        _validation.check_callbacks(self.callbacks)
+        choice(self.engine, "engine", ("auto", "numba", "torch"))
+        _validation.check_n_jobs(self.n_jobs)
+        for name in ("shuffle", "keep_connected", "rewind"):
+            _validation.check_bool(getattr(self, name), name)
+        if not isinstance(self.verbose, bool):
+            number(self.verbose, "verbose", "int", 0)
+
+    def _validate_rows(self, X, y):
+        """Return valid rows and targets, and the attributes that describe them."""
+        # a copy takes n_features_in_, so that a failure leaves nothing on self
+        shadow = copy.copy(self)
+        X, y = self._check_rows(shadow, X, y)
+        names = "n_features_in_", "feature_names_in_"
+        known = {name: value for name, value in vars(shadow).items() if name in names}
+        # a single column may have any strides, and the key of memory has them, too
+        return X.ravel().reshape(X.shape), y, known
+
+    def _keep(self, learned):
+        """Replace what an earlier fit learned, in one step that cannot be cut."""
+        rest = {
+            name: value
+            for name, value in vars(self).items()
+            if name.startswith("_") or not name.endswith("_")
+        }
+        self.__dict__ = rest | learned
+
+    def _recall_rows(self, X, y):
+        """Return rows as the criterion saw those of the fit."""
+        if X is None or y is None:
+            raise ValueError(
+                f"placebo_test of prune_criterion={self.prune_criterion!r} needs "
+                "data: call placebo_test(X, y) with the training rows, or others."
+            )
+        X, y = _validation.check_rows(self, X, y, order="C", reset=False)
+        return mlp.TrainingData(X, *self._recode(y), np.ones(len(X)))
+
+    def _logits(self, X):
+        check_is_fitted(self)
+        X = _validation.check_rows(self, X, reset=False)
+        z = mlp.logits(X, self.coefs_, self.intercepts_, self.activation_)
+        return mlp.check_outputs(z)
+
+    def _compact(self, coefs, intercepts):
+        """Make the compact form of a network with our inputs and outputs."""
+        coefs, intercepts, selected = compact_layers(
+            coefs, intercepts, self.activation_
+        )
+        _, _, loss, _ = self._fitted_with
+        mean, scale = self._target_units()
+        return CompactMLP(
+            coefs,
+            intercepts,
+            activation=self.activation_,
+            out_activation=self.out_activation_,
+            loss=loss,
+            n_features_in=self.n_features_in_,
+            selected_features=selected,
+            classes=self._classes(),
+            feature_names_in=getattr(self, "feature_names_in_", None),
+            target_mean=mean,
+            target_scale=scale,
+        )

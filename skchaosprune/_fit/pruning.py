@@ -1,0 +1,145 @@
+"""Prune in rounds, search for a better mask, and train what is left."""
+
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skchaosprune._fit.results import Outcome
+from skchaosprune._fit.retraining import train_sparse
+from skchaosprune._fit.scoring import train_and_score
+from skchaosprune._fit.search import search
+from skchaosprune._network.masks import keep_best, keep_significant, rank_weights
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Where the rounds have come to.
+
+    Attributes
+    ----------
+    mask : ndarray of bool of shape (n_weights,)
+        Of the last round; True = kept.
+    scores : ndarray of shape (n_weights,)
+        Of each weight in the last round in which it lived.
+    pruned_in_round : ndarray of int of shape (n_weights,)
+        The round that pruned it, or 0.
+    params : ndarray of shape (n_parameters,)
+        Where the next training would start without rewinding.
+    n_rounds : int
+        Rounds in all.
+    problems : dict
+        Rounds that ranked by magnitude instead, and why.
+    search_losses : list of float or None
+        The lowest losses of a mask search, at its start and after each swap.
+    """
+
+    mask: np.ndarray
+    scores: np.ndarray
+    pruned_in_round: np.ndarray
+    params: np.ndarray
+    n_rounds: int
+    problems: dict
+    search_losses: list | None = None
+
+
+def prune_and_retrain(plan, scored, progress):
+    """Do all that comes after the first scores.
+
+    Parameters
+    ----------
+    plan : FitPlan
+        Of the fit.
+    scored : Scored
+        The first training and its scores.
+    progress : Progress
+        Told of the phases.
+
+    Returns
+    -------
+    outcome : Outcome
+        All that the fit found out.
+    """
+    pruning = _prune_in_rounds(plan, scored, progress)
+    if plan.schedule.n_search > 0:
+        pruning = search(plan, pruning, progress)
+    n_epochs = plan.schedule.n_epochs
+    with progress.training("sparse training", n_epochs, may_stop=True) as epochs:
+        start = plan.start(pruning.params)
+        sparse = train_sparse(plan, start, pruning.mask, epochs)
+    return Outcome(plan, scored, pruning, sparse)
+
+
+def _prune_in_rounds(plan, scored, progress):
+    """Prune; then train what is left, score it and prune again, round by round."""
+    n_rounds = 1 if scored.verdict.is_final else plan.schedule.n_rounds
+    n_weights = scored.record.n_weights
+    pruning = Pruning(
+        mask=scored.record.alive,
+        scores=scored.verdict.scores,
+        pruned_in_round=np.zeros(n_weights, dtype=int),
+        params=scored.run.params,
+        n_rounds=n_rounds,
+        problems={},
+    )
+    for number in range(1, n_rounds + 1):
+        if number > 1:
+            training = replace(
+                plan.training, mask=pruning.mask, params=plan.start(pruning.params)
+            )
+            scored = train_and_score(training, plan.resources, progress, number)
+        pruning = _prune_once(plan.schedule, scored, pruning, number)
+    if pruning.problems:
+        _warn_of(pruning.problems, n_rounds)
+    return pruning
+
+
+def _warn_of(problems, n_rounds):
+    first, *others = problems
+    where = "" if n_rounds == 1 else f" in round {first} of {n_rounds}"
+    more = f" (Also in round {', '.join(map(str, others))}.)" if others else ""
+    warnings.warn(
+        f"The weights are ranked by magnitude instead{where}: {problems[first]}{more}",
+        stacklevel=6,  # the caller of fit
+    )
+
+
+def _prune_once(schedule, scored, before, number):
+    """Choose the mask of one round from its scores and those of the rounds before.
+
+    Weights that are gone rank below all others, the latest and best of them first, in
+    case the connectivity repair needs one.
+    """
+    alive, verdict = scored.record.alive, scored.verdict
+    scores = np.where(alive, verdict.scores, before.scores)
+    order = rank_weights(scores, np.abs(scored.record.weights), before.pruned_in_round)
+    mask = _choose_mask(schedule, verdict, order, number)
+    gone_in = np.where(alive, number, before.pruned_in_round)
+    problem = {} if verdict.problem is None else {number: verdict.problem}
+    return replace(
+        before,
+        mask=mask,
+        scores=scores,
+        pruned_in_round=np.where(mask, 0, gone_in),
+        params=scored.run.params,
+        problems=before.problems | problem,
+    )
+
+
+def _choose_mask(schedule, verdict, order, number):
+    if verdict.is_final:
+        return verdict.keep
+    sizes, keep_connected = schedule.layer_sizes, schedule.keep_connected
+    if schedule.prune_ratio is not None:
+        n_kept = schedule.n_kept[number - 1]
+        return keep_best(order, n_kept, sizes, keep_connected=keep_connected)
+    if verdict.problem is not None:
+        raise ValueError(f"prune_ratio=None cannot decide: {verdict.problem}")
+    if not verdict.keep.any():
+        raise ValueError(
+            "prune_ratio=None keeps the significant weights, and none of the "
+            f"{verdict.keep.size} weights is significant. Give a prune_ratio in "
+            "[0, 1), raise the criterion's significance_level, or train longer with a "
+            "larger max_iter."
+        )
+    return keep_significant(verdict.keep, order, sizes, keep_connected=keep_connected)

@@ -1,0 +1,196 @@
+"""What a fit found out, as fitted attributes and as warnings."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skchaosprune._fit.plan import FitPlan
+from skchaosprune._fit.scoring import Scored
+from skchaosprune._network import masks, mlp
+from skchaosprune._network.importance import (
+    IMPORTANCES,
+    Explainable,
+    normalise_importances,
+    warn_of_uniform,
+)
+from skchaosprune._training.plan import TrainingRun
+from skchaosprune.criteria import CRITERIA
+
+# Series of windows and snapshots above this size are not kept by a fitted estimator.
+KEEP_BYTES = 50e6
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished fit: its plan, the first scores, the pruning, the last training."""
+
+    plan: FitPlan
+    scored: Scored
+    pruning: object
+    sparse: TrainingRun
+
+    def attributes(self):
+        """Return all fitted attributes but the importances."""
+        return (
+            self.plan.known
+            | self._networks()
+            | self._histories()
+            | self._rounds()
+            | self._evidence()
+            | self._record()
+            | self._sizes()
+        )
+
+    def _networks(self):
+        """Weights and biases of the initial, the dense and the sparse network."""
+        network = self.plan.training.network
+        learned = {
+            "activation_": network.activation,
+            "out_activation_": network.out_activation,
+        }
+        for prefix, params in (
+            ("", self.sparse.params),
+            ("initial_", self.plan.training.params),
+            ("dense_", self.scored.run.params),
+        ):
+            # a sum is a copy, plain memory even from a memory map, without -0.0
+            coefs, intercepts = mlp.unflatten(params + 0.0, network.layer_sizes)
+            learned[f"{prefix}coefs_"] = [np.array(W) for W in coefs]
+            learned[f"{prefix}intercepts_"] = [np.array(b) for b in intercepts]
+        return learned
+
+    def _histories(self):
+        """What was recorded in each epoch of the dense and of the sparse training."""
+        learned = {
+            "n_iter_": len(self.sparse.history),
+            "n_iter_dense_": len(self.scored.run.history),
+            "engine_": self.sparse.engine,
+        }
+        for prefix, run in (("", self.sparse), ("dense_", self.scored.run)):
+            learned[f"{prefix}history_"] = run.history
+            learned[f"{prefix}loss_curve_"] = [row["train_loss"] for row in run.history]
+        return learned
+
+    def _rounds(self):
+        """Which weights went when, and why."""
+        return {
+            "weight_scores_": np.array(self.pruning.scores),
+            "pruned_in_round_": np.array(self.pruning.pruned_in_round),
+            "n_rounds_": self.pruning.n_rounds,
+            "search_loss_curve_": self.pruning.search_losses,
+        }
+
+    def _evidence(self):
+        """What the criterion computed, and what it takes to ask it again."""
+        training, verdict = self.plan.training, self.scored.verdict
+        return {
+            # for placebo_test, in plain values
+            "_fitted_with": (
+                *_describe(training.criterion),
+                training.network.loss,
+                training.score_seed,
+            ),
+            "p_values_": _copy(verdict.p_values),
+            "best_lags_": _copy(verdict.best_lags),
+            "n_untested_": sum(verdict.untested.values()),
+            "untested_reasons_": dict(verdict.untested),
+        }
+
+    def _record(self):
+        """What was recorded of the dense training."""
+        record = self.scored.record
+        series, targets = record.window_series, record.target_series
+        if series is not None and len(series) == 0:
+            series = None
+        kept_series = _copy_if_small(series)
+        exponents, mean = None, None
+        if series is not None and self.plan.training.criterion.has_exponents:
+            exponents = kept_series
+            mean = np.array(series.mean(axis=0, dtype=np.float64))
+        return {
+            "n_windows_": None if targets is None else len(targets),
+            "record_every_": record.record_every,
+            "target_series_": _copy(targets),
+            "window_series_": kept_series,
+            "lyapunov_exponents_": exponents,
+            "mean_lyapunov_exponents_": mean,
+            "snapshots_": _copy_if_small(record.snapshots),
+        }
+
+    def _sizes(self):
+        """Masks, and how small the network has become."""
+        network, sizes = self.plan.training.network, self.plan.schedule.layer_sizes
+        kept = mlp.split_layers(self.pruning.mask, sizes)
+        n_weights, n_biases = network.n_weights, sum(sizes[1:])
+        n_kept = int(self.pruning.mask.sum())
+        return {
+            "masks_": [np.array(mask) for mask in kept],
+            "sparsity_": masks.sparsity(kept),
+            "effective_sparsity_": masks.effective_sparsity(kept),
+            "layer_sparsity_": masks.layer_sparsity(kept),
+            "n_weights_": n_weights,
+            "n_parameters_": n_weights + n_biases,
+            "n_active_parameters_": n_kept + n_biases,
+            "flops_": n_kept,
+            "dense_flops_": n_weights,
+            "n_layers_": len(sizes),
+            "n_outputs_": sizes[-1],
+        }
+
+
+def explain(outcome):
+    """Compute the feature importances of the dense and of the sparse network.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Of the fit.
+
+    Returns
+    -------
+    learned : dict
+        The fitted attributes.
+    """
+    rule = outcome.plan.schedule.importance
+    mask = outcome.pruning.mask
+    dense = _measure(outcome, outcome.scored.run.params, np.ones_like(mask))
+    sparse = _measure(outcome, outcome.sparse.params, mask)
+    if not sparse.any():
+        kept = mlp.split_layers(mask, outcome.plan.schedule.layer_sizes)
+        warn_of_uniform(rule, has_path=masks.effective_sparsity(kept) < 1.0)
+    return {
+        "feature_importances_": normalise_importances(sparse),
+        "dense_feature_importances_": normalise_importances(dense),
+    }
+
+
+def _measure(outcome, params, mask):
+    """Apply the rule of importances to the network of ``params``."""
+    training, schedule = outcome.plan.training, outcome.plan.schedule
+    return IMPORTANCES[schedule.importance](
+        Explainable(
+            network=training.network,
+            params=params,
+            data=training.data,
+            masks=mlp.split_layers(mask, schedule.layer_sizes),
+            p_values=outcome.scored.verdict.p_values,
+            seed=training.score_seed,
+        )
+    )
+
+
+def _describe(criterion):
+    """Name and parameters of a criterion of the registry; None for any other."""
+    for name, kind in CRITERIA.items():
+        if type(criterion) is kind:
+            return name, criterion.get_params()
+    return None, None
+
+
+def _copy(array):
+    return None if array is None else np.array(array)
+
+
+def _copy_if_small(array):
+    """Copy an array, which may be a memory map; None for none and for large ones."""
+    return None if array is None or array.nbytes > KEEP_BYTES else np.array(array)

@@ -1,0 +1,180 @@
+"""Train a network, record it, and score its weights."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skchaosprune._network import mlp
+from skchaosprune._training import net
+from skchaosprune._training.plan import TrainingRun, Watch
+from skchaosprune._training.recording import (
+    SnapshotRecorder,
+    TrainingRecord,
+    WindowRecorder,
+    snapshot_iterations,
+)
+from skchaosprune.criteria import WeightScores, score_weights
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A finished training, what was recorded of it, and the criterion's verdict."""
+
+    run: TrainingRun
+    record: TrainingRecord
+    verdict: WeightScores
+
+
+def train_and_score(training, resources, progress, round_number=1):
+    """Train and score, or take both from memory.
+
+    Parameters
+    ----------
+    training : ScoredTraining
+        What to train, and how it is scored.
+    resources : Resources
+        Callbacks, threads and cache.
+    progress : Progress
+        Told of the two phases.
+    round_number : int, default=1
+        The first round alone is cached.
+
+    Returns
+    -------
+    scored : Scored
+        The run, the record and the verdict.
+    """
+    names = "dense training", "scoring"
+    if round_number > 1:
+        names = f"round {round_number}: training", f"round {round_number}: scoring"
+    arguments = training, resources, names, progress
+    if round_number > 1 or resources.memory is None:
+        return _train_and_score(*arguments)
+    ignored = ["resources", "names", "progress"]
+    scored = resources.memory.cache(_train_and_score, ignore=ignored)(*arguments)
+    if not progress.phases:
+        progress.say("dense training and scoring: taken from memory")
+        for name in names:
+            progress.skip(name)
+    return scored
+
+
+def _train_and_score(training, resources, names, progress):
+    """Train and score; without callbacks all depends on ``training`` alone."""
+    watch = _make_watch(training, resources.n_jobs)
+    # not may_stop: the record is planned for the whole training
+    with progress.training(names[0], training.n_epochs) as epochs:
+        run = net.train(
+            training.network,
+            training.data,
+            training.params,
+            n_epochs=training.n_epochs,
+            mask=training.mask,
+            seed=training.order_seed,
+            validation=training.validation,
+            watch=watch,
+            target_score=training.target_score,
+            callbacks=resources.callbacks,
+            epochs=epochs,
+        )
+    record = _make_record(training, run, watch)
+    n_weights = training.network.n_weights
+    with progress.scoring(names[1], n_weights) as on_progress:
+        seen = replace(
+            record,
+            data=training.data if "data" in training.criterion.needs else None,
+            n_jobs=resources.n_jobs,
+            on_progress=on_progress,
+        )
+        verdict = score_weights(training.criterion, seen)
+        on_progress(n_weights)
+    return Scored(run, record, verdict)
+
+
+def _make_watch(training, n_jobs):
+    """Choose what is recorded of a training: what the criterion needs."""
+    criterion, watch = training.criterion, Watch()
+    if "trajectories" in criterion.needs:
+        candidates = training.mask & _can_act(training)
+        twin_params = criterion.perturb(
+            training.params, candidates, training.score_seed
+        )
+        watch = Watch(
+            recorder=_make_recorder(training, n_jobs, twin_params is not None),
+            target=_make_target(training),
+            twin_params=twin_params,
+        )
+    if "snapshots" in criterion.needs:
+        iterations = snapshot_iterations(criterion.points, training.n_iterations)
+        recorder = SnapshotRecorder(iterations, training.params.size)
+        watch = replace(watch, snapshots=recorder)
+    return watch
+
+
+def _can_act(training):
+    """Flag the weights that a perturbation reaches others from: not those of zeros."""
+    can_act = np.ones(training.network.n_weights, dtype=bool)
+    fan_in, fan_out = training.network.layer_sizes[:2]
+    is_used = np.any(training.data.X != 0.0, axis=0)
+    can_act[: fan_in * fan_out] = np.repeat(is_used, fan_out)
+    return can_act
+
+
+def _make_recorder(training, n_jobs, has_twin):
+    criterion = training.criterion
+    return WindowRecorder(
+        training.n_windows,
+        training.network.n_weights,
+        window_size=criterion.window_size,
+        window_overlap=criterion.window_overlap,
+        record_every=training.record_every,
+        reduce_window=lambda window, out: criterion.reduce_window(window, out, n_jobs),
+        has_twin=has_twin,
+    )
+
+
+def _make_target(training):
+    """Build the function from flat parameters to the target's value."""
+    network, target = training.network, training.criterion.target
+    rows = training.validation or training.data
+    if target == "loss":
+        return lambda params: rows.mean_loss(params, network)
+    if not callable(target):
+        return lambda params: rows.mean_error(params, network)
+
+    def call(params):
+        z = rows.logits(params, network)
+        outputs = mlp.outputs_from_logits(z, network.out_activation)
+        value = target(rows.targets, outputs)
+        if np.ndim(value) != 0 or not np.isfinite(value):
+            raise ValueError(
+                f"target={target!r} returned {value!r}; it must return one finite "
+                "number from the targets and the outputs of the network."
+            )
+        return float(value)
+
+    return call
+
+
+def _make_record(training, run, watch):
+    """Gather what the criterion sees of a training, but for the rows."""
+    record = TrainingRecord(
+        network=training.network,
+        initial_params=training.params,
+        params=run.params,
+        alive=training.mask,
+        snapshots=None if watch.snapshots is None else watch.snapshots.snapshots,
+        iterations_per_epoch=training.iterations_per_epoch,
+        dense_fraction=training.dense_fraction,
+        seed=training.score_seed,
+    )
+    recorder = watch.recorder
+    if recorder is None:
+        return record
+    return replace(
+        record,
+        window_series=recorder.window_series,
+        target_series=recorder.target_series,
+        record_every=recorder.record_every,
+        n_windows_planned=recorder.n_windows_planned,
+    )

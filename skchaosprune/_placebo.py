@@ -1,0 +1,193 @@
+"""What a fit knows of its weights: the table of all, and the test against placebos."""
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.utils import Bunch
+
+from skchaosprune._fit.results import KEEP_BYTES
+from skchaosprune._network import mlp
+from skchaosprune._training.recording import TrainingRecord
+from skchaosprune.criteria import CRITERIA, get_criterion
+
+
+def tabulate_weights(model, unit_names):
+    """Make the table of :meth:`ChaosCausalPrunedMLP.weight_table`.
+
+    Parameters
+    ----------
+    model : ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor
+        Fitted.
+    unit_names : list of ndarray of str
+        Names of the units, layer by layer, inputs and outputs included.
+
+    Returns
+    -------
+    table : pandas.DataFrame or structured ndarray
+        One row per weight.
+    """
+    pairs = list(zip(unit_names[:-1], unit_names[1:], strict=True))
+    n_weights = model.n_weights_
+    missing, no_lags = np.full(n_weights, np.nan), np.zeros(n_weights, dtype=int)
+    exponents, p_values = model.mean_lyapunov_exponents_, model.p_values_
+    columns = {
+        "layer": np.repeat(
+            np.arange(1, model.n_layers_), [W.size for W in model.coefs_]
+        ),
+        "from": _join(np.repeat(above, len(below)) for above, below in pairs),
+        "to": _join(np.tile(below, len(above)) for above, below in pairs),
+        "initial": _join(model.initial_coefs_),
+        "dense": _join(model.dense_coefs_),
+        "final": _join(model.coefs_),
+        "mean_lyapunov_exponent": missing if exponents is None else exponents,
+        "p_value": missing if p_values is None else p_values,
+        "best_lag": no_lags if model.best_lags_ is None else model.best_lags_,
+        "score": model.weight_scores_,
+        "pruned_in_round": model.pruned_in_round_,
+        "kept": _join(model.masks_),
+    }
+    try:
+        import pandas as pd
+    except ImportError:
+        return np.rec.fromarrays(list(columns.values()), names=list(columns))
+    return pd.DataFrame(columns)
+
+
+def _join(parts):
+    return np.concatenate([np.ravel(part) for part in parts])
+
+
+def compare_with_placebos(criterion, record, n_repeats, rng):
+    """Compare the share of causal weights with those of placebos.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        With a placebo, and not one itself.
+    record : TrainingRecord
+        From :func:`recall_record`.
+    n_repeats : int
+        Placebos drawn.
+    rng : numpy.random.Generator
+        Draws them.
+
+    Returns
+    -------
+    result : Bunch
+        See :meth:`ChaosCausalPrunedMLP.placebo_test`.
+    """
+    share = _causal_share(criterion, record)
+    placebo_shares = np.array(
+        [
+            _causal_share(criterion, criterion.make_placebo(record, rng))
+            for _ in range(n_repeats)
+        ]
+    )
+    return Bunch(
+        causal_share=share,
+        placebo_share=float(placebo_shares.mean()),
+        placebo_shares=placebo_shares,
+        p_value=float((1 + np.sum(placebo_shares >= share)) / (1 + n_repeats)),
+    )
+
+
+def _causal_share(criterion, record):
+    p_values = criterion.score(record).p_values
+    if p_values is None or np.isnan(p_values).all():
+        raise ValueError(
+            f"placebo_test has nothing to compare, as none of the {record.n_weights} "
+            "weights could be tested on these rows."
+        )
+    return float(np.mean(p_values < criterion.significance_level))
+
+
+def recall_criterion(model):
+    """Return the criterion of a fit, not itself a placebo.
+
+    Parameters
+    ----------
+    model : ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor
+        Fitted.
+
+    Returns
+    -------
+    criterion : Criterion
+        One that has a placebo.
+
+    Raises
+    ------
+    ValueError
+        If it has none, or could test nothing.
+    """
+    name, params, *_ = model._fitted_with
+    criterion = (
+        get_criterion(model.prune_criterion)
+        if name is None
+        else CRITERIA[name](**params)
+    )
+    if not criterion.has_placebo:
+        raise ValueError(
+            f"{criterion!r} has no placebo; fit with a criterion that has one, like "
+            "'chaos_causality' or 'intervention'. One of your own needs make_placebo "
+            "and significance_level."
+        )
+    if model.n_untested_ == model.n_weights_:
+        raise ValueError(
+            "placebo_test has nothing to compare, as no weight could be tested: "
+            f"{', '.join(model.untested_reasons_)}"
+        )
+    if criterion.placebo:
+        criterion = clone(criterion).set_params(placebo=False)
+    return criterion
+
+
+def recall_record(model, criterion, data):
+    """Rebuild what the criterion saw of the dense training, with rows of today.
+
+    Parameters
+    ----------
+    model : ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor
+        Fitted.
+    criterion : Criterion
+        From :func:`recall_criterion`.
+    data : TrainingData or None
+        Rows, where the criterion needs some.
+
+    Returns
+    -------
+    record : TrainingRecord
+        Of the first round.
+
+    Raises
+    ------
+    ValueError
+        If a part of it was too large to be kept.
+    """
+    for need, name, series in (
+        ("trajectories", "windows", model.window_series_),
+        ("snapshots", "snapshots", model.snapshots_),
+    ):
+        if need in criterion.needs and series is None:
+            raise ValueError(
+                f"the {name} of this fit took more than {KEEP_BYTES / 1e6:.0f} MB and "
+                "were not kept; fit with a placebo in place of the criterion instead: "
+                f"{type(criterion).__name__}(placebo=True)."
+            )
+    _, _, loss, seed = model._fitted_with
+    return TrainingRecord(
+        network=mlp.Network(
+            (model.n_features_in_, *(W.shape[1] for W in model.coefs_)),
+            model.activation_,
+            model.out_activation_,
+            loss,
+            is_classifier(model),
+        ),
+        initial_params=mlp.flatten(model.initial_coefs_, model.initial_intercepts_),
+        params=mlp.flatten(model.dense_coefs_, model.dense_intercepts_),
+        alive=np.ones(model.n_weights_, dtype=bool),
+        window_series=model.window_series_,
+        target_series=model.target_series_,
+        snapshots=model.snapshots_,
+        data=data,
+        seed=seed,
+        n_jobs=model.n_jobs,
+    )
