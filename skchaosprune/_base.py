@@ -73,6 +73,16 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         self._keep(learned)
         return self
 
+    @property
+    def criterion_(self):
+        """The criterion that ranked the weights, with the parameters of the fit."""
+        from skchaosprune.criteria import CRITERIA, get_criterion
+
+        check_is_fitted(self)
+        if self._criterion_name is None:
+            return get_criterion(self.prune_criterion)
+        return CRITERIA[self._criterion_name](**self._criterion_params)
+
     def weight_table(self):
         """Tell the story of every weight, one row each.
 
@@ -152,7 +162,6 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         from skchaosprune._training.net import optimizer_settings
 
         module = self.to_torch()
-        _, _, loss, _ = self._fitted_with
         defaults = {
             "lr": self.learning_rate_init,
             "batch_size": 32 if self.batch_size == "auto" else self.batch_size,
@@ -163,7 +172,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             **optimizer_settings(self.solver, self.momentum),
         }
         return make_trainable_net(
-            module, loss, self.out_activation_, **(defaults | settings)
+            module, self._loss, self.out_activation_, **(defaults | settings)
         )
 
     def report(self, X, y, *, feature_names=None):
@@ -269,6 +278,13 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
                 "skchaosprune.criteria) first."
             )
         return super().set_params(**params)
+
+    def __setstate__(self, state):
+        state = dict(state)
+        if "_fitted_with" in state:  # how these four were kept before
+            names = "_criterion_name", "_criterion_params", "_loss", "_score_seed"
+            state |= zip(names, state.pop("_fitted_with"), strict=True)
+        super().__setstate__(state)
 
     def _plan(self, X, y, sample_weight):
         """Validate, encode, split, draw all seeds, and refuse what cannot succeed."""
@@ -379,14 +395,13 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         coefs, intercepts, selected = compact_layers(
             coefs, intercepts, self.activation_
         )
-        _, _, loss, _ = self._fitted_with
         mean, scale = self._target_units()
         return CompactMLP(
             coefs,
             intercepts,
             activation=self.activation_,
             out_activation=self.out_activation_,
-            loss=loss,
+            loss=self._loss,
             n_features_in=self.n_features_in_,
             selected_features=selected,
             classes=self._classes(),

@@ -7,7 +7,6 @@ from sklearn.utils import Bunch
 from skchaosprune._fit.results import KEEP_BYTES
 from skchaosprune._network import mlp
 from skchaosprune._training.recording import TrainingRecord
-from skchaosprune.criteria import CRITERIA, get_criterion
 
 
 def tabulate_weights(model, unit_names):
@@ -118,12 +117,7 @@ def recall_criterion(model):
     ValueError
         If it has none, or could test nothing.
     """
-    name, params, *_ = model._fitted_with
-    criterion = (
-        get_criterion(model.prune_criterion)
-        if name is None
-        else CRITERIA[name](**params)
-    )
+    criterion = model.criterion_
     if not criterion.has_placebo:
         raise ValueError(
             f"{criterion!r} has no placebo; fit with a criterion that has one, like "
@@ -172,13 +166,12 @@ def recall_record(model, criterion, data):
                 "were not kept; fit with a placebo in place of the criterion instead: "
                 f"{type(criterion).__name__}(placebo=True)."
             )
-    _, _, loss, seed = model._fitted_with
     return TrainingRecord(
         network=mlp.Network(
             (model.n_features_in_, *(W.shape[1] for W in model.coefs_)),
             model.activation_,
             model.out_activation_,
-            loss,
+            model._loss,
             is_classifier(model),
         ),
         initial_params=mlp.flatten(model.initial_coefs_, model.initial_intercepts_),
@@ -188,6 +181,6 @@ def recall_record(model, criterion, data):
         target_series=model.target_series_,
         snapshots=model.snapshots_,
         data=data,
-        seed=seed,
+        seed=model._score_seed,
         n_jobs=model.n_jobs,
     )

@@ -146,6 +146,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     pruned_in_round_ : ndarray of int of shape (n_weights_,)
         The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
         for those that the mask search swapped out.
+    criterion_ : Criterion
+        What ranked the weights, with the parameters of the fit.
     n_rounds_ : int
         Rounds of training, scoring and pruning. The dense attributes and what the
         criterion recorded and tested are those of the first one.
@@ -522,6 +524,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     pruned_in_round_ : ndarray of int of shape (n_weights_,)
         The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
         for those that the mask search swapped out.
+    criterion_ : Criterion
+        What ranked the weights, with the parameters of the fit.
     n_rounds_ : int
         Rounds of training, scoring and pruning. The dense attributes and what the
         criterion recorded and tested are those of the first one.

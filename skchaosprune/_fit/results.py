@@ -83,13 +83,12 @@ class Outcome:
     def _evidence(self):
         """What the criterion computed, and what it takes to ask it again."""
         training, verdict = self.plan.training, self.scored.verdict
+        name, params = _describe(training.criterion)
         return {
-            # for placebo_test, in plain values
-            "_fitted_with": (
-                *_describe(training.criterion),
-                training.network.loss,
-                training.score_seed,
-            ),
+            "_criterion_name": name,
+            "_criterion_params": params,
+            "_loss": training.network.loss,
+            "_score_seed": training.score_seed,
             "p_values_": _copy(verdict.p_values),
             "best_lags_": _copy(verdict.best_lags),
             "n_untested_": sum(verdict.untested.values()),

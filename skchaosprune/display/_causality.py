@@ -6,7 +6,6 @@ from skchaosprune._names import name_layers, name_units, unit_names, unwrap
 from skchaosprune._network.mlp import split_layers
 from skchaosprune._validation import check_number
 from skchaosprune.display._axes import import_pyplot, label_ticks, make_panels
-from skchaosprune.display._criterion import recall_setting
 
 _SMALLEST_P = 1e-10  # smaller p-values share one colour
 
@@ -101,7 +100,7 @@ class CausalityDisplay:
                 "does: 'chaos_causality', 'granger_updates' or 'intervention'."
             )
         if significance_level is None:
-            significance_level = recall_setting(model, "significance_level", 0.05)
+            significance_level = model.criterion_.significance_level or 0.05
         names = name_units(estimator, feature_names)
         sizes = [len(layer) for layer in names]
         display = cls(

@@ -3,12 +3,12 @@
 from itertools import cycle
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from skchaosprune._names import name_units, unwrap
 from skchaosprune._network.mlp import split_layers
 from skchaosprune.display._axes import as_label, make_panels, measure
 from skchaosprune.display._colors import COLORS, GREY
-from skchaosprune.display._criterion import recall_setting
 
 _MOST_LABELS = 10  # in a legend over many lines
 
@@ -243,12 +243,12 @@ class LyapunovDisplay:
 
 
 def _name_target(model):
-    target = recall_setting(model, "target", "auto")
+    target = model.criterion_.target
     if callable(target):
         return "target"
     if target == "loss":
         return "loss"
-    return "misclassification" if hasattr(model, "classes_") else "squared error"
+    return "misclassification" if is_classifier(model) else "squared error"
 
 
 def _explain_missing_exponents(model):
