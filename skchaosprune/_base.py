@@ -58,7 +58,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         does not end a mask search.
         """
         from skchaosprune._fit.pruning import prune_and_retrain
-        from skchaosprune._fit.results import explain
+        from skchaosprune._fit.results import explain, warn_all
         from skchaosprune._fit.scoring import train_and_score
         from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 
@@ -67,9 +67,10 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             progress = Progress(self, (X, y, sample_weight), [plan])
             scored = train_and_score(plan.training, plan.resources, progress)
             outcome = prune_and_retrain(plan, scored, progress)
-            learned = outcome.attributes()
-            learned |= explain(outcome)
+            explanation = explain(outcome)
+            learned = outcome.attributes() | explanation.attributes
             progress.end(learned)
+        warn_all(outcome.warnings + explanation.warnings)
         self._keep(learned)
         return self
 

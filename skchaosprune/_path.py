@@ -1,7 +1,6 @@
 """Held-out scores over many prune ratios, from one dense training per fold."""
 
 import copy
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -81,6 +80,8 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
     >>> path.sparsities.mean(axis=1).round(2)
     array([0.  , 0.5 , 0.81])
     """
+    from skchaosprune._fit.results import warn_all
+
     model = last_step(estimator, "pruning_path")
     transformers = None
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
@@ -102,7 +103,9 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
         )
         for number, fold in enumerate(folds, start=1)
     )
-    _report_failures(results)
+    texts = dict.fromkeys(text for result in results for text in result.warnings)
+    warn_all(texts)
+    warn_all(_explain_failures(results), FitFailedWarning)
     sparsities, effective_sparsities, scores = np.array(
         [result.columns for result in results]
     ).T
@@ -115,16 +118,16 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
     )
 
 
-def _report_failures(results):
-    """Warn of fits that failed; raise where all of them did."""
+def _explain_failures(results):
+    """Say which fits failed, if any; raise where all of them did."""
     failures = [failure for result in results for failure in result.failures]
     if not failures:
-        return
+        return []
     n_fits = sum(len(result.columns) for result in results)
     text = f"{len(failures)} of {n_fits} fits failed, the first in {failures[0]}"
     if len(failures) == n_fits:
         raise ValueError(text)
-    warnings.warn(f"{text} Their scores are NaN.", FitFailedWarning, stacklevel=3)
+    return [f"{text} Their scores are NaN."]
 
 
 @dataclass
@@ -138,6 +141,7 @@ class _Fold:
     columns: list
     dense_score: float
     failures: list
+    warnings: list
 
 
 def _fit_fold(transformers, model, parts, prune_ratios, name):
@@ -147,7 +151,7 @@ def _fit_fold(transformers, model, parts, prune_ratios, name):
         transformers = clone(transformers)
         X_train = transformers.fit_transform(X_train, y_train)
         X_test = transformers.transform(X_test)
-    fold = _Fold([], np.nan, [])
+    fold = _Fold([], np.nan, [], [])
     for ratio, outcome in zip(
         prune_ratios, _fit_ratios(model, X_train, y_train, prune_ratios), strict=True
     ):
@@ -156,6 +160,7 @@ def _fit_fold(transformers, model, parts, prune_ratios, name):
             fold.failures.append(f"{where}: {outcome}")
             fold.columns.append((np.nan, np.nan, np.nan))
             continue
+        fold.warnings += outcome.warnings
         fitted = copy.copy(model)
         fitted._keep(outcome.attributes())
         if np.isnan(fold.dense_score):

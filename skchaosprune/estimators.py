@@ -151,6 +151,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     n_rounds_ : int
         Rounds of training, scoring and pruning. The dense attributes and what the
         criterion recorded and tested are those of the first one.
+    magnitude_rounds_ : dict
+        Rounds, from 1, that ranked the weights by magnitude instead, as nothing could
+        be tested, and why. Empty where there was none.
     search_loss_curve_ : list of float or None
         Mean loss of the best network of the mask search so far: at its start, and after
         each swap; it falls where one is kept. Of the training rows, or of those held
@@ -529,6 +532,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     n_rounds_ : int
         Rounds of training, scoring and pruning. The dense attributes and what the
         criterion recorded and tested are those of the first one.
+    magnitude_rounds_ : dict
+        Rounds, from 1, that ranked the weights by magnitude instead, as nothing could
+        be tested, and why. Empty where there was none.
     search_loss_curve_ : list of float or None
         Mean loss of the best network of the mask search so far: at its start, and after
         each swap; it falls where one is kept. Of the training rows, or of those held

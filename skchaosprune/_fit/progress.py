@@ -1,6 +1,5 @@
 """Progress of a fit: printed lines, and tasks of scikit-learn's callbacks."""
 
-import functools
 from contextlib import contextmanager
 
 try:
@@ -14,13 +13,8 @@ except ImportError:  # before scikit-learn 1.9, or where the names have moved
             return None
 
     def with_callbacks(method):
-        """Take the place of scikit-learn's; as deep, as warnings count the frames."""
-
-        @functools.wraps(method)
-        def call(estimator, *args, **kwargs):
-            return method(estimator, *args, **kwargs)
-
-        return call
+        """Take the place of scikit-learn's."""
+        return method
 
 
 _N_SHARED = 2  # phases: dense training and scoring

@@ -1,6 +1,5 @@
 """Prune in rounds, search for a better mask, and train what is left."""
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -89,19 +88,7 @@ def _prune_in_rounds(plan, scored, progress):
             )
             scored = train_and_score(training, plan.resources, progress, number)
         pruning = _prune_once(plan.schedule, scored, pruning, number)
-    if pruning.problems:
-        _warn_of(pruning.problems, n_rounds)
     return pruning
-
-
-def _warn_of(problems, n_rounds):
-    first, *others = problems
-    where = "" if n_rounds == 1 else f" in round {first} of {n_rounds}"
-    more = f" (Also in round {', '.join(map(str, others))}.)" if others else ""
-    warnings.warn(
-        f"The weights are ranked by magnitude instead{where}: {problems[first]}{more}",
-        stacklevel=6,  # the caller of fit
-    )
 
 
 def _prune_once(schedule, scored, before, number):

@@ -1,5 +1,7 @@
 """What a fit found out, as fitted attributes and as warnings."""
 
+import inspect
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +12,8 @@ from skchaosprune._network import masks, mlp
 from skchaosprune._network.importance import (
     IMPORTANCES,
     Explainable,
+    explain_uniform,
     normalise_importances,
-    warn_of_uniform,
 )
 from skchaosprune._training.plan import TrainingRun
 from skchaosprune.criteria import CRITERIA
@@ -28,6 +30,20 @@ class Outcome:
     scored: Scored
     pruning: object
     sparse: TrainingRun
+
+    @property
+    def warnings(self):
+        """What the user should know, as texts."""
+        if not self.pruning.problems:
+            return []
+        first, *others = self.pruning.problems
+        n_rounds = self.pruning.n_rounds
+        where = "" if n_rounds == 1 else f" in round {first} of {n_rounds}"
+        more = f" (Also in round {', '.join(map(str, others))}.)" if others else ""
+        return [
+            f"The weights are ranked by magnitude instead{where}: "
+            f"{self.pruning.problems[first]}{more}"
+        ]
 
     def attributes(self):
         """Return all fitted attributes but the importances."""
@@ -77,6 +93,7 @@ class Outcome:
             "weight_scores_": np.array(self.pruning.scores),
             "pruned_in_round_": np.array(self.pruning.pruned_in_round),
             "n_rounds_": self.pruning.n_rounds,
+            "magnitude_rounds_": dict(self.pruning.problems),
             "search_loss_curve_": self.pruning.search_losses,
         }
 
@@ -137,6 +154,14 @@ class Outcome:
         }
 
 
+@dataclass(frozen=True)
+class Explanation:
+    """What drives the sparse network, and what drove the dense one."""
+
+    attributes: dict
+    warnings: list
+
+
 def explain(outcome):
     """Compute the feature importances of the dense and of the sparse network.
 
@@ -147,20 +172,23 @@ def explain(outcome):
 
     Returns
     -------
-    learned : dict
-        The fitted attributes.
+    explanation : Explanation
+        The fitted attributes, and a warning where a rule found nothing.
     """
     rule = outcome.plan.schedule.importance
     mask = outcome.pruning.mask
     dense = _measure(outcome, outcome.scored.run.params, np.ones_like(mask))
     sparse = _measure(outcome, outcome.sparse.params, mask)
+    texts = []
     if not sparse.any():
         kept = mlp.split_layers(mask, outcome.plan.schedule.layer_sizes)
-        warn_of_uniform(rule, has_path=masks.effective_sparsity(kept) < 1.0)
-    return {
+        has_path = masks.effective_sparsity(kept) < 1.0
+        texts = [explain_uniform(rule, has_path)]
+    attributes = {
         "feature_importances_": normalise_importances(sparse),
         "dense_feature_importances_": normalise_importances(dense),
     }
+    return Explanation(attributes, texts)
 
 
 def _measure(outcome, params, mask):
@@ -176,6 +204,28 @@ def _measure(outcome, params, mask):
             seed=training.score_seed,
         )
     )
+
+
+def warn_all(texts, category=UserWarning):
+    """Warn whoever called the package, directly or through scikit-learn.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        One warning each.
+    category : type, default=UserWarning
+        Of all of them.
+    """
+    level, frame = 1, inspect.currentframe()
+    while frame.f_back is not None and _is_inside(frame):
+        level, frame = level + 1, frame.f_back
+    for text in texts:
+        warnings.warn(text, category, stacklevel=level)
+
+
+def _is_inside(frame):
+    package = frame.f_globals.get("__name__", "").partition(".")[0]
+    return package in ("skchaosprune", "sklearn", "joblib")
 
 
 def _describe(criterion):

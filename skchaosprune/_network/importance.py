@@ -1,6 +1,5 @@
 """How much each input feature drives the outputs of a network."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -259,8 +258,8 @@ def normalise_importances(importances):
     return np.full(importances.size, 1.0 / importances.size)
 
 
-def warn_of_uniform(rule, has_path):
-    """Warn the caller of fit that a rule found nothing.
+def explain_uniform(rule, has_path):
+    """Say why a rule found nothing, and what to do.
 
     ``has_path`` says whether kept weights lead from an input to an output.
     """
@@ -271,7 +270,4 @@ def warn_of_uniform(rule, has_path):
             "no path of kept weights is left. Lower prune_ratio or use "
             "keep_connected=True."
         )
-    warnings.warn(
-        f"{what}, and all features are reported as equally important: {reason}",
-        stacklevel=5,  # the caller of fit
-    )
+    return f"{what}, and all features are reported as equally important: {reason}"
