@@ -15,7 +15,7 @@ classes, hence one output; one hidden layer of ReLU units, SGD, float64, one thr
   about 150 windows over the training, and recording every iteration is the worst case.
 - *torch engine, recording*: as *ours, recording*, with ``engine="torch"``.
 
-Our nets are driven through ``_network.train``, as ``fit`` does it for the dense phase,
+Our nets are driven through ``train``, as ``fit`` does it for the dense phase,
 but without scoring, pruning and retraining around it. The time is that from the end of
 the first epoch to the end of the last one: setting the net up is not counted, what
 skorch does in every epoch is. Before timing, an epoch of each engine is compared with
@@ -34,11 +34,12 @@ import torch
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import scale
 
-from skchaosprune import ChaosCausalPrunedMLP, estimators
+from skchaosprune import ChaosCausalPrunedMLP
 from skchaosprune._network import mlp as _mlp
 from skchaosprune._training import net as _network
 from skchaosprune._training.plan import Watch
 from skchaosprune._training.recording import WindowRecorder, count_windows
+from skchaosprune._training.threads import one_thread_per_fit
 from skchaosprune.criteria import ChaosCausality
 
 PACKAGES = ("skchaosprune", "numpy", "numba", "scikit-learn", "skorch", "torch")
@@ -61,7 +62,7 @@ def make_task(X, y, hidden, batch_size, engine):
     model = ChaosCausalPrunedMLP(
         (hidden,), loss="log_loss", batch_size=batch_size, engine=engine, random_state=0
     )
-    return model._prepare(X, y, None)[0]
+    return model._plan(X, y, None).training
 
 
 def drop_window(window, out):
@@ -76,7 +77,7 @@ def make_recorder(task, n_epochs, exponents):
     window = criterion.window_size, criterion.window_overlap
     return WindowRecorder(
         count_windows(n_epochs * task.iterations_per_epoch, *window),
-        task.plan.n_weights,
+        task.network.n_weights,
         window_size=criterion.window_size,
         window_overlap=criterion.window_overlap,
         record_every=1,
@@ -103,14 +104,14 @@ def train_ours(task, n_epochs, exponents):
     clock = Clock()
     watch = Watch(
         recorder=make_recorder(task, n_epochs, exponents),
-        target=estimators._make_target(ChaosCausality(), task.plan, task.data),
+        target=lambda params: task.data.mean_error(params, task.network),
     )
     run = _network.train(
-        task.plan,
+        task.network,
         task.data,
         task.params,
         n_epochs=n_epochs,
-        mask=np.ones(task.plan.n_weights, dtype=bool),
+        mask=np.ones(task.network.n_weights, dtype=bool),
         seed=task.order_seed,
         watch=watch,
         epochs=clock,
@@ -120,7 +121,7 @@ def train_ours(task, n_epochs, exponents):
 
 def make_bare_net(task):
     """Return a plain torch net with the task's initial weights."""
-    coefs, intercepts = _mlp.unflatten(task.params, task.plan.layer_sizes)
+    coefs, intercepts = _mlp.unflatten(task.params, task.network.layer_sizes)
     layers = []
     for W, b in zip(coefs, intercepts, strict=True):
         layer = torch.nn.Linear(*W.shape, dtype=torch.float64)
@@ -133,12 +134,12 @@ def make_bare_net(task):
 def train_bare(task, n_epochs, draw_order=torch.randperm):
     """Train without recording; return the seconds per epoch and the net."""
     net = make_bare_net(task)
-    optimizer = torch.optim.SGD(net.parameters(), lr=task.plan.learning_rate)
+    optimizer = torch.optim.SGD(net.parameters(), lr=task.network.learning_rate)
     loss_function = torch.nn.BCEWithLogitsLoss()
     X, targets = torch.from_numpy(task.data.X), torch.from_numpy(task.data.targets)
     ends = []
     for _ in range(n_epochs):
-        for rows in torch.split(draw_order(len(X)), task.plan.batch_size):
+        for rows in torch.split(draw_order(len(X)), task.network.batch_size):
             optimizer.zero_grad()
             loss = loss_function(net(X[rows]), targets[rows])
             loss.backward()
@@ -216,7 +217,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     X, y = load_breast_cancer(return_X_y=True)
-    with _network.one_thread_per_fit():
+    with one_thread_per_fit():
         cells = {
             (hidden, batch_size): measure(
                 scale(X), y, hidden, batch_size, options.steps, options.repeats

@@ -43,9 +43,11 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import scale
 from skorch import NeuralNetClassifier
 
-from skchaosprune import ChaosCausalPrunedMLP, criteria
+from skchaosprune import ChaosCausalPrunedMLP
+from skchaosprune._fit import scoring
 from skchaosprune._kernels import lyapunov as _lyapunov
 from skchaosprune._training import net as _network
+from skchaosprune._training.threads import one_thread_per_fit
 
 PACKAGES = ("skchaosprune", "numpy", "numba", "scikit-learn", "skorch", "torch")
 TABLES = {"breast_cancer": load_breast_cancer, "digits": load_digits}
@@ -185,7 +187,7 @@ def split_time(X, y, batch_size):
         for part, owner, name in (
             ("training", _network, "train"),
             ("exponents", _lyapunov, "_exponents"),
-            ("tests", criteria, "score_weights"),
+            ("tests", scoring, "score_weights"),
         ):
             replacement = timed(part, getattr(owner, name))
             stack.enter_context(patch.object(owner, name, replacement))
@@ -240,7 +242,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     n_repeats = parser.parse_args().repeats
     cells, parts = {}, {}
-    with _network.one_thread_per_fit():
+    with one_thread_per_fit():
         for table, load in TABLES.items():
             X, y = load(return_X_y=True)
             X = scale(X)

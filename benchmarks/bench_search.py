@@ -28,7 +28,8 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
-from skchaosprune import ChaosCausalPrunedMLP, criteria
+from skchaosprune import ChaosCausalPrunedMLP
+from skchaosprune._fit import scoring
 from skchaosprune._training import net as _network
 
 PACKAGES = ("skchaosprune", "joblib", "numpy", "numba", "scikit-learn", "torch")
@@ -55,7 +56,7 @@ def load_tables():
 def stopwatch():
     """Yield the seconds of every dense training, scoring and sparse training."""
     spent = defaultdict(list)
-    originals = _network.train, criteria.score_weights
+    originals = _network.train, scoring.score_weights
 
     def timed(function, name_of):
         def call(*args, **kwargs):
@@ -69,11 +70,11 @@ def stopwatch():
     _network.train = timed(
         originals[0], lambda kwargs: "D" if kwargs["mask"].all() else "R"
     )
-    criteria.score_weights = timed(originals[1], lambda kwargs: "S")
+    scoring.score_weights = timed(originals[1], lambda kwargs: "S")
     try:
         yield spent
     finally:
-        _network.train, criteria.score_weights = originals
+        _network.train, scoring.score_weights = originals
 
 
 def make_model(memory, **settings):

@@ -48,9 +48,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skchaosprune import ChaosCausalPrunedMLP
+from skchaosprune._fit.retraining import make_trial
 from skchaosprune._network import mlp as _mlp
 from skchaosprune._network.masks import keep_best, rank_weights
-from skchaosprune._training import net as _network
+from skchaosprune._training.threads import one_thread_per_fit
 
 BUNDLED = {
     "breast_cancer": load_breast_cancer,
@@ -194,24 +195,25 @@ def fit_best_of(model, train, n_masks=N_MASKS):
     Returns a copy of the model with the weights, biases and masks of the best; what
     else was learned is that of the model.
     """
-    task, _ = model._prepare(*train, None)
-    train_mask = model._make_trial(task, None)  # it rewinds, whatever the pruning
-    judge = task.data if task.validation is None else task.validation
+    plan = model._plan(*train, None)
+    training, network = plan.training, plan.training.network
+    train_mask = make_trial(plan, training.params)  # rewound
+    judge = training.validation or training.data
     rng = np.random.default_rng(model.random_state)
     best = copy.copy(model)
-    lowest = judge.mean_loss(_mlp.flatten(best.coefs_, best.intercepts_), task.plan)
-    with _network.one_thread_per_fit():
+    lowest = judge.mean_loss(_mlp.flatten(best.coefs_, best.intercepts_), network)
+    with one_thread_per_fit():
         for _ in range(n_masks):
             mask = reshuffle_mask(model, rng)
             params = train_mask(mask)
             if params is None:  # it diverged
                 continue
-            loss = judge.mean_loss(params, task.plan)
+            loss = judge.mean_loss(params, network)
             if loss < lowest:
                 lowest = loss
-                best.masks_ = _mlp.split_layers(mask, task.plan.layer_sizes)
+                best.masks_ = _mlp.split_layers(mask, network.layer_sizes)
                 best.coefs_, best.intercepts_ = _mlp.unflatten(
-                    params, task.plan.layer_sizes
+                    params, network.layer_sizes
                 )
     return best
 
@@ -268,7 +270,7 @@ def fit_dense(train, seed):
 
 def training_loss(model, train):
     """Mean log loss of the rows that a model was trained on."""
-    data = model._prepare(*train, None)[0].data
+    data = model._plan(*train, None).training.data
     return log_loss(data.y, model.predict_proba(data.X), labels=range(data.y.max() + 1))
 
 
