@@ -10,7 +10,6 @@ from skchaosprune import _validation
 from skchaosprune._fit.progress import CallbackSupportMixin, Progress, with_callbacks
 from skchaosprune._names import name_units
 from skchaosprune._network import mlp
-from skchaosprune._network.importance import IMPORTANCES
 from skchaosprune._persistence import Versioned
 from skchaosprune.compact import CompactMLP, compact_layers
 
@@ -18,8 +17,9 @@ from skchaosprune.compact import CompactMLP, compact_layers
 class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
     """Everything but the target.
 
-    A child has its own ``__init__``, and says what ``y`` means: ``_check_rows``,
-    ``_encode``, ``_recode``, ``_output_layer``, ``_target_units`` and ``_classes``.
+    A child has its own ``__init__`` and ``_valid``, the checks of its parameters, and
+    says what ``y`` means: ``_check_rows``, ``_encode``, ``_recode``, ``_output_layer``,
+    ``_target_units`` and ``_classes``.
     """
 
     @with_callbacks
@@ -325,36 +325,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
     def _check_parameters(self):
         """Raise an error that names the first parameter that is not valid."""
-        number, choice = _validation.check_number, _validation.check_choice
-        _validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
-        choice(self.activation, "activation", ("identity", "logistic", "tanh", "relu"))
-        choice(self.solver, "solver", ("sgd", "adam"))
-        rate = self.learning_rate_init
-        number(rate, "learning_rate_init", "float", 0, closed="neither")
-        number(self.momentum, "momentum", "float", 0, 1, "left")
-        number(self.alpha, "alpha", "float", 0)
-        if not self.batch_size == "auto":
-            number(self.batch_size, "batch_size", "int", 1, other=", or 'auto'")
-        number(self.max_iter, "max_iter", "int", 1)
-        _validation.check_prune_ratio(self.prune_ratio)
-        choice(self.prune_scope, "prune_scope", ("global", "layer"))
-        number(self.dense_fraction, "dense_fraction", "float", 0, 1, "right")
-        if not self.n_rounds == "auto":
-            number(self.n_rounds, "n_rounds", "int", 1, other=", or 'auto'")
-        number(self.n_search, "n_search", "int", 0)
-        choice(self.importance, "importance", IMPORTANCES)
-        if self.target_score is not None:
-            number(self.target_score, "target_score", "float", other=", or None")
-        if self.validation_fraction is not None:
-            fraction, name = self.validation_fraction, "validation_fraction"
-            number(fraction, name, "float", 0, 1, "neither", ", or None")
-        _validation.check_callbacks(self.callbacks)
-        choice(self.engine, "engine", ("auto", "numba", "torch"))
-        _validation.check_n_jobs(self.n_jobs)
-        for name in ("shuffle", "keep_connected", "rewind"):
-            _validation.check_bool(getattr(self, name), name)
-        if not isinstance(self.verbose, bool):
-            number(self.verbose, "verbose", "int", 0)
+        for name, check in self._valid.items():
+            check(getattr(self, name), name)
 
     def _validate_rows(self, X, y):
         """Return valid rows and targets, and the attributes that describe them."""

@@ -54,12 +54,40 @@ def check_bool(value, name):
         raise TypeError(f"{name}={value!r} must be True or False.")
 
 
-def check_prune_ratio(prune_ratio):
+def number(kind, low=None, high=None, closed="both", also=()):
+    """Make the check of a parameter: a number, or one of the values ``also``.
+
+    The check is called with the value and the name of the parameter; see
+    :func:`check_number` for the rest.
+    """
+    other = "".join(f", or {value!r}" for value in also)
+
+    def check(value, name):
+        if value is None or isinstance(value, str):
+            if value in also:
+                return
+        check_number(value, name, kind, low, high, closed, other)
+
+    return check
+
+
+def choice(*choices):
+    """Make the check of a parameter that is one of ``choices``."""
+    return lambda value, name: check_choice(value, name, choices)
+
+
+def check_verbose(value, name):
+    """Refuse anything but a bool and an int of at least 0."""
+    if not isinstance(value, bool):
+        check_number(value, name, "int", 0)
+
+
+def check_prune_ratio(prune_ratio, name="prune_ratio"):
     """Refuse a share that is outside [0, 1)."""
     if prune_ratio is None:
         return
     text = (
-        f"prune_ratio={prune_ratio!r} must be the share of weights to remove, at "
+        f"{name}={prune_ratio!r} must be the share of weights to remove, at "
         "least 0 and below 1 (0.5 removes half of them), or None for the "
         "significance rule of the criterion."
     )
@@ -69,13 +97,13 @@ def check_prune_ratio(prune_ratio):
         raise ValueError(text)
 
 
-def check_hidden_layer_sizes(hidden_layer_sizes):
+def check_hidden_layer_sizes(hidden_layer_sizes, name="hidden_layer_sizes"):
     """Return the hidden layer sizes as a tuple of positive int; one int is enough."""
     sizes = hidden_layer_sizes
     if isinstance(sizes, Integral) and not isinstance(sizes, bool):
         sizes = (sizes,)
     text = (
-        f"hidden_layer_sizes={hidden_layer_sizes!r} must be a positive int or a "
+        f"{name}={hidden_layer_sizes!r} must be a positive int or a "
         "sequence of positive ints, one per hidden layer, like (64,) or (50, 30)."
     )
     if isinstance(sizes, str) or not hasattr(sizes, "__len__"):
@@ -248,24 +276,24 @@ def check_rng(random_state):
         ) from error
 
 
-def check_n_jobs(n_jobs):
+def check_n_jobs(n_jobs, name="n_jobs"):
     """Refuse anything but None and a non-zero int."""
     if n_jobs is None:
         return
-    check_number(n_jobs, "n_jobs", "int")
+    check_number(n_jobs, name, "int")
     if n_jobs == 0:
         raise ValueError(
-            "n_jobs=0 is not valid; use None or 1 for one thread, 2 or more for as "
+            f"{name}=0 is not valid; use None or 1 for one thread, 2 or more for as "
             "many, -1 for all processors."
         )
 
 
-def check_callbacks(callbacks):
+def check_callbacks(callbacks, name="callbacks"):
     """Refuse anything but None or a list of skorch callbacks."""
     if callbacks is None:
         return
     text = (
-        f"callbacks={callbacks!r} must be None or a list of skorch callbacks, each an "
+        f"{name}={callbacks!r} must be None or a list of skorch callbacks, each an "
         "instance, a class or a pair (name, callback)."
     )
     if not isinstance(callbacks, list | tuple):

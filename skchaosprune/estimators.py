@@ -7,6 +7,35 @@ from sklearn.preprocessing import LabelEncoder
 from skchaosprune import _validation
 from skchaosprune._base import PrunedMLP
 from skchaosprune._network import mlp
+from skchaosprune._network.importance import IMPORTANCES
+from skchaosprune._validation import check_bool, choice, number
+
+# Valid values of the parameters that both have. Others are checked with the rows.
+_VALID = {
+    "hidden_layer_sizes": _validation.check_hidden_layer_sizes,
+    "prune_ratio": _validation.check_prune_ratio,
+    "prune_scope": choice("global", "layer"),
+    "keep_connected": check_bool,
+    "rewind": check_bool,
+    "n_rounds": number("int", 1, also=("auto",)),
+    "n_search": number("int", 0),
+    "activation": choice(*mlp.ACTIVATIONS),
+    "solver": choice("sgd", "adam"),
+    "learning_rate_init": number("float", 0, closed="neither"),
+    "momentum": number("float", 0, 1, "left"),
+    "alpha": number("float", 0),
+    "batch_size": number("int", 1, also=("auto",)),
+    "max_iter": number("int", 1),
+    "shuffle": check_bool,
+    "dense_fraction": number("float", 0, 1, "right"),
+    "target_score": number("float", also=(None,)),
+    "validation_fraction": number("float", 0, 1, "neither", also=(None,)),
+    "importance": choice(*IMPORTANCES),
+    "callbacks": _validation.check_callbacks,
+    "engine": choice("auto", "numba", "torch"),
+    "n_jobs": _validation.check_n_jobs,
+    "verbose": _validation.check_verbose,
+}
 
 
 class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
@@ -243,6 +272,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     True
     """
 
+    _valid = _VALID | {"loss": choice("log_loss", "squared_error")}
+
     def __init__(
         self,
         hidden_layer_sizes=(64,),
@@ -344,10 +375,6 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
             If rows are not finite or so large that the outputs overflow.
         """
         return mlp.class_probabilities(self._logits(X), self.out_activation_)
-
-    def _check_parameters(self):
-        super()._check_parameters()
-        _validation.check_choice(self.loss, "loss", ("log_loss", "squared_error"))
 
     def _check_rows(self, shadow, X, y):
         X, y = _validation.check_rows(shadow, X, y, order="C")
@@ -601,6 +628,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     >>> model.fit(scale(X), y).n_outputs_
     1
     """
+
+    _valid = _VALID
 
     def __init__(
         self,

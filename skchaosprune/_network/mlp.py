@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax
 
+ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+
 # Rows handled at once, so that activations of wide nets stay within a few megabytes.
 _BLOCK_ELEMENTS = 500_000
 
