@@ -52,6 +52,31 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     ----------
     hidden_layer_sizes : int or sequence of int, default=(64,)
         Units of each hidden layer; an empty sequence is a linear model.
+    prune_ratio : float or None, default=0.5
+        Share of the weights to remove, in [0, 1). None: the criterion's own
+        significance rule decides.
+    prune_criterion : str, criterion or callable, default="chaos_causality"
+        What ranks the weights: a name of :data:`skchaosprune.criteria.CRITERIA`, a
+        criterion object, or a function from a training record to one score per weight
+        (larger = keep).
+    prune_scope : {"global", "layer"}, default="global"
+        Rank all weights together, or remove the same share of each layer.
+    keep_connected : bool, default=True
+        Give weights of units that lost all inputs or all outputs to better places.
+        False is the paper.
+    rewind : bool, default=True
+        Retrain from the initial weights; False goes on from the dense ones.
+    n_rounds : int or "auto", default="auto"
+        Rounds of training, scoring and pruning, before the last training. Each round
+        keeps the same share of the weights that are left. "auto" is 1 up to
+        ``prune_ratio=0.7`` (the paper) and 5 above. With ``prune_ratio=None`` there is
+        one round.
+    n_search : int, default=0
+        Swaps of kept against pruned weights that are tried after the last round. Each
+        trains two sparse networks at most, one of them with more weights, and is kept
+        if it lowers the training loss, or with ``validation_fraction`` the loss of the
+        rows held out. Pays above ``prune_ratio=0.9``, most with many classes; 15 swaps
+        win most of what 60 do.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden units.
     loss : {"log_loss", "squared_error"}, default="log_loss"
@@ -78,38 +103,19 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     weight_init : {"glorot_uniform", "normal"} or (coefs, intercepts), \
             default="glorot_uniform"
         Initial weights: scikit-learn's rule, N(0, 1) as in the paper, or given arrays.
+    dense_fraction : float, default=1.0
+        Share of ``max_iter`` that the dense network trains before it is scored, in
+        (0, 1]: 1.0 is the paper's LEGCNet-FT, 0.1 its LEGCNet-PT.
     target_score : float or None, default=None
         A training ends with the epoch in which its training score reaches this value.
         With ``record_every="auto"`` the dense training goes on until its record is
         complete, that is, to its end.
-    prune_criterion : str, criterion or callable, default="chaos_causality"
-        What ranks the weights: a name of :data:`skchaosprune.criteria.CRITERIA`, a
-        criterion object, or a function from a training record to one score per weight
-        (larger = keep).
-    prune_ratio : float or None, default=0.5
-        Share of the weights to remove, in [0, 1). None: the criterion's own
-        significance rule decides.
-    prune_scope : {"global", "layer"}, default="global"
-        Rank all weights together, or remove the same share of each layer.
-    keep_connected : bool, default=True
-        Give weights of units that lost all inputs or all outputs to better places.
-        False is the paper.
-    dense_fraction : float, default=1.0
-        Share of ``max_iter`` that the dense network trains before it is scored, in
-        (0, 1]: 1.0 is the paper's LEGCNet-FT, 0.1 its LEGCNet-PT.
-    n_rounds : int or "auto", default="auto"
-        Rounds of training, scoring and pruning, before the last training. Each round
-        keeps the same share of the weights that are left. "auto" is 1 up to
-        ``prune_ratio=0.7`` (the paper) and 5 above. With ``prune_ratio=None`` there is
-        one round.
-    n_search : int, default=0
-        Swaps of kept against pruned weights that are tried after the last round. Each
-        trains two sparse networks at most, one of them with more weights, and is kept
-        if it lowers the training loss, or with ``validation_fraction`` the loss of the
-        rows held out. Pays above ``prune_ratio=0.9``, most with many classes; 15 swaps
-        win most of what 60 do.
-    rewind : bool, default=True
-        Retrain from the initial weights; False goes on from the dense ones.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied with ``sample_weight``.
+    validation_fraction : float or None, default=None
+        Share of the rows that is held out of all trainings, in (0, 1). The target
+        series is then taken on these rows, the mask search goes by their loss, and
+        callbacks see a ``valid_loss``.
     importance : {"gradient", "connection", "permutation", "causal"}, \
             default="gradient"
         Rule of ``feature_importances_``. "gradient": the mean over the training rows of
@@ -120,12 +126,6 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         pruned network. "causal": like "connection", with ``-log(p_value)`` of the first
         round in place of the weights; a diagnostic of a criterion that tests for
         causality, no explanation.
-    class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, multiplied with ``sample_weight``.
-    validation_fraction : float or None, default=None
-        Share of the rows that is held out of all trainings, in (0, 1). The target
-        series is then taken on these rows, the mask search goes by their loss, and
-        callbacks see a ``valid_loss``.
     callbacks : list or None, default=None
         Of skorch, cloned for each training; scikit-learn's are no parameter but go to
         ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
@@ -277,8 +277,15 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     def __init__(
         self,
         hidden_layer_sizes=(64,),
-        activation="relu",
         *,
+        prune_ratio=0.5,
+        prune_criterion="chaos_causality",
+        prune_scope="global",
+        keep_connected=True,
+        rewind=True,
+        n_rounds="auto",
+        n_search=0,
+        activation="relu",
         loss="log_loss",
         solver="sgd",
         learning_rate_init=0.01,
@@ -288,18 +295,11 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         max_iter=100,
         shuffle=True,
         weight_init="glorot_uniform",
-        target_score=None,
-        prune_criterion="chaos_causality",
-        prune_ratio=0.5,
-        prune_scope="global",
-        keep_connected=True,
         dense_fraction=1.0,
-        n_rounds="auto",
-        n_search=0,
-        rewind=True,
-        importance="gradient",
+        target_score=None,
         class_weight=None,
         validation_fraction=None,
+        importance="gradient",
         callbacks=None,
         engine="auto",
         device="cpu",
@@ -309,6 +309,13 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         verbose=0,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
+        self.prune_ratio = prune_ratio
+        self.prune_criterion = prune_criterion
+        self.prune_scope = prune_scope
+        self.keep_connected = keep_connected
+        self.rewind = rewind
+        self.n_rounds = n_rounds
+        self.n_search = n_search
         self.activation = activation
         self.loss = loss
         self.solver = solver
@@ -319,18 +326,11 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         self.max_iter = max_iter
         self.shuffle = shuffle
         self.weight_init = weight_init
-        self.target_score = target_score
-        self.prune_criterion = prune_criterion
-        self.prune_ratio = prune_ratio
-        self.prune_scope = prune_scope
-        self.keep_connected = keep_connected
         self.dense_fraction = dense_fraction
-        self.n_rounds = n_rounds
-        self.n_search = n_search
-        self.rewind = rewind
-        self.importance = importance
+        self.target_score = target_score
         self.class_weight = class_weight
         self.validation_fraction = validation_fraction
+        self.importance = importance
         self.callbacks = callbacks
         self.engine = engine
         self.device = device
@@ -436,6 +436,31 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     ----------
     hidden_layer_sizes : int or sequence of int, default=(64,)
         Units of each hidden layer; an empty sequence is a linear model.
+    prune_ratio : float or None, default=0.5
+        Share of the weights to remove, in [0, 1). None: the criterion's own
+        significance rule decides.
+    prune_criterion : str, criterion or callable, default="chaos_causality"
+        What ranks the weights: a name of :data:`skchaosprune.criteria.CRITERIA`, a
+        criterion object, or a function from a training record to one score per weight
+        (larger = keep).
+    prune_scope : {"global", "layer"}, default="global"
+        Rank all weights together, or remove the same share of each layer.
+    keep_connected : bool, default=True
+        Give weights of units that lost all inputs or all outputs to better places.
+        False is the paper.
+    rewind : bool, default=True
+        Retrain from the initial weights; False goes on from the dense ones.
+    n_rounds : int or "auto", default="auto"
+        Rounds of training, scoring and pruning, before the last training. Each round
+        keeps the same share of the weights that are left. "auto" is 1 up to
+        ``prune_ratio=0.7`` (the paper) and 5 above. With ``prune_ratio=None`` there is
+        one round.
+    n_search : int, default=0
+        Swaps of kept against pruned weights that are tried after the last round. Each
+        trains two sparse networks at most, one of them with more weights, and is kept
+        if it lowers the training loss, or with ``validation_fraction`` the loss of the
+        rows held out. Pays above ``prune_ratio=0.9``, most with many classes; 15 swaps
+        win most of what 60 do.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden units.
     solver : {"sgd", "adam"}, default="sgd"
@@ -458,38 +483,17 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     weight_init : {"glorot_uniform", "normal"} or (coefs, intercepts), \
             default="glorot_uniform"
         Initial weights: scikit-learn's rule, N(0, 1) as in the paper, or given arrays.
+    dense_fraction : float, default=1.0
+        Share of ``max_iter`` that the dense network trains before it is scored, in
+        (0, 1]: 1.0 is the paper's LEGCNet-FT, 0.1 its LEGCNet-PT.
     target_score : float or None, default=None
         A training ends with the epoch in which its training score reaches this value.
         With ``record_every="auto"`` the dense training goes on until its record is
         complete, that is, to its end.
-    prune_criterion : str, criterion or callable, default="chaos_causality"
-        What ranks the weights: a name of :data:`skchaosprune.criteria.CRITERIA`, a
-        criterion object, or a function from a training record to one score per weight
-        (larger = keep).
-    prune_ratio : float or None, default=0.5
-        Share of the weights to remove, in [0, 1). None: the criterion's own
-        significance rule decides.
-    prune_scope : {"global", "layer"}, default="global"
-        Rank all weights together, or remove the same share of each layer.
-    keep_connected : bool, default=True
-        Give weights of units that lost all inputs or all outputs to better places.
-        False is the paper.
-    dense_fraction : float, default=1.0
-        Share of ``max_iter`` that the dense network trains before it is scored, in
-        (0, 1]: 1.0 is the paper's LEGCNet-FT, 0.1 its LEGCNet-PT.
-    n_rounds : int or "auto", default="auto"
-        Rounds of training, scoring and pruning, before the last training. Each round
-        keeps the same share of the weights that are left. "auto" is 1 up to
-        ``prune_ratio=0.7`` (the paper) and 5 above. With ``prune_ratio=None`` there is
-        one round.
-    n_search : int, default=0
-        Swaps of kept against pruned weights that are tried after the last round. Each
-        trains two sparse networks at most, one of them with more weights, and is kept
-        if it lowers the training loss, or with ``validation_fraction`` the loss of the
-        rows held out. Pays above ``prune_ratio=0.9``, most with many classes; 15 swaps
-        win most of what 60 do.
-    rewind : bool, default=True
-        Retrain from the initial weights; False goes on from the dense ones.
+    validation_fraction : float or None, default=None
+        Share of the rows that is held out of all trainings, in (0, 1). The target
+        series is then taken on these rows, the mask search goes by their loss, and
+        callbacks see a ``valid_loss``.
     importance : {"gradient", "connection", "permutation", "causal"}, \
             default="gradient"
         Rule of ``feature_importances_``. "gradient": the mean over the training rows of
@@ -500,10 +504,6 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         pruned network. "causal": like "connection", with ``-log(p_value)`` of the first
         round in place of the weights; a diagnostic of a criterion that tests for
         causality, no explanation.
-    validation_fraction : float or None, default=None
-        Share of the rows that is held out of all trainings, in (0, 1). The target
-        series is then taken on these rows, the mask search goes by their loss, and
-        callbacks see a ``valid_loss``.
     callbacks : list or None, default=None
         Of skorch, cloned for each training; scikit-learn's are no parameter but go to
         ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
@@ -634,8 +634,15 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     def __init__(
         self,
         hidden_layer_sizes=(64,),
-        activation="relu",
         *,
+        prune_ratio=0.5,
+        prune_criterion="chaos_causality",
+        prune_scope="global",
+        keep_connected=True,
+        rewind=True,
+        n_rounds="auto",
+        n_search=0,
+        activation="relu",
         solver="sgd",
         learning_rate_init=0.002,
         momentum=0.0,
@@ -644,17 +651,10 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         max_iter=100,
         shuffle=True,
         weight_init="glorot_uniform",
-        target_score=None,
-        prune_criterion="chaos_causality",
-        prune_ratio=0.5,
-        prune_scope="global",
-        keep_connected=True,
         dense_fraction=1.0,
-        n_rounds="auto",
-        n_search=0,
-        rewind=True,
-        importance="gradient",
+        target_score=None,
         validation_fraction=None,
+        importance="gradient",
         callbacks=None,
         engine="auto",
         device="cpu",
@@ -664,6 +664,13 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         verbose=0,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
+        self.prune_ratio = prune_ratio
+        self.prune_criterion = prune_criterion
+        self.prune_scope = prune_scope
+        self.keep_connected = keep_connected
+        self.rewind = rewind
+        self.n_rounds = n_rounds
+        self.n_search = n_search
         self.activation = activation
         self.solver = solver
         self.learning_rate_init = learning_rate_init
@@ -673,17 +680,10 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         self.max_iter = max_iter
         self.shuffle = shuffle
         self.weight_init = weight_init
-        self.target_score = target_score
-        self.prune_criterion = prune_criterion
-        self.prune_ratio = prune_ratio
-        self.prune_scope = prune_scope
-        self.keep_connected = keep_connected
         self.dense_fraction = dense_fraction
-        self.n_rounds = n_rounds
-        self.n_search = n_search
-        self.rewind = rewind
-        self.importance = importance
+        self.target_score = target_score
         self.validation_fraction = validation_fraction
+        self.importance = importance
         self.callbacks = callbacks
         self.engine = engine
         self.device = device
