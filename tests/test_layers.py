@@ -1,34 +1,21 @@
 """The architecture is a test: the order of the rooms, and where heavy packages live."""
 
 import ast
+import shutil
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import skchaosprune
 
 FOLDER = Path(skchaosprune.__file__).parent
 
 # Lowest first: a room imports from rooms before it, and from itself, late or not.
-LAYERS = [
-    "_persistence",
-    "_validation",
-    "_names",
-    "_network",
-    "_kernels",
-    "_training",
-    "criteria",
-    "_export",
-    "compact",
-    "_fit",
-    "_placebo",
-    "_path",
-    "report",
-    "display",
-    "_base",
-    "estimators",
-    "_pipelines",
-    "_legcnet",
-]
+LAYERS = """
+_persistence _validation _names _network _kernels _training criteria _export compact
+_fit _placebo _path report display _base estimators _pipelines _legcnet
+""".split()
 HOMES = {
     "torch": "_training",
     "skorch": "_training",
@@ -81,3 +68,24 @@ def find_faults(folder):
 
 def test_order_of_the_rooms():
     assert find_faults(FOLDER) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "fault"),
+    [
+        (
+            "_network/mlp",
+            "from skchaosprune._network import masks",
+            "circle: _network/",
+        ),
+        ("compact", "from skchaosprune.report import x", "compact imports report"),
+        ("_network/mlp", "import torch.nn", "_network/mlp imports torch"),
+    ],
+)
+def test_what_is_planted_is_found(tmp_path, name, line, fault):
+    folder = tmp_path / "skchaosprune"
+    shutil.copytree(FOLDER, folder)
+    with (folder / f"{name}.py").open("a") as file:
+        file.write(f"\n\ndef late():\n    {line}\n")
+
+    assert any(found.startswith(fault) for found in find_faults(folder))

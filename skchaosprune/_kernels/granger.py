@@ -514,6 +514,7 @@ def _compare_fits(
     factorisation, all causes side by side; where that may have lost digits, the one
     cause is orthogonalised.
     """
+    # long, as all lags share the scratch arrays of the block
     n, width = causes.shape
     max_lag = len(rss)
 

@@ -525,6 +525,7 @@ def _exponents_by_sorting(
     exponents,
 ):
     """Sort the points of one series after the other."""
+    # long, as all steps share the scratch arrays of one series
     n_times, n_columns = columns.shape
     n_points = n_times - (embedding_dimension - 1) * delay - n_steps
 

@@ -57,6 +57,7 @@ def _train_kept(
     loss : float
         Sum of the weighted losses of the rows visited.
     """
+    # long, as ``sgd.train_rows`` is
     activation, output_activation, loss_code = codes
     n_layers = sizes.size - 1
     _, _, units = _offsets(sizes)
