@@ -246,8 +246,8 @@ def train_rows(
     loss : float
         Sum of the weighted losses of the rows visited.
     """
-    # long, as forward pass, backward pass and step share scratch arrays that numba would
-    # pass to a function of their own one by one
+    # long, as forward pass, backward pass and step share scratch arrays, which numba
+    # would pass to functions of their own one by one
     activation, output_activation, loss_code = codes
     n_layers = sizes.size - 1
     weights, biases, units = _offsets(sizes)
@@ -372,8 +372,8 @@ def train_batches(
     As :func:`train_rows`, with ``batch_size`` rows per step; the last batch of an
     epoch may be smaller. A batch's loss is divided by its number of rows.
     """
-    # long, as forward pass, backward pass and step share scratch arrays that numba would
-    # pass to a function of their own one by one
+    # long, as forward pass, backward pass and step share scratch arrays, which numba
+    # would pass to functions of their own one by one
     activation, output_activation, loss_code = codes
     n_layers = sizes.size - 1
     offsets = _offsets(sizes)
