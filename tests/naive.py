@@ -342,25 +342,6 @@ def squared_gradients(params, network, data, step=1e-5):
     return squares
 
 
-def mean_gradient(params, network, data, step=1e-6):
-    """Central differences of the mean loss."""
-    sizes = network.layer_sizes
-    n_weights = sum(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
-    gradient = np.zeros(n_weights)
-    for k in range(n_weights):
-        for sign in (1, -1):
-            moved = params.copy()
-            moved[k] += sign * step
-            losses = [
-                weight * row_loss(moved, network, x, target)
-                for x, target, weight in zip(
-                    data.X, data.targets, data.sample_weight, strict=True
-                )
-            ]
-            gradient[k] += sign * sum(losses) / len(losses) / (2 * step)
-    return gradient
-
-
 # Mask search
 
 

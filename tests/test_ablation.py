@@ -1,5 +1,6 @@
 """Losses without single weights against the naive way, gradients against autograd."""
 
+from itertools import product
 from types import SimpleNamespace
 
 import numba
@@ -8,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from skchaosprune._kernels.ablation import (
     ablate_weights,
@@ -16,6 +18,7 @@ from skchaosprune._kernels.ablation import (
 )
 from skchaosprune._network import mlp as _mlp
 from tests import naive
+from tests.helpers import flat
 
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
 OUTPUTS = {
@@ -26,12 +29,12 @@ OUTPUTS = {
     "multiclass, squared error": ("logistic", "squared_error", 3),
     "regression": ("identity", "squared_error", 1),
 }
+HIDDEN = [((), "identity"), ((5,), "logistic"), ((4, 3), "tanh"), ((3, 4, 2), "relu")]
 TORCH_ACTIVATION = {
     "identity": lambda z: z,
     "logistic": torch.sigmoid,
     "tanh": torch.tanh,
     "relu": torch.relu,
-    "softmax": lambda z: torch.softmax(z, dim=-1),
 }
 
 
@@ -78,8 +81,7 @@ def assert_same_ablation(snapshots, network, data, rtol=0.0):
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("hidden", [(), (5,), (4, 3), (3, 4, 2)])
+@pytest.mark.parametrize("hidden, activation", HIDDEN)
 def test_ablation_is_the_naive_one(hidden, activation, output):
     network = make_network(hidden, output, activation=activation)
     data, snapshots = make_data(network), make_snapshots(network)
@@ -140,7 +142,7 @@ def test_wide_layers(n_inputs, hidden):
 
 
 @pytest.mark.parametrize("output", ["binary", "multiclass"])
-@pytest.mark.parametrize("hidden", [(), (5,), (4, 3)])
+@pytest.mark.parametrize("hidden", [(), (4, 3)])
 def test_large_logits(hidden, output):
     network = make_network(hidden, output, activation="relu")
     snapshots = make_snapshots(network, scale=50.0)
@@ -150,7 +152,7 @@ def test_large_logits(hidden, output):
     assert np.abs(effects).max() > 10.0
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("output", ["multiclass", "multiclass, squared error"])
 def test_what_no_row_can_notice_is_exactly_zero(output):
     network = make_network((5, 4), output, activation="relu")
     data, snapshots = make_data(network), make_snapshots(network)
@@ -168,8 +170,15 @@ def test_what_no_row_can_notice_is_exactly_zero(output):
         assert first[0].any() and second[:3].any()
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("hidden", [(), (70,), (4, 3)])
+@pytest.mark.parametrize(
+    "hidden, output",
+    [
+        ((), "multiclass"),
+        ((70,), "multiclass"),
+        ((4, 3), "multiclass, squared error"),
+        ((4, 3), "binary"),
+    ],
+)
 def test_blocks_and_short_kernel_calls_change_nothing(monkeypatch, hidden, output):
     network = make_network(hidden, output, n_inputs=70)
     data, snapshots = make_data(network), make_snapshots(network)
@@ -221,89 +230,60 @@ def test_progress(monkeypatch):
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python warns of overflow")
-@pytest.mark.parametrize("bad", [1e160, 1e307, np.inf, np.nan])
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_diverged_network_neither_warns_nor_raises(activation, output, bad):
-    network = make_network((4, 3), output, activation=activation)
-    data, snapshots = make_data(network), make_snapshots(network)
-    snapshots *= bad
-    snapshots[:, 0] = 0.0
+def test_a_diverged_network_neither_warns_nor_raises(output):
+    for activation, bad in product(ACTIVATIONS, (1e160, 1e307, np.inf, np.nan)):
+        network = make_network((4, 3), output, activation=activation)
+        data, snapshots = make_data(network), bad * make_snapshots(network)
+        snapshots[:, 0] = 0.0
 
-    effects, errors = ablate_weights(snapshots, network, data)
-    squared_gradients(snapshots[0], network, data)
+        effects, errors = ablate_weights(snapshots, network, data)
+        squared_gradients(snapshots[0], network, data)
 
-    assert effects[0] == errors[0] == 0.0
-    if np.isnan(bad):
-        assert np.isnan(effects[1:]).all()
+        assert effects[0] == errors[0] == 0.0
+        if np.isnan(bad):
+            assert np.isnan(effects[1:]).all()
 
 
-def autograd_squares(params, network, data):
-    """Square each row's gradient, from torch alone."""
-    parts = [
-        torch.tensor(W, requires_grad=True)
-        for W in _mlp.unflatten(params, network.layer_sizes)[0]
-    ]
-    biases = _mlp.unflatten(params, network.layer_sizes)[1]
-    total = 0.0
-    for x, t, weight in zip(data.X, data.targets, data.sample_weight, strict=True):
+def autograd(params, network, data):
+    """Return each row's gradient by the weights, flat, from torch alone."""
+    weights, biases = _mlp.unflatten(params, network.layer_sizes)
+    weights = [torch.tensor(W, requires_grad=True) for W in weights]
+    gradients = []
+    for x, t in zip(data.X, data.targets, strict=True):
         z, t = torch.tensor(x), torch.tensor(t)
-        for layer, (W, b) in enumerate(zip(parts, biases, strict=True)):
+        for layer, (W, b) in enumerate(zip(weights, biases, strict=True)):
             z = z @ W + torch.tensor(b)
-            if layer < len(parts) - 1:
+            if layer < len(weights) - 1:
                 z = TORCH_ACTIVATION[network.activation](z)
         if network.loss == "squared_error":
             loss = ((TORCH_ACTIVATION[network.out_activation](z) - t) ** 2).mean()
         elif network.out_activation == "softmax":
-            loss = torch.nn.functional.cross_entropy(z, t)
+            loss = functional.cross_entropy(z, t)
         else:
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(
-                z, t, reduction="sum"
-            )
-        gradients = torch.autograd.grad(loss, parts)
-        flat = np.concatenate([gradient.numpy().ravel() for gradient in gradients])
-        total = total + weight * flat**2
-    return total / len(data.X)
+            loss = functional.binary_cross_entropy_with_logits(z, t)
+        parts = torch.autograd.grad(loss, weights)
+        gradients.append(flat(part.numpy() for part in parts))
+    return np.array(gradients)
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("hidden", [(), (5,), (4, 3, 2)])
-def test_squared_gradients_are_those_of_autograd(hidden, activation, output):
-    network = make_network(hidden, output, activation=activation)
-    data, params = make_data(network), make_snapshots(network, 1)[0]
-
-    squares = squared_gradients(params, network, data)
-
-    expected = autograd_squares(params, network, data)
-    np.testing.assert_allclose(squares, expected, rtol=1e-10, atol=1e-14)
-    assert squares.max() > 1e-6
-
-
-@pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("hidden", [(), (5,), (4, 3, 2)])
-def test_mean_gradient_is_that_of_the_mean_loss(hidden, activation, output):
+@pytest.mark.parametrize("hidden, activation", HIDDEN)
+def test_gradients_are_those_of_autograd(hidden, activation, output):
     network = make_network(hidden, output, activation=activation)
     data, params = make_data(network), make_snapshots(network, 1)[0]
     params[1] = 0.0  # as of a pruned weight
 
+    squares = squared_gradients(params, network, data)
     gradient = mean_gradient(params, network, data)
 
-    expected = naive.mean_gradient(params, network, data)
-    np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
-    assert np.abs(gradient).max() > 1e-3
-
-
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_squared_gradients_are_finite_differences(output):
-    network = make_network((4, 3), output)
-    data, params = make_data(network), make_snapshots(network, 1)[0]
-
-    squares = squared_gradients(params, network, data)
-
-    expected = naive.squared_gradients(params, network, data)
-    np.testing.assert_allclose(squares, expected, rtol=1e-6, atol=1e-10)
+    of_rows, weights = autograd(params, network, data), data.sample_weight
+    for found, expected in (
+        (squares, np.average(of_rows**2, axis=0, weights=weights)),
+        (gradient, np.average(of_rows, axis=0, weights=weights)),
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-14)
+        assert np.abs(found).max() > 1e-3
 
 
 def test_squared_gradients_in_blocks(monkeypatch):
