@@ -4,6 +4,8 @@ import dataclasses
 import json
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -93,20 +95,21 @@ def comparable(case, lag):
     )
 
 
-@pytest.mark.parametrize("test", GRANGER_TESTS)
 @pytest.mark.parametrize(
     "name", [name for name in CASES if not name.startswith("y_nan")]
 )
-def test_matches_golden_statsmodels(name, test):
+def test_matches_golden_statsmodels(name):
     case = CASES[name]
     effect = np.array(case["y"], dtype=float)
     cause = np.array(case["x"], dtype=float)
     max_lag = min(case["maxlag"], largest_lag(case["n"]))
-    result = granger_causality(effect, cause, max_lag=max_lag, test=test)
+    lags = [lag for lag in range(1, max_lag + 1) if comparable(case, lag)]
+    results = {
+        test: granger_causality(effect, cause, max_lag=max_lag, test=test)
+        for test in GRANGER_TESTS
+    }
 
-    for lag in range(1, max_lag + 1):
-        if not comparable(case, lag):
-            continue
+    for lag, (test, result) in product(lags, results.items()):
         statistic, p_value, *df_denom = case["lags"][str(lag)][test]
         row = (lag - 1, 0)
         assert_allclose(result.statistic[row], statistic, rtol=1e-7)
@@ -268,20 +271,21 @@ def test_matches_naive_with_rank_deficient_past_of_the_effect():
 # Tails of the two distributions
 
 
-@pytest.mark.parametrize("statistic", [1.0, 100.0, 1e4, 1e6])
-def test_log_sf_chi2_closed_forms(statistic):
-    df = np.array([[2.0, 4.0]])
+def test_log_sf_chi2_closed_forms():
+    statistic = np.array([1.0, 100.0, 1e4, 1e6])
     half = statistic / 2
-    log_sf = _granger._log_sf_chi2(np.full((1, 2), statistic), df)
-    assert_allclose(log_sf, [[-half, -half + np.log1p(half)]], rtol=1e-12)
+    for df, expected in ((2.0, -half), (4.0, -half + np.log1p(half))):
+        log_sf = _granger._log_sf_chi2(statistic, np.full(4, df))
+        assert_allclose(log_sf, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("df_denom", [10.0, 1000.0, 50_000.0])
-@pytest.mark.parametrize("statistic", [0.5, 10.0, 1e3, 1e10, 1e25])
-def test_log_sf_f_closed_form(statistic, df_denom):
-    args = [np.full((1, 1), value) for value in (statistic, 2.0, df_denom)]
+def test_log_sf_f_closed_form():
+    statistic, df_denom = np.meshgrid(
+        [0.5, 10.0, 1e3, 1e10, 1e25], [10.0, 1000.0, 50_000.0]
+    )
+    log_sf = _granger._log_sf_f(statistic, np.full((3, 5), 2.0), df_denom)
     expected = -df_denom / 2 * np.log1p(2 * statistic / df_denom)
-    assert_allclose(_granger._log_sf_f(*args), expected, rtol=1e-10)
+    assert_allclose(log_sf, expected, rtol=1e-10)
 
 
 def far_out(survival):
@@ -294,17 +298,17 @@ def far_out(survival):
 
 
 @pytest.mark.parametrize("df_num", [1.0, 5.0, 14.0, 100.0])
-@pytest.mark.parametrize("df_denom", [40.0, 300.0, 10_000.0])
-def test_tail_formula_of_f_joins_the_body(df_num, df_denom):
-    statistic, expected = far_out(lambda value: special.fdtrc(df_num, df_denom, value))
-    a, b = np.full((2, len(statistic)), [[df_denom / 2], [df_num / 2]])
-    tail = _granger._log_beta_tail(a, b, df_denom / df_num / statistic)
-    assert_allclose(tail, expected, rtol=1e-12)
+def test_tail_formula_of_f_joins_the_body(df_num):
+    for df_denom in (40.0, 300.0, 10_000.0):
+        statistic, expected = far_out(partial(special.fdtrc, df_num, df_denom))
+        a, b = np.full((2, len(statistic)), [[df_denom / 2], [df_num / 2]])
+        tail = _granger._log_beta_tail(a, b, df_denom / df_num / statistic)
+        assert_allclose(tail, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("df", [1.0, 5.0, 14.0, 100.0])
 def test_tail_formula_of_chi2_joins_the_body(df):
-    statistic, expected = far_out(lambda value: special.chdtrc(df, value))
+    statistic, expected = far_out(partial(special.chdtrc, df))
     tail = _granger._log_gamma_tail(np.full(len(statistic), df / 2), statistic / 2)
     assert_allclose(tail, expected, rtol=1e-12)
 
@@ -349,8 +353,7 @@ def test_p_values_unchanged_by_scale_and_shift(seed, scales, signs, shifts, test
     assert_allclose(result.log_p_value, plain.log_p_value, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("test", GRANGER_TESTS)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed, test", list(enumerate(GRANGER_TESTS)))
 def test_permuting_causes_permutes_results_bit_for_bit(seed, test):
     effect = noise(45)
     causes = mixed_causes(effect)
@@ -402,10 +405,10 @@ def test_memory_layout_gives_the_same_bits(layout):
     assert_same_bits(granger_causality(effect, changed, max_lag=5), plain)
 
 
-@pytest.mark.parametrize("test", GRANGER_TESTS)
-def test_threads_over_blocks_give_the_same_bits(test):
+def test_threads_over_blocks_give_the_same_bits():
     effect = noise(45)
     causes = mixed_causes(effect)
+    test = "ssr_ftest"
     plain = granger_causality(effect, causes, max_lag=5, test=test)
     factors = _granger._factor_effect(effect, 5)
     blocks = [slice(i, i + 20) for i in range(0, causes.shape[1], 20)]
@@ -447,7 +450,7 @@ def bic_by_statsmodels(effect, max_lag):
 @pytest.mark.parametrize("n_times, max_lag", [(17, 5), (40, 3), (60, 14), (150, 5)])
 def test_selected_lag_is_that_of_statsmodels(n_times, max_lag):
     chosen = set()
-    for seed in range(10):
+    for seed in range(6):
         walk = noise(n_times, seed=seed).cumsum()
         lag = 1 + seed % max_lag
         for effect in (
@@ -528,8 +531,9 @@ def test_selected_lag_unchanged_by_scale_and_shift(seed, scale, shift):
 # Some lags only
 
 
-@pytest.mark.parametrize("test", GRANGER_TESTS)
-@pytest.mark.parametrize("max_lag", [1, 4, 5])
+@pytest.mark.parametrize(
+    "max_lag, test", [(1, "ssr_ftest"), (4, "ssr_chi2test"), (5, "ssr_ftest")]
+)
 def test_some_lags_alone_give_the_same_bits(max_lag, test):
     effect = noise(45)
     causes = mixed_causes(effect)
@@ -547,8 +551,9 @@ def test_some_lags_alone_give_the_same_bits(max_lag, test):
             assert_array_equal(comp[tested], ref[tested])
 
 
-@pytest.mark.parametrize("test", GRANGER_TESTS)
-@pytest.mark.parametrize("lag", [1, 2, 4])
+@pytest.mark.parametrize(
+    "lag, test", [(1, "ssr_ftest"), (2, "ssr_chi2test"), (4, "ssr_ftest")]
+)
 def test_selected_lag_alone_matches_statsmodels(lag, test):
     effect = autoregression(150, lag)
     causes = noise(150, 3, seed=1)
@@ -568,11 +573,12 @@ def test_selected_lag_alone_matches_statsmodels(lag, test):
 # Edges by name
 
 
-@pytest.mark.parametrize("value", [0.0, 0.3, -1e300])
 @pytest.mark.parametrize("test", GRANGER_TESTS)
-def test_constant_effect_is_untestable(value, test):
-    result = granger_causality(np.full(30, value), noise(30, 3), max_lag=4, test=test)
-    assert_untestable(result)
+def test_constant_effect_is_untestable(test):
+    for value in (0.0, 0.3, -1e300):
+        effect = np.full(30, value)
+        result = granger_causality(effect, noise(30, 3), max_lag=4, test=test)
+        assert_untestable(result)
 
 
 @pytest.mark.parametrize("first", [1, 2, 4])
