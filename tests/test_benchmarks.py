@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from skchaosprune._network.mlp import flatten
+from skchaosprune._training import net
 from skchaosprune.criteria import CRITERIA, ChaosCausality
 from tests.helpers import flat
 
@@ -210,22 +211,23 @@ def test_held_out_rows_decide(iris, monkeypatch):
     options = {"max_iter": 5, "prune_ratio": 0.9, "random_state": 0, "n_rounds": 3}
     options |= {"learning_rate_init": 0.5, "validation_fraction": 0.4}
     model = search.fit_rounds(train, **options)
-    task, _ = model._prepare(*train, None)
-    trained = [flatten(model.coefs_, model.intercepts_)]
+    trained, seen = [flatten(model.coefs_, model.intercepts_)], {}
 
-    def train_and_note(*args, _train=search._network.train, **kwargs):
-        run = _train(*args, **kwargs)
+    def train_and_note(network, data, *args, _train=net.train, **kwargs):
+        run = _train(network, data, *args, **kwargs)
+        seen.update(network=network, held_out=kwargs["validation"], rows=data)
         trained.append(run.params)
         return run
 
-    monkeypatch.setattr(search._network, "train", train_and_note)
+    monkeypatch.setattr(net, "train", train_and_note)
 
     best = search.fit_best_of(model, train, n_masks=10)
 
     held_out, on_rows = (
-        np.argmin([rows.mean_loss(params, task.plan) for params in trained])
-        for rows in (task.validation, task.data)
+        np.argmin([seen[rows].mean_loss(params, seen["network"]) for params in trained])
+        for rows in ("held_out", "rows")
     )
+    assert len(trained) == 11
     assert held_out != on_rows
     params = flatten(best.coefs_, best.intercepts_)
     np.testing.assert_array_equal(params, trained[held_out])
