@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info
 
 from skchaosprune import ChaosCausalPrunedMLP
-from tests.test_estimators import assert_same_fit
+from tests.helpers import assert_same_fit
 from tests.test_readme import FOLDER, run_blocks
 
 distributed = pytest.importorskip("distributed", reason="the extra 'dask'")
@@ -40,8 +40,7 @@ def thread_limits():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("has_memory", [False, True])
-@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("n_jobs, has_memory", [(None, False), (2, True)])
 def test_threads_of_one_worker_give_the_same(iris, tmp_path, n_jobs, has_memory):
     serial = make_search().fit(*iris)
     before = thread_limits()
