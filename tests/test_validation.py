@@ -154,7 +154,12 @@ PARAMETERS = [
 ]
 
 
-@pytest.mark.parametrize("options, error, words", PARAMETERS, ids=str)
+def names(cases):
+    """Return ids of cases: an object's repr would differ between processes."""
+    return ["-".join(options) for options, *_ in cases]
+
+
+@pytest.mark.parametrize("options, error, words", PARAMETERS, ids=names(PARAMETERS))
 def test_parameters(iris, options, error, words):
     assert_refused(classifier(**options), *iris, error, *words)
 
@@ -178,7 +183,7 @@ CRITERION = [
 ]
 
 
-@pytest.mark.parametrize("options, words", CRITERION, ids=str)
+@pytest.mark.parametrize("options, words", CRITERION, ids=names(CRITERION))
 def test_criterion_parameters(iris, options, words):
     model = classifier(prune_criterion=ChaosCausality(**options))
     assert_refused(model, *iris, ValueError, *words)
