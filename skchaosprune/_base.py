@@ -306,22 +306,15 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             planning.take_rows(rows, X, y, targets, weights)
             for rows in (train, held_out)
         )
-        settings = self.get_params(deep=False)
-        loss, out_activation = self._output_layer(targets.shape[1])
-        network = planning.plan_network(
-            settings, data, loss, out_activation, is_classifier=is_classifier(self)
+        return planning.make_plan(
+            self.get_params(deep=False),
+            criterion,
+            seeds,
+            data,
+            validation,
+            outputs=(*self._output_layer(targets.shape[1]), is_classifier(self)),
+            known=known | learned,
         )
-        plan = planning.FitPlan(
-            planning.plan_training(
-                settings, network, data, validation, criterion, seeds
-            ),
-            planning.plan_schedule(settings, network.layer_sizes),
-            planning.plan_resources(settings, criterion),
-            known | learned,
-            self.prune_criterion,
-        )
-        planning.check_feasible(plan)
-        return plan
 
     def _check_parameters(self):
         """Raise an error that names the first parameter that is not valid."""

@@ -238,30 +238,53 @@ def take_rows(rows, X, y, targets, weights):
     return mlp.TrainingData(X[rows], y[rows], targets[rows], weights)
 
 
-def plan_network(settings, data, loss, out_activation, *, is_classifier):
-    """Describe the network and how it is trained.
+def make_plan(settings, criterion, seeds, data, validation, *, outputs, known):
+    """Settle all that a fit will do.
 
     Parameters
     ----------
     settings : dict
-        Parameters of the estimator.
-    data : TrainingData
-        Training rows.
-    loss, out_activation : str
-        What the outputs are, and what is made small.
-    is_classifier : bool
-        Whether targets are classes.
+        Valid parameters of the estimator.
+    criterion : Criterion
+        Scores the weights.
+    seeds : Seeds
+        From :func:`draw_seeds`.
+    data, validation : TrainingData
+        Training rows, and rows held out (or None).
+    outputs : tuple of (str, str, bool)
+        Loss, output activation, and whether targets are classes.
+    known : dict
+        Fitted attributes that need no training.
 
     Returns
     -------
-    network : TrainingPlan
-        Where there are callbacks, these may still change the engine before an epoch.
+    plan : FitPlan
+        Of the fit; it can succeed.
 
     Raises
     ------
     ValueError
-        If ``device`` cannot be used, or ``engine="numba"`` cannot be honoured.
+        If ``device`` cannot be used or ``engine="numba"`` cannot be honoured, and as
+        :func:`check_feasible` says.
     """
+    network = _plan_network(settings, data, outputs)
+    plan = FitPlan(
+        _plan_training(settings, network, data, validation, criterion, seeds),
+        _plan_schedule(settings, network.layer_sizes),
+        _plan_resources(settings, criterion),
+        known,
+        settings["prune_criterion"],
+    )
+    check_feasible(plan)
+    return plan
+
+
+def _plan_network(settings, data, outputs):
+    """Describe the network and how it is trained.
+
+    Where there are callbacks, these may still change the engine before an epoch.
+    """
+    loss, out_activation, is_classifier = outputs
     check_device(settings["device"])
     hidden = _validation.check_hidden_layer_sizes(settings["hidden_layer_sizes"])
     network = TrainingPlan(
@@ -298,27 +321,8 @@ def _settle_engine(network, batch_size, callbacks):
     return replace(network, batch_size=min(size, n_rows))
 
 
-def plan_training(settings, network, data, validation, criterion, seeds):
-    """Describe the dense training and its scores, initial parameters included.
-
-    Parameters
-    ----------
-    settings : dict
-        Parameters of the estimator.
-    network : TrainingPlan
-        From :func:`plan_network`.
-    data, validation : TrainingData
-        Training rows, and rows held out (or None).
-    criterion : Criterion
-        Scores the weights.
-    seeds : Seeds
-        Of the fit.
-
-    Returns
-    -------
-    training : ScoredTraining
-        The key of ``memory``.
-    """
+def _plan_training(settings, network, data, validation, criterion, seeds):
+    """Describe the dense training and its scores, initial parameters included."""
     sizes, fraction = network.layer_sizes, settings["dense_fraction"]
     weight_init = _validation.check_weight_init(settings["weight_init"], sizes)
     rng = np.random.RandomState(seeds.init)
@@ -340,8 +344,8 @@ def plan_training(settings, network, data, validation, criterion, seeds):
     )
 
 
-def plan_schedule(settings, layer_sizes):
-    """Describe what comes after the first scores, from the estimator's parameters."""
+def _plan_schedule(settings, layer_sizes):
+    """Describe what comes after the first scores."""
     names = "prune_ratio", "prune_scope", "keep_connected", "rewind", "n_search"
     names += "target_score", "importance"
     return Schedule(
@@ -352,8 +356,8 @@ def plan_schedule(settings, layer_sizes):
     )
 
 
-def plan_resources(settings, criterion):
-    """Gather what changes no result, from the estimator's parameters.
+def _plan_resources(settings, criterion):
+    """Gather what changes no result.
 
     A cached training would not be the same where code of the user's takes part, or
     where nothing fixes the seeds: there is no ``memory`` then.
