@@ -1,5 +1,7 @@
 """P-values of the weights, as maps."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from skchaosprune._names import name_layers, name_units, unit_names, unwrap
@@ -146,41 +148,37 @@ class CausalityDisplay:
 
         maps = [_to_map(p, self.significance_level) for p in layers]
         norm, colors = _split_colors(cmap, maps, self.significance_level)
-        self.images_ = []
-        layer_names = name_layers(len(layers) + 1)
-        for layer, (panel, values) in enumerate(zip(self.axes_, maps, strict=True)):
-            # seen through the cells that are NaN
-            panel.patch.set(facecolor="white", edgecolor="0.5", hatch="//////")
-            self.images_.append(
-                panel.imshow(
-                    values,
-                    norm=norm,
-                    cmap=colors,
-                    aspect="auto",
-                    interpolation="nearest",
-                )
+        names_of_layers = name_layers(len(layers) + 1)
+        self.images_ = [
+            self._draw_map(
+                panel, values, f"layer {layer}", ends, norm=norm, cmap=colors
             )
-            panel.set(
-                title=f"layer {layer + 1}",
-                ylabel=layer_names[layer],
-                xlabel=layer_names[layer + 1],
+            for layer, (panel, values, ends) in enumerate(
+                zip(self.axes_, maps, pairwise(names_of_layers), strict=True), start=1
             )
+        ]
+        self._draw_colorbar()
         n_untested = sum(int(np.isnan(p).sum()) for p in layers)
-        self._draw_colorbar(n_untested)
+        if n_untested:
+            self._draw_legend(n_untested)
         # once to give the layout an idea, once to fit into the space it leaves
         self._label_units(names)
         self.figure_.canvas.figure.draw_without_rendering()
         self._label_units(names)
         return self
 
+    def _draw_map(self, panel, values, title, ends, **colors):
+        # seen through the cells that are NaN
+        panel.patch.set(facecolor="white", edgecolor="0.5", hatch="//////")
+        panel.set(title=title, ylabel=ends[0], xlabel=ends[1])
+        return panel.imshow(values, aspect="auto", interpolation="nearest", **colors)
+
     def _label_units(self, names):
         for layer, panel in enumerate(self.axes_):
             label_ticks(panel.yaxis, names[layer])
             label_ticks(panel.xaxis, names[layer + 1])
 
-    def _draw_colorbar(self, n_untested):
-        from matplotlib.patches import Patch
-
+    def _draw_colorbar(self):
         strongest = self.images_[0].norm.vmax
         bar = self.figure_.colorbar(
             self.images_[0],
@@ -202,24 +200,27 @@ class CausalityDisplay:
         )
         bar.minorticks_off()
         bar.ax.axhline(level, color="black", linewidth=2.0)
-        if n_untested:
-            patch = Patch(
-                facecolor="white",
-                edgecolor="0.5",
-                hatch="//////",
-                label=f"{n_untested} not tested",
-            )
-            bar.ax.legend(
-                handles=[patch],
-                loc="upper left",
-                bbox_to_anchor=(0.0, -0.02),
-                borderpad=0.0,
-                borderaxespad=0.0,
-                handlelength=1.2,
-                frameon=False,
-                fontsize="small",
-            )
         self.colorbar_ = bar
+
+    def _draw_legend(self, n_untested):
+        from matplotlib.patches import Patch
+
+        patch = Patch(
+            facecolor="white",
+            edgecolor="0.5",
+            hatch="//////",
+            label=f"{n_untested} not tested",
+        )
+        self.colorbar_.ax.legend(
+            handles=[patch],
+            loc="upper left",
+            bbox_to_anchor=(0.0, -0.02),
+            borderpad=0.0,
+            borderaxespad=0.0,
+            handlelength=1.2,
+            frameon=False,
+            fontsize="small",
+        )
 
 
 def _to_map(p_values, significance_level):

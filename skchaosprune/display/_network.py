@@ -126,10 +126,7 @@ class NetworkDisplay:
         self.ax_ = make_axes(ax, (7.5, np.clip(1.2 + 0.155 * largest, 4.0, 11.5)))
         self.figure_ = self.ax_.figure
 
-        # one place per unit, NaN where it is not shown
-        heights = [np.full(len(flags), np.nan) for flags in alive]
-        for height, units in zip(heights, shown, strict=True):
-            height[units] = 1.0 - (np.arange(len(units)) + 0.5) / len(units)
+        heights = _place_units(alive, shown)
         self.lines_ = [
             self._draw_weights(layer, *arrays)
             for layer, arrays in enumerate(
@@ -155,7 +152,9 @@ class NetworkDisplay:
             )
             for layer in (0, -1)
         )
-        self._draw_frame(masks, effective, alive, shown)
+        self._draw_frame(alive, shown)
+        self.ax_.set_title(_write_title(masks, effective))
+        self._draw_legend(is_all_alive=all(flags.all() for flags in alive))
         return self
 
     def _draw_weights(self, layer, weights, mask, effective, above, below):
@@ -212,10 +211,8 @@ class NetworkDisplay:
             for unit in shown[::step]
         ]
 
-    def _draw_frame(self, masks, effective, alive, shown):
-        """Say what the columns are, how much is kept, and what the colours mean."""
-        from matplotlib.lines import Line2D
-
+    def _draw_frame(self, alive, shown):
+        """Say what the columns are, and leave room for the legend."""
         ax = self.ax_
         labels = name_layers(len(alive))
         verbs = ["used", *["alive"] * (len(alive) - 2), "reached"]
@@ -231,26 +228,18 @@ class NetworkDisplay:
         room = 20.0 / measure(ax)[1]
         ax.set(xlim=(-0.1, len(alive) - 0.9), ylim=(0.0, 1.0 + room))
 
-        n_kept, n_useless = (
-            sum(int(mask.sum()) for mask in parts)
-            for parts in (
-                masks,
-                [m & ~e for m, e in zip(masks, effective, strict=True)],
-            )
-        )
-        title = f"{n_kept} of {sum(mask.size for mask in masks)} weights kept"
-        if n_useless:
-            title += f", {n_useless} of them on no path"
-        ax.set_title(title)
+    def _draw_legend(self, is_all_alive):
+        from matplotlib.lines import Line2D
+
         handles = [
             Line2D([], [], color=BLUE, linewidth=2.0, label="positive"),
             Line2D([], [], color=VERMILION, linewidth=2.0, label="negative"),
         ]
-        if not all(flags.all() for flags in alive):
+        if not is_all_alive:
             hollow = {"marker": "o", "markerfacecolor": "white"}
             line = Line2D([], [], color=GREY, label="on no path", **hollow)
             handles.append(line)
-        ax.legend(
+        self.ax_.legend(
             handles=handles,
             loc="upper center",
             borderaxespad=0.0,
@@ -258,6 +247,16 @@ class NetworkDisplay:
             frameon=False,
             fontsize="small",
         )
+
+
+def _write_title(masks, effective):
+    """Count the weights that are kept, and those of them that change nothing."""
+    n_kept = sum(int(mask.sum()) for mask in masks)
+    n_useless = n_kept - sum(int(mask.sum()) for mask in effective)
+    title = f"{n_kept} of {sum(mask.size for mask in masks)} weights kept"
+    if n_useless:
+        title += f", {n_useless} of them on no path"
+    return title
 
 
 def _flag_ends(effective):
@@ -276,3 +275,11 @@ def _choose_units(weights, max_units):
         np.sort(np.argsort(-strength, kind="stable")[:max_units])
         for strength in strengths
     ]
+
+
+def _place_units(alive, shown):
+    """Heights of all units, layer by layer; NaN for those that are not shown."""
+    heights = [np.full(len(flags), np.nan) for flags in alive]
+    for height, units in zip(heights, shown, strict=True):
+        height[units] = 1.0 - (np.arange(len(units)) + 0.5) / len(units)
+    return heights
