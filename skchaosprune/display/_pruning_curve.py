@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from skchaosprune._validation import check_number
 from skchaosprune.display._axes import as_label, import_pyplot, make_axes
 from skchaosprune.display._colors import COLORS, MARKERS
+from skchaosprune.report import pruning_path
 
 _RULE = "None (significance rule)"  # as a prune_ratio
 
@@ -113,8 +114,6 @@ class PruningCurveDisplay:
         display : PruningCurveDisplay
             With the picture drawn.
         """
-        from skchaosprune.report import pruning_path
-
         import_pyplot()  # a missing matplotlib is better known before all the fits
         path = pruning_path(estimator, X, y, prune_ratios, cv=cv)
         score_name = "accuracy" if is_classifier(estimator) else "R²"
