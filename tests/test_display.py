@@ -19,7 +19,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import Bunch
 
-from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune import (
+    ChaosCausalPrunedMLP,
+    ChaosCausalPrunedMLPRegressor,
+    pruning_path,
+)
 from skchaosprune._network import masks as _pruning
 from skchaosprune.criteria import ChaosCausality
 from skchaosprune.display import (
@@ -31,6 +35,7 @@ from skchaosprune.display import (
 )
 from skchaosprune.display._axes import SMALLEST_FONT
 from skchaosprune.display._colors import BLUE, GREY, VERMILION
+from tests.helpers import small
 
 OF_FITTED = [LyapunovDisplay, CausalityDisplay, NetworkDisplay, ImportanceDisplay]
 WITH_NAMES = [
@@ -38,7 +43,8 @@ WITH_NAMES = [
     for kind in OF_FITTED
     if "feature_names" in signature(kind.from_estimator).parameters
 ]
-LAYER_SIZES = [(4, 6, 3), (64, 32, 10), (5, 1), (6, 4, 3, 2)]
+ALL = [*OF_FITTED, PruningCurveDisplay]
+LAYER_SIZES = [(64, 32, 10), (5, 1), (6, 4, 3, 2)]
 PATH = Bunch(
     ratios=np.array([0.0, 0.5, 0.9]),
     sparsities=np.array([[0.0, 0.0], [0.5, 0.52], [0.9, 0.88]]),
@@ -54,20 +60,12 @@ def no_screen():
     matplotlib.use(before)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def pyplot():
     from matplotlib import pyplot
 
     yield pyplot
     pyplot.close("all")
-
-
-@pytest.fixture(autouse=True)
-def close_figures(pyplot):
-    """Draw what was made, as a layout may warn only then, and close it."""
-    yield
-    for number in pyplot.get_fignums():
-        pyplot.figure(number).canvas.draw()
 
 
 def make_matrices(layer_sizes, seed=0):
@@ -98,8 +96,22 @@ def make_display(kind, layer_sizes=(4, 6, 3)):
     return kind(sparsities=PATH.sparsities, scores=PATH.scores)
 
 
+class Own(ChaosCausality):
+    """A criterion that is not one of the registry."""
+
+
+def fit_quickly(data, criterion, **changes):
+    options = {"prune_criterion": criterion, "activation": "tanh"}
+    return small(**options | changes).fit(*data)
+
+
 def texts(labels):
     return [label.get_text() for label in labels]
+
+
+def assert_below_each_other(boxes):
+    for above, below in zip(boxes[:-1], boxes[1:], strict=True):
+        assert above.y0 >= below.y1 - 1.0  # descenders may touch
 
 
 def as_if_fitted(model, **attributes):
@@ -113,37 +125,38 @@ def as_if_fitted(model, **attributes):
 class TestContract:
     """What holds for every display."""
 
-    @pytest.mark.parametrize("layer_sizes", LAYER_SIZES)
-    @pytest.mark.parametrize("kind", [*OF_FITTED, PruningCurveDisplay])
-    def test_plot(self, kind, layer_sizes, pyplot):
-        shown = make_display(kind, layer_sizes)
-        given = dict(vars(shown))
-        assert not any(name.endswith("_") for name in given)
+    @pytest.mark.parametrize("kind", ALL)
+    def test_plot(self, kind, pyplot):
+        for layer_sizes in LAYER_SIZES:
+            shown = make_display(kind, layer_sizes)
+            given = dict(vars(shown))
+            assert not any(name.endswith("_") for name in given)
 
-        assert shown.plot() is shown
+            assert shown.plot() is shown
 
-        assert isinstance(shown.ax_, pyplot.Axes)
-        assert shown.ax_ in shown.figure_.axes
-        assert pyplot.get_fignums() == [shown.figure_.number]
-        for name, value in given.items():
-            assert getattr(shown, name) is value
+            assert isinstance(shown.ax_, pyplot.Axes)
+            assert shown.ax_ in shown.figure_.axes
+            assert pyplot.get_fignums()[-1] == shown.figure_.number
+            for name, value in given.items():
+                assert getattr(shown, name) is value
+            shown.figure_.canvas.draw()  # a layout may warn only now
 
-    @pytest.mark.parametrize("layout", [None, "constrained"])
-    @pytest.mark.parametrize("kind", [*OF_FITTED, PruningCurveDisplay])
-    def test_given_axes(self, kind, layout, pyplot):
-        figure, (ax, other) = pyplot.subplots(1, 2, figsize=(12, 5), layout=layout)
+    @pytest.mark.parametrize("kind", ALL)
+    def test_given_axes(self, kind, pyplot):
+        for layout in (None, "constrained"):
+            figure, (ax, other) = pyplot.subplots(1, 2, figsize=(12, 5), layout=layout)
 
-        shown = make_display(kind).plot(ax)
+            shown = make_display(kind).plot(ax)
 
-        figure.canvas.draw()
-        assert shown.figure_ is figure
-        assert pyplot.get_fignums() == [figure.number]
-        assert not other.has_data()
-        if kind in (LyapunovDisplay, CausalityDisplay):
-            assert not ax.axison
-            assert shown.ax_.get_position().x1 < 0.5
-        else:
-            assert shown.ax_ is ax
+            figure.canvas.draw()
+            assert shown.figure_ is figure
+            assert not other.has_data()
+            if kind in (LyapunovDisplay, CausalityDisplay):
+                assert not ax.axison
+                assert shown.ax_.get_position().x1 < 0.5
+            else:
+                assert shown.ax_ is ax
+        assert len(pyplot.get_fignums()) == 2
 
     @pytest.mark.parametrize("kind", [LyapunovDisplay, CausalityDisplay])
     def test_array_of_axes(self, kind, pyplot):
@@ -174,7 +187,7 @@ class TestContract:
         assert len(ax.figure.axes) > 1 or ax.has_data()
 
     @pytest.mark.parametrize("kind", OF_FITTED)
-    def test_from_unfitted(self, kind):
+    def test_estimators_that_have_nothing_to_draw(self, kind, fitted):
         for estimator in (
             ChaosCausalPrunedMLP(),
             ChaosCausalPrunedMLPRegressor(),
@@ -182,10 +195,8 @@ class TestContract:
         ):
             with pytest.raises(NotFittedError, match="is not fitted yet"):
                 kind.from_estimator(estimator)
-
-    @pytest.mark.parametrize("kind", OF_FITTED)
-    def test_from_other_estimator(self, kind, fitted):
         for estimator in (
+            ChaosCausalPrunedMLP,
             LogisticRegression(),
             make_pipeline(StandardScaler(), LogisticRegression()),
             GridSearchCV(fitted, {}),
@@ -193,12 +204,18 @@ class TestContract:
             with pytest.raises(TypeError, match="needs a ChaosCausalPrunedMLP or"):
                 kind.from_estimator(estimator)
 
-    @pytest.mark.parametrize("kind", [*OF_FITTED, PruningCurveDisplay])
-    def test_without_matplotlib(self, kind, monkeypatch):
-        shown = make_display(kind)
+    def test_pickles_name_the_public_home(self):
+        for kind in ALL:
+            shown = make_display(kind)
+            content = pickle.dumps(shown)
+            assert b"display._" not in content
+            assert vars(pickle.loads(content)).keys() == vars(shown).keys()
+
+    def test_without_matplotlib(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-        with pytest.raises(ImportError, match=r"pip install skchaosprune\[plots\]"):
-            shown.plot()
+        for kind in ALL:
+            with pytest.raises(ImportError, match=r"pip install skchaosprune\[plots\]"):
+                make_display(kind).plot()
 
 
 def test_import_leaves_matplotlib_out():
@@ -217,8 +234,7 @@ class TestFeatureNames:
         pd = pytest.importorskip("pandas")
         X, y = iris
         names = ["sepal length", "sepal width", "petal length", "petal width"]
-        model = ChaosCausalPrunedMLP((3,), max_iter=2, prune_criterion="magnitude")
-        model.fit(pd.DataFrame(X, columns=names), y)
+        model = small(max_iter=2).fit(pd.DataFrame(X, columns=names), y)
         shown = NetworkDisplay.from_estimator(model)
         assert texts(shown.input_texts_) == names
 
@@ -314,29 +330,19 @@ class TestLyapunovDisplay:
             with pytest.raises(ValueError, match=match):
                 shown.plot(weights=weights)
 
-    @pytest.mark.parametrize(
-        "fitted_with, name",
-        [
-            (
-                ("chaos_causality", {"target": "auto"}, "log_loss", 0),
-                "misclassification",
-            ),
-            (("chaos_causality", {"target": "loss"}, "log_loss", 0), "loss"),
-            (("chaos_causality", {"target": min}, "log_loss", 0), "target"),
-            ((None, None, "log_loss", 0), "misclassification"),
-        ],
-    )
-    def test_target_name(self, fitted, fitted_with, name):
-        model = as_if_fitted(fitted, _fitted_with=fitted_with)
-        assert LyapunovDisplay.from_estimator(model).target_name == name
+    def test_target_name(self, iris):
+        def miss(targets, outputs):
+            return np.mean(np.abs(targets - outputs))
 
-    def test_target_name_of_own_criterion(self, fitted):
-        class Mine(ChaosCausality):
-            pass
-
-        model = as_if_fitted(fitted, _fitted_with=(None, None, "log_loss", 0))
-        model.prune_criterion = Mine(target="loss")
-        assert LyapunovDisplay.from_estimator(model).target_name == "loss"
+        for kind in (ChaosCausality, Own):
+            for target, name in (
+                ("auto", "misclassification"),
+                ("loss", "loss"),
+                (miss, "target"),
+            ):
+                model = fit_quickly(iris, kind(window_size=10, target=target))
+                shown = LyapunovDisplay.from_estimator(model)
+                assert shown.target_name == name
 
     def test_target_name_of_a_regressor(self, fitted_regressor):
         shown = LyapunovDisplay.from_estimator(fitted_regressor)
@@ -374,47 +380,43 @@ class TestCausalityDisplay:
         assert light[:2].max() < light[2:].min() - 0.15
         assert light[2] == light[3] < light[4]
 
-    @pytest.mark.parametrize("level", [0.5, 0.05, 1e-4])
-    def test_level_is_on_the_bar(self, fitted, level):
-        shown = CausalityDisplay.from_estimator(fitted, significance_level=level)
-        bar = shown.colorbar_
-        place = -np.log10(level)
-        labels = dict(
-            zip(bar.get_ticks(), texts(bar.ax.get_yticklabels()), strict=True)
-        )
-        assert labels[place] == f"{level:g} (level)"
-        assert any(np.allclose(line.get_ydata(), place) for line in bar.ax.get_lines())
-        assert bar.norm(place) == 0.5
+    def test_level_is_on_the_bar(self, fitted):
+        for level in (0.5, 0.05, 1e-4):
+            shown = CausalityDisplay.from_estimator(fitted, significance_level=level)
+            bar, place = shown.colorbar_, -np.log10(level)
+            labels = texts(bar.ax.get_yticklabels())
+            labels = dict(zip(bar.get_ticks(), labels, strict=True))
+            assert labels[place] == f"{level:g} (level)"
+            lines = [line.get_ydata() for line in bar.ax.get_lines()]
+            assert any(np.allclose(line, place) for line in lines)
+            assert bar.norm(place) == 0.5
+
+    def test_levels_that_are_none(self):
+        for level in (0.0, 1.0, 2, np.nan):
+            shown = CausalityDisplay(p_values=[], significance_level=level)
+            with pytest.raises(ValueError, match=f"l={level} must be a number in"):
+                shown.plot()
 
     @pytest.mark.parametrize("figsize", [None, (5, 3)])
     def test_labels_do_not_overlap(self, figsize, pyplot):
-        shown = make_display(CausalityDisplay, (30, 16, 8, 3))
-        if figsize is None:
-            shown.plot()
-        else:
-            shown.plot(pyplot.subplots(figsize=figsize, layout="constrained")[1])
-        shown.figure_.canvas.draw()
+        shown, ax = make_display(CausalityDisplay, (30, 16, 8, 3)), None
+        if figsize is not None:
+            _, ax = pyplot.subplots(figsize=figsize, layout="constrained")
+        shown.plot(ax).figure_.canvas.draw()
         for panel in shown.axes_:
             boxes = [label.get_window_extent() for label in panel.get_xticklabels()]
             for left, right in zip(boxes[:-1], boxes[1:], strict=True):
                 assert left.x1 <= right.x0 + 1.0
-            boxes = [label.get_window_extent() for label in panel.get_yticklabels()]
-            for above, below in zip(boxes[:-1], boxes[1:], strict=True):
-                assert above.y0 >= below.y1 - 1.0
+            assert_below_each_other(
+                [label.get_window_extent() for label in panel.get_yticklabels()]
+            )
 
-    def test_level_of_the_criterion(self, fitted):
+    def test_level_of_the_criterion(self, fitted, iris):
         assert CausalityDisplay.from_estimator(fitted).significance_level == 0.05
-        params = {"significance_level": 0.2}
-        model = as_if_fitted(
-            fitted, _fitted_with=("chaos_causality", params, "log_loss", 0)
-        )
-        assert CausalityDisplay.from_estimator(model).significance_level == 0.2
-        model = as_if_fitted(
-            fitted,
-            _fitted_with=(None, None, "log_loss", 0),
-            prune_criterion=ChaosCausality(significance_level=0.3),
-        )
-        assert CausalityDisplay.from_estimator(model).significance_level == 0.3
+        for kind in (ChaosCausality, Own):
+            criterion = kind(window_size=10, significance_level=0.3)
+            model = fit_quickly(iris, criterion)
+            assert CausalityDisplay.from_estimator(model).significance_level == 0.3
 
     def test_untested(self):
         p = np.array([[0.01, np.nan], [np.nan, 0.5]])
@@ -427,11 +429,9 @@ class TestCausalityDisplay:
         assert patch.get_hatch() == shown.ax_.patch.get_hatch()
         assert texts(shown.colorbar_.ax.get_legend().get_texts()) == ["2 not tested"]
 
-    def test_all_tested(self):
+    def test_all_or_none_tested(self):
         shown = make_display(CausalityDisplay).plot()
         assert shown.colorbar_.ax.get_legend() is None
-
-    def test_none_tested(self):
         shown = CausalityDisplay(p_values=[np.full((3, 2), np.nan)]).plot()
         assert texts(shown.colorbar_.ax.get_legend().get_texts()) == ["6 not tested"]
 
@@ -441,44 +441,38 @@ class TestCausalityDisplay:
             CausalityDisplay.from_estimator(model)
 
 
-@pytest.mark.parametrize("level", [0.0, 1.0, 2])
-def test_significance_levels_that_are_none(fitted, level):
-    with pytest.raises(
-        ValueError, match=f"significance_level={level} must be a number"
-    ):
-        CausalityDisplay.from_estimator(fitted, significance_level=level)
+def test_a_title_of_the_users_meets_no_legend(fitted):
+    for kind in OF_FITTED:
+        shown = kind.from_estimator(fitted)
+        shown.ax_.set_title("My own title")
+        shown.figure_.canvas.draw()
+        title = shown.ax_.title.get_window_extent()
+        legend = shown.ax_.get_legend()
+        assert legend is None or not title.overlaps(legend.get_window_extent())
 
 
-@pytest.mark.parametrize("kind", OF_FITTED)
-def test_a_title_of_the_users_meets_no_legend(fitted, kind):
-    shown = kind.from_estimator(fitted)
-    shown.ax_.set_title("My own title")
-    shown.figure_.canvas.draw()
-    title = shown.ax_.title.get_window_extent()
-    legend = shown.ax_.get_legend()
-    assert legend is None or not title.overlaps(legend.get_window_extent())
+def test_the_legend_covers_no_exponent():
+    for n_weights in (1, 42):
+        shown = make_display(LyapunovDisplay).plot(weights=range(n_weights))
+        shown.figure_.canvas.draw()
+        legend = shown.ax_.get_legend()
+        assert len(legend.get_texts()) == min(n_weights + 1, 10)
+        for line in [*shown.lines_, *shown.weight_lines_]:
+            points = line.get_transform().transform(line.get_xydata())
+            assert points[:, 1].max() < legend.get_window_extent().y0
 
 
-@pytest.mark.parametrize("n_weights", [1, 20, 42])
-def test_the_legend_covers_no_exponent(n_weights):
-    shown = make_display(LyapunovDisplay).plot(weights=range(n_weights))
-    shown.figure_.canvas.draw()
-    legend = shown.ax_.get_legend().get_window_extent()
-    assert len(shown.ax_.get_legend().get_texts()) == min(n_weights + 1, 10)
-    for line in [*shown.lines_, *shown.weight_lines_]:
-        points = line.get_transform().transform(line.get_xydata())
-        assert points[:, 1].max() < legend.y0
-
-
-@pytest.mark.parametrize("n_features, size", [(4, None), (20, None), (20, (3, 2))])
-def test_the_legend_covers_no_bar(n_features, size, pyplot):
-    importances = np.full(n_features, 1.0 / n_features)
-    shown = ImportanceDisplay(importances=importances, dense_importances=importances)
-    shown.plot(None if size is None else pyplot.subplots(figsize=size)[1])
-    shown.figure_.canvas.draw()
-    legend = shown.ax_.get_legend().get_window_extent()
-    for bar in [*shown.bars_, *shown.dense_bars_]:
-        assert not legend.overlaps(bar.get_window_extent())
+def test_the_legend_covers_no_bar(pyplot):
+    for n_features, size in ((4, None), (20, None), (20, (3, 2))):
+        importances = np.full(n_features, 1.0 / n_features)
+        shown = ImportanceDisplay(
+            importances=importances, dense_importances=importances
+        )
+        shown.plot(None if size is None else pyplot.subplots(figsize=size)[1])
+        shown.figure_.canvas.draw()
+        legend = shown.ax_.get_legend().get_window_extent()
+        for bar in [*shown.bars_, *shown.dense_bars_]:
+            assert not legend.overlaps(bar.get_window_extent())
 
 
 class TestNetworkDisplay:
@@ -569,17 +563,17 @@ class TestNetworkDisplay:
         shown = make_display(NetworkDisplay, (64, 3)).plot(ax)
         assert 1 < len(shown.input_texts_) < 32
 
-    @pytest.mark.parametrize("n_features", [4, 30, 64])
-    def test_labels_do_not_overlap(self, n_features):
-        shown = make_display(NetworkDisplay, (n_features, 8, 3)).plot()
-        shown.figure_.canvas.draw()
-        boxes = [text.get_window_extent() for text in shown.input_texts_]
-        for above, below in zip(boxes[:-1], boxes[1:], strict=True):
-            assert above.y0 >= below.y1 - 1.0  # descenders may touch
-        assert min(box.x0 for box in boxes) >= 0.0
+    def test_labels_do_not_overlap(self):
+        for n_features in (4, 64):
+            shown = make_display(NetworkDisplay, (n_features, 8, 3)).plot()
+            shown.figure_.canvas.draw()
+            boxes = [text.get_window_extent() for text in shown.input_texts_]
+            assert_below_each_other(boxes)
+            assert min(box.x0 for box in boxes) >= 0.0
 
     def test_no_layer_but_the_output(self, iris):
-        model = ChaosCausalPrunedMLP((), max_iter=20, random_state=0).fit(*iris)
+        criterion = ChaosCausality(window_size=10)
+        model = fit_quickly(iris, criterion, hidden_layer_sizes=())
         assert len(NetworkDisplay.from_estimator(model).lines_) == 1
         assert len(CausalityDisplay.from_estimator(model).axes_) == 1
         assert len(LyapunovDisplay.from_estimator(model, by_layer=True).lines_) == 1
@@ -636,13 +630,16 @@ def make_search(params, scores, **more):
 
 
 class TestPruningCurveDisplay:
-    def test_one_fold_and_one_failure(self):
+    def test_one_fold_and_failed_folds(self):
         shown = PruningCurveDisplay(sparsities=[0.0, 0.5], scores=[0.9, 0.8]).plot()
         assert_allclose(shown.lines_[0].get_xydata(), [[0.0, 0.9], [0.5, 0.8]])
 
-        some = [[0.0, 0.0], [0.5, np.nan]], [[0.9, 0.7], [0.6, np.nan]]
-        shown = PruningCurveDisplay(sparsities=some[0], scores=some[1]).plot()
-        assert_allclose(shown.lines_[0].get_xydata(), [[0.0, 0.8], [0.5, 0.6]])
+        sparsities = [[0.0, 0.0], [0.5, np.nan], [0.9, 0.9]]
+        scores = [[0.9, 0.7], [0.6, np.nan], [np.nan, np.nan]]
+        shown = PruningCurveDisplay(sparsities=sparsities, scores=scores).plot()
+        means = [[0.0, 0.8], [0.5, 0.6], [0.9, np.nan]]
+        assert_allclose(shown.lines_[0].get_xydata(), means)
+        assert shown.ax_.get_legend() is None
 
     def test_results_of_a_search_and_the_metric_it_refits_by(self):
         search = make_search([{"prune_ratio": 0.5}], [[0.1]])
@@ -687,50 +684,31 @@ class TestPruningCurveDisplay:
         names = texts(shown.ax_.get_legend().get_texts())
         assert sorted(names) == ["None (significance rule)", "dense"]
 
-    @pytest.mark.parametrize(
-        "kind, name",
-        [(ChaosCausalPrunedMLP, "accuracy"), (ChaosCausalPrunedMLPRegressor, "R²")],
-    )
-    def test_from_estimator(self, kind, name, monkeypatch):
-        asked = {}
-
-        def pruning_path(estimator, X, y, prune_ratios, cv=None):
-            asked.update(rest=(estimator, X, y), ratios=prune_ratios, cv=cv)
-            return PATH
-
-        report = Bunch(pruning_path=pruning_path)
-        monkeypatch.setitem(sys.modules, "skchaosprune.report", report)
-        model = kind()
-        shown = PruningCurveDisplay.from_estimator(
-            model, "X", "y", prune_ratios=[0.5], cv=3
-        )
-        assert asked == {"rest": (model, "X", "y"), "ratios": [0.5], "cv": 3}
-        assert_allclose(shown.lines_[0].get_ydata(), [0.95, 0.85, 0.6])
-        assert shown.ax_.get_ylabel().startswith(name)
+    def test_from_estimator(self, iris, diabetes):
+        for kind, (X, y), name in (
+            (ChaosCausalPrunedMLP, iris, "accuracy"),
+            (ChaosCausalPrunedMLPRegressor, diabetes, "R²"),
+        ):
+            model, ratios = small(kind, max_iter=2), [0.5, 0.0]
+            path = pruning_path(model, X, y, ratios, cv=2)
+            shown = PruningCurveDisplay.from_estimator(
+                model, X, y, prune_ratios=ratios, cv=2
+            )
+            means = path.scores.mean(axis=1)[::-1]  # from 0.0 on
+            assert_allclose(shown.lines_[0].get_ydata(), means)
+            assert shown.dense_score == path.dense_scores.mean()
+            assert shown.ax_.get_ylabel().startswith(name)
 
     def test_matplotlib_is_asked_for_before_the_fits(self, monkeypatch):
-        report = Bunch(pruning_path=None)  # calling it would be another error
-        monkeypatch.setitem(sys.modules, "skchaosprune.report", report)
         monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
         with pytest.raises(ImportError, match="pip install"):
             PruningCurveDisplay.from_estimator(
-                ChaosCausalPrunedMLP(), "X", "y", prune_ratios=[0.5]
+                ChaosCausalPrunedMLP(), "no rows", "no y", prune_ratios=[0.5]
             )
 
-    def test_failed_folds(self):
-        scores = [[0.5, np.nan], [np.nan, np.nan]]
-        shown = PruningCurveDisplay(
-            sparsities=[[0.1, 0.1], [0.9, 0.9]], scores=scores
-        ).plot()
-        assert_array_equal(shown.lines_[0].get_ydata(), [0.5, np.nan])
-        assert shown.ax_.get_legend() is None
-
     def test_from_search(self, iris):
-        model = ChaosCausalPrunedMLP(
-            (3,), max_iter=3, random_state=0, prune_criterion="magnitude"
-        )
         search = GridSearchCV(
-            make_pipeline(StandardScaler(), model),
+            make_pipeline(StandardScaler(), small(max_iter=3)),
             {"chaoscausalprunedmlp__prune_ratio": [0.5, 0.0]},
             cv=3,
             scoring="balanced_accuracy",
@@ -773,6 +751,7 @@ class TestPruningCurveDisplay:
         names = texts(shown.ax_.get_legend().get_texts())
         assert names == [f"seed={seed}" for seed in range(13, 20)]
         assert "best 7 of 20" in shown.ax_.get_title()
+        shown.figure_.canvas.draw()
 
     def test_significance_rule(self):
         search = make_search(
