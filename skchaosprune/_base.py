@@ -76,7 +76,10 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
     @property
     def criterion_(self):
-        """The criterion that ranked the weights, with the parameters of the fit."""
+        """The criterion that ranked the weights, with the parameters of the fit.
+
+        An object of your own is the one that ``prune_criterion`` holds now.
+        """
         from skchaosprune.criteria import CRITERIA, get_criterion
 
         check_is_fitted(self)

@@ -9,7 +9,7 @@ from time import perf_counter
 
 import numpy as np
 from scipy.stats import spearmanr
-from sklearn.base import is_regressor
+from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import (
     accuracy_score,
     f1_score,
@@ -304,7 +304,7 @@ def make_report(estimator, X, y, feature_names=None):
 
 def _score(compact, X, y):
     predicted = compact.predict(X)
-    if not hasattr(compact, "classes_"):
+    if not is_classifier(compact):
         r2 = float(r2_score(y, predicted)) if len(y) > 1 else None
         return {"r2": r2, "rmse": float(root_mean_squared_error(y, predicted))}
     # the mean over one class is the F1 of that class

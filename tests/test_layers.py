@@ -89,3 +89,19 @@ def test_what_is_planted_is_found(tmp_path, name, line, fault):
         file.write(f"\n\ndef late():\n    {line}\n")
 
     assert any(found.startswith(fault) for found in find_faults(folder))
+
+
+@pytest.mark.parametrize(
+    "room", ["_network", "_kernels", "_training", "criteria", "_fit"]
+)
+def test_steps_do_not_take_the_estimator(room):
+    """Progress alone holds it, as scikit-learn's callbacks require."""
+    names = {
+        argument.arg
+        for path in (FOLDER / room).rglob("*.py")
+        if path.name != "progress.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.arguments)
+        for argument in (*node.posonlyargs, *node.args, *node.kwonlyargs)
+    }
+    assert not names & {"estimator", "model", "est", "clf"}
