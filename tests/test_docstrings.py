@@ -3,7 +3,6 @@
 import inspect
 from importlib import import_module
 
-import pytest
 from numpydoc.validate import validate
 
 import skchaosprune
@@ -53,7 +52,7 @@ def problems_of(name):
     accepted = set(NOT_ASKED_FOR)
     if SAYS_WHERE in " ".join(result["docstring"].split()):
         accepted |= SAID_THERE
-    if name in RESULTS:
+    if any(path.endswith(f".{name.rpartition('.')[2]}") for path in RESULTS):
         accepted.add("PR01")
     return [
         f"{name}: {code} {text}"
@@ -62,11 +61,11 @@ def problems_of(name):
     ]
 
 
-@pytest.mark.parametrize("name", public_names())
-def test_docstrings(name):
-    problems = problems_of(name)
-    for member in public_members(name):
-        problems += problems_of(f"{name}.{member}")
+def test_docstrings():
+    names = public_names()
+    names += [f"{name}.{member}" for name in names for member in public_members(name)]
+
+    problems = [problem for name in names for problem in problems_of(name)]
 
     assert problems == []
 

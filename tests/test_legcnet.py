@@ -1,12 +1,15 @@
 """The paper's settings are valid, complete and new in every call."""
 
 from itertools import product
+from math import ceil
 
 import numpy as np
 import pytest
 
 from skchaosprune import ChaosCausalPrunedMLP, legcnet_params
 from skchaosprune._legcnet import DATASETS, VARIANTS
+from skchaosprune._training import net
+from skchaosprune._training.recording import resolve_record_every
 
 # Training rows, features and classes of the paper's tables.
 SHAPES = {
@@ -21,31 +24,50 @@ SHAPES = {
 EVERY = list(product(DATASETS, VARIANTS))
 
 
-@pytest.mark.parametrize("dataset, variant", EVERY)
-def test_the_dict_is_new_in_every_call(dataset, variant):
-    first, second = (legcnet_params(dataset, variant) for _ in range(2))
-    assert first is not second
-    assert first["prune_criterion"] is not second["prune_criterion"]
-    first["max_iter"] = 1
-    first["prune_criterion"].max_lag = 1
-    again = legcnet_params(dataset, variant)
-    assert again["max_iter"] == second["max_iter"] > 1
-    assert repr(again["prune_criterion"]) == repr(second["prune_criterion"])
+def test_the_dict_is_new_in_every_call():
+    for dataset, variant in EVERY:
+        first, second = (legcnet_params(dataset, variant) for _ in range(2))
+        assert first is not second
+        assert first["prune_criterion"] is not second["prune_criterion"]
+        first["max_iter"] = 1
+        first["prune_criterion"].max_lag = 1
+        again = legcnet_params(dataset, variant)
+        assert again["max_iter"] == second["max_iter"] > 1
+        assert repr(again["prune_criterion"]) == repr(second["prune_criterion"])
 
 
-@pytest.mark.parametrize("dataset, variant", EVERY)
-def test_the_record_is_long_enough_for_the_test(dataset, variant):
+class Begun(Exception):
+    """The first epoch would begin now."""
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_record_is_long_enough_for_the_test(dataset, monkeypatch):
     """The check before the first epoch passes for a table of the paper's size."""
+
+    def begin(*args, **kwargs):
+        raise Begun
+
+    monkeypatch.setattr(net, "train", begin)
     n_rows, n_features, n_classes = SHAPES[dataset]
-    X = np.zeros((n_rows, n_features))
-    y = np.arange(n_rows) % n_classes
-    task, _ = ChaosCausalPrunedMLP(**legcnet_params(dataset, variant))._prepare(
-        X, y, None
-    )
-    record_every, n_windows = task.resolve_record_every()
-    thinned = {("banknote", "ft"): 3, ("banknote", "pt"): 2}
-    assert record_every == thinned.get((dataset, variant), 1)
-    assert n_windows >= 3 * task.criterion.max_lag + 2
+    X, y = np.zeros((n_rows, n_features)), np.arange(n_rows) % n_classes
+    for variant in VARIANTS:
+        params = legcnet_params(dataset, variant)
+        with pytest.raises(Begun):
+            ChaosCausalPrunedMLP(**params).fit(X, y)
+
+
+def test_long_trainings_are_thinned():
+    for dataset, variant in EVERY:
+        params = legcnet_params(dataset, variant)
+        n_epochs = round(params["dense_fraction"] * params["max_iter"])
+        n_steps = n_epochs * ceil(SHAPES[dataset][0] / params["batch_size"])
+        criterion = params["prune_criterion"]
+        windows = criterion.window_size, criterion.window_overlap
+
+        every = resolve_record_every(criterion.record_every, n_steps, *windows)
+
+        thinned = {("banknote", "ft"): 3, ("banknote", "pt"): 2}
+        assert every == thinned.get((dataset, variant), 1)
 
 
 def test_settings_are_those_of_the_paper():
@@ -76,18 +98,15 @@ def test_ft_and_pt_differ_in_what_they_record():
     assert different == {"prune_criterion", "dense_fraction"}
 
 
-@pytest.mark.parametrize(
-    "arguments, kind, text",
-    [
+def test_errors():
+    for arguments, kind, text in (
         (("wine", "ft"), ValueError, "dataset='wine' is not known; use .*'mnist'"),
         ((None, "ft"), TypeError, "dataset=None is not known"),
         (("iris", "FT"), ValueError, "variant='FT' is not known; use .*'ft', 'pt'"),
         (("iris", 1), TypeError, "variant=1 is not known"),
-    ],
-)
-def test_errors(arguments, kind, text):
-    with pytest.raises(kind, match=text):
-        legcnet_params(*arguments)
+    ):
+        with pytest.raises(kind, match=text):
+            legcnet_params(*arguments)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
