@@ -163,8 +163,8 @@ def recall_record(model, criterion, data):
         if need in criterion.needs and series is None:
             raise ValueError(
                 f"the {name} of this fit took more than {KEEP_BYTES / 1e6:.0f} MB and "
-                "were not kept; fit with a placebo in place of the criterion instead: "
-                f"{type(criterion).__name__}(placebo=True)."
+                "were not kept; fit with a placebo in place of the criterion instead, "
+                f"with placebo=True of {criterion!r}."
             )
     return TrainingRecord(
         network=mlp.Network(

@@ -20,7 +20,7 @@ _PARTS = {
 }
 # Parts that Criterion has by default.
 _DEFAULTS = {name for name in vars(Criterion) if not name.startswith("_")}
-_DEFAULTS -= {"score", "has_placebo"}
+_DEFAULTS -= {"check_parameters", "has_placebo", "score"}
 
 OWN_PARTS = (
     "An object of your own has score, needs (a tuple of "
@@ -83,6 +83,12 @@ class ForeignCriterion(Criterion):
         """Set parameters of the object."""
         self.__init__(self.own.set_params(**params))
         return self
+
+    def check_parameters(self):
+        """Let the object check its parameters; it may change while it does."""
+        if "check_parameters" in object.__dir__(self.own):
+            self.own.check_parameters()
+            self.__init__(self.own)
 
     @property
     def has_placebo(self):
