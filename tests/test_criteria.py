@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from statsmodels.stats.multitest import multipletests
 
 from skchaosprune import granger_causality, largest_lyapunov_exponent
@@ -25,14 +25,12 @@ from skchaosprune.criteria import (
     GrangerUpdates,
     Intervention,
     LossRegression,
-    Magnitude,
     Movement,
     Random,
     Saliency,
     WeightScores,
     _blocks,
     get_criterion,
-    runs_only_our_code,
     score_weights,
 )
 from tests import naive
@@ -99,130 +97,6 @@ def test_the_user_guide_lists_them():
 def test_pickles_name_the_public_module():
     for kind in [*CRITERIA.values(), FixedMasks, WeightScores, Criterion]:
         assert pickle.dumps(kind, protocol=0).startswith(b"cskchaosprune.criteria\n")
-
-
-class Plain:
-    """An object of a user: what a criterion has in any case, and a parameter."""
-
-    needs = ()
-    has_significance_rule = False
-
-    def __init__(self, placebo=False):
-        self.placebo = placebo
-
-    def __repr__(self):
-        return "Plain()"
-
-    def score(self, record):
-        return record.weights
-
-
-class Rich(Plain, BaseEstimator):
-    """Has every hook."""
-
-    significance_level = 0.2
-    has_exponents = True
-
-    def check_parameters(self):
-        self.needs = ("data",)
-
-    def check_layer_sizes(self, layer_sizes):
-        raise ValueError(f"no network of {layer_sizes}")
-
-    def make_placebo(self, record, rng):
-        return "placebo"
-
-    def perturb(self, params, candidates, seed):
-        return params + seed
-
-
-def test_functions_and_objects_become_criteria(record):
-    magnitude = Magnitude()
-    assert get_criterion(magnitude) is magnitude
-    for own in (np.abs, Plain()):
-        criterion = get_criterion(own)
-        assert isinstance(criterion, Criterion)
-        assert repr(criterion) == repr(own)
-        assert get_criterion(criterion) is criterion
-    assert get_criterion(lambda record: 3).score(record) == 3
-
-
-def test_every_hook_has_a_default(record):
-    for criterion in map(get_criterion, [np.abs, Plain(), Magnitude()]):
-        assert (criterion.needs, criterion.target) == ((), "auto")
-        assert not criterion.has_significance_rule
-        assert not criterion.has_exponents
-        assert not criterion.has_placebo
-        assert not criterion.placebo
-        assert not criterion.chooses_masks
-        assert criterion.significance_level is None
-        assert criterion.check_parameters() is None
-        assert criterion.check_layer_sizes((3, 2)) is None
-        assert criterion.perturb(np.zeros(3), np.ones(2, bool), 0) is None
-        with pytest.raises(NotImplementedError, match="has no placebo"):
-            criterion.make_placebo(record, None)
-
-
-def test_the_hooks_of_an_object_are_used(record):
-    own = Rich(placebo=True)
-    criterion = get_criterion(own)
-
-    assert criterion.significance_level == 0.2
-    assert criterion.has_exponents
-    assert criterion.has_placebo
-    assert criterion.chooses_masks  # as it looks at the layers
-    assert criterion.make_placebo(record, None) == "placebo"
-    assert criterion.perturb(1, None, 2) == 3
-    with pytest.raises(ValueError, match="no network of .3, 2"):
-        criterion.check_layer_sizes((3, 2))
-    np.testing.assert_array_equal(criterion.score(record), record.weights)
-    criterion.check_parameters()
-    assert get_criterion(own).needs == ("data",)
-    real = clone(criterion).set_params(placebo=False)
-    assert (real.placebo, criterion.placebo) == (False, True)
-    own.significance_level = None
-    assert not get_criterion(own).has_placebo
-
-
-def test_a_child_is_asked_for_its_parts():
-    class Broken(Criterion):
-        """Has no score."""
-
-    class Snapshots(Magnitude):
-        needs = ("snapshots",)
-
-    class Trajectories(Magnitude):
-        needs = ("trajectories",)
-
-    class Unknown(Magnitude):
-        needs = "data"
-
-    with pytest.raises(TypeError, match="score"):
-        Broken()
-    for kind, words in (
-        (Snapshots, r"Snapshots\(\) with needs=\('snapshots',\) has no valid points"),
-        (Trajectories, "no valid window_size, .*reduce_window, too_few_windows"),
-        (Unknown, "needs='data' has no valid needs"),
-    ):
-        with pytest.raises(TypeError, match=words):
-            get_criterion(kind())
-
-
-def test_what_is_no_criterion():
-    for given in (3, None, Magnitude, Plain, object(), ["magnitude"]):
-        with pytest.raises(TypeError, match="prune_criterion=.* must be one of 'chaos"):
-            get_criterion(given)
-
-
-def test_code_of_the_user_is_known():
-    class Own(Magnitude):
-        """A child may do anything."""
-
-    ours = [kind() for kind in CRITERIA.values()] + [FixedMasks([])]
-    others = [np.abs, Plain(), Own(), ChaosCausality(target=np.mean)]
-
-    assert all(runs_only_our_code(criterion) for criterion in ours)
-    assert not any(runs_only_our_code(get_criterion(own)) for own in others)
 
 
 @pytest.mark.parametrize(
