@@ -37,6 +37,7 @@ from skchaosprune._network import mlp as _mlp
 from skchaosprune.compact import compact_layers
 from skchaosprune.criteria import FixedMasks
 from tests import naive
+from tests.helpers import small
 
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
 RATIOS = [0.5, 0.9, 0.95, 0.99]
@@ -98,12 +99,14 @@ def fit(
         return model.fit(X, y)
 
 
-def assert_same_outputs(small, model, X):
-    if not hasattr(small, "classes_"):
-        assert_allclose(small.predict(X), model.predict(X), rtol=1e-12)
+def assert_same_outputs(network, model, X):
+    if not hasattr(network, "classes_"):
+        assert_allclose(network.predict(X), model.predict(X), rtol=1e-12)
         return
-    assert_array_equal(small.predict(X), model.predict(X))
-    assert_allclose(small.predict_proba(X), model.predict_proba(X), rtol=0, atol=1e-12)
+    assert_array_equal(network.predict(X), model.predict(X))
+    assert_allclose(
+        network.predict_proba(X), model.predict_proba(X), rtol=0, atol=1e-12
+    )
 
 
 def assert_same_networks(ours, expected):
@@ -148,22 +151,22 @@ def dense_logits(network, X):
 # The smaller network
 
 
-@pytest.mark.parametrize("ratio", RATIOS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_random_masks_leave_the_oracles_network_with_the_same_outputs(
-    kind, activation, ratio
-):
+def test_random_masks_leave_the_oracles_network_with_the_same_outputs(kind, activation):
     X, _ = make_rows(seed=1)
-    for hidden in [(20,), (20, 15), (12, 20, 15)]:
+    # pairs of all kinds, activations, depths and ratios, not all products
+    place = list(KINDS).index(kind) + ACTIVATIONS.index(activation)
+    for depth, hidden in enumerate([(20,), (20, 15), (12, 20, 15)]):
+        ratio = RATIOS[(place + depth) % len(RATIOS)]
         model = fit(kind, hidden, ratio=ratio, activation=activation)
         expected = naive.compact(model.coefs_, model.intercepts_, activation)
 
-        small = model.compact()
+        network = model.compact()
 
-        ours = small.coefs_, small.intercepts_, small.selected_features_
+        ours = network.coefs_, network.intercepts_, network.selected_features_
         assert_same_networks(ours, expected)
-        assert_same_outputs(small, model, X)
+        assert_same_outputs(network, model, X)
 
 
 def test_random_masks_leave_dead_and_constant_units():
@@ -179,25 +182,20 @@ def test_random_masks_leave_dead_and_constant_units():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ratio", RATIOS)
 @pytest.mark.parametrize("name", ["iris", "cancer", "diabetes"])
-def test_trained_networks_keep_their_outputs(request, name, ratio):
+def test_trained_networks_keep_their_outputs(request, name):
     X, y = request.getfixturevalue(name)
     kind = ChaosCausalPrunedMLPRegressor if name == "diabetes" else ChaosCausalPrunedMLP
-    model = kind(
-        (40, 10),
-        max_iter=3,
-        prune_ratio=ratio,
-        prune_criterion="magnitude",
-        n_rounds=1,
-        random_state=0,
-    ).fit(X, y)
+    options = {"hidden_layer_sizes": (40, 10), "max_iter": 3, "n_rounds": 1}
+    for ratio in (0.5, 0.9, 0.99):
+        model = small(kind, prune_ratio=ratio, **options).fit(X, y)
 
-    small = model.compact()
+        network = model.compact()
 
-    assert_same_outputs(small, model, X)
-    # a living unit is not always useful: others that are dead may lead to it
-    assert small.n_weights_ == round((1 - model.effective_sparsity_) * model.n_weights_)
+        assert_same_outputs(network, model, X)
+        # a living unit is not always useful: others that are dead may lead to it
+        n_effective = (1 - model.effective_sparsity_) * model.n_weights_
+        assert network.n_weights_ == round(n_effective)
 
 
 @given(
@@ -206,7 +204,7 @@ def test_trained_networks_keep_their_outputs(request, name, ratio):
     activation=st.sampled_from(ACTIVATIONS),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_layers_are_the_oracles_and_compute_the_same(
     layer_sizes, density, activation, seed
 ):
@@ -216,15 +214,15 @@ def test_layers_are_the_oracles_and_compute_the_same(
     intercepts = [rng.standard_normal(size) for size in layer_sizes[1:]]
     X = rng.standard_normal((4, layer_sizes[0]))
 
-    small = compact_layers(coefs, intercepts, activation)
+    left = compact_layers(coefs, intercepts, activation)
 
-    assert_same_networks(small, naive.compact(coefs, intercepts, activation))
+    assert_same_networks(left, naive.compact(coefs, intercepts, activation))
     assert_same_networks(
-        compact_layers(*small[:2], activation),
-        (*small[:2], np.arange(len(small[2]))),
+        compact_layers(*left[:2], activation),
+        (*left[:2], np.arange(len(left[2]))),
     )
     assert_allclose(
-        _mlp.logits(X[:, small[2]], *small[:2], activation),
+        _mlp.logits(X[:, left[2]], *left[:2], activation),
         _mlp.logits(X, coefs, intercepts, activation),
         rtol=1e-12,
         atol=1e-12,
@@ -240,9 +238,9 @@ def test_a_constant_unit_makes_the_next_one_constant():
     ]
     intercepts = [np.array([0.1, 0.2]), np.array([0.3, 0.4]), np.array([0.5])]
 
-    small, biases, selected = compact_layers(coefs, intercepts, "tanh")
+    left, biases, selected = compact_layers(coefs, intercepts, "tanh")
 
-    assert [W.tolist() for W in small] == [[[2.0]], [[1.0]], [[4.0]]]
+    assert [W.tolist() for W in left] == [[[2.0]], [[1.0]], [[4.0]]]
     constant = np.tanh(0.3 + 3.0 * np.tanh(0.1))
     assert_allclose(np.concatenate(biases), [0.2, 0.4, 0.5 + 0.5 * constant])
     assert selected.tolist() == [0]
@@ -253,22 +251,21 @@ def test_a_dead_unit_takes_what_leads_to_it_alone():
     coefs = [np.diag([1.0, 2.0]), np.diag([3.0, 4.0]), np.array([[5.0], [0.0]])]
     intercepts = [np.ones(2), np.ones(2), np.ones(1)]
 
-    small, biases, selected = compact_layers(coefs, intercepts, "relu")
+    left, biases, selected = compact_layers(coefs, intercepts, "relu")
 
-    assert [W.tolist() for W in small] == [[[1.0]], [[3.0]], [[5.0]]]
+    assert [W.tolist() for W in left] == [[[1.0]], [[3.0]], [[5.0]]]
     assert [b.tolist() for b in biases] == [[1.0], [1.0], [1.0]]
     assert selected.tolist() == [0]
 
 
-@pytest.mark.parametrize(
-    "activation, output", [("identity", -2), ("relu", 0), ("logistic", 0.1192029220221)]
-)
-def test_a_constant_is_the_activation_of_the_bias(activation, output):
+def test_a_constant_is_the_activation_of_the_bias():
     coefs = [np.array([[0.0, 1.0]]), np.array([[10.0], [1.0]])]
+    intercepts = [np.array([-2.0, 0.0]), [1.0]]
+    outputs = {"identity": -2, "relu": 0, "logistic": 0.1192029220221}
+    for activation, output in outputs.items():
+        _, biases, _ = compact_layers(coefs, intercepts, activation)
 
-    _, biases, _ = compact_layers(coefs, [np.array([-2.0, 0.0]), [1.0]], activation)
-
-    assert biases[1] == pytest.approx(1.0 + 10.0 * output)
+        assert biases[1] == pytest.approx(1.0 + 10.0 * output)
 
 
 def test_kept_weights_that_are_zero_count_as_pruned():
@@ -279,45 +276,44 @@ def test_kept_weights_that_are_zero_count_as_pruned():
     model.coefs_[0][2] = -0.0
     model.coefs_[1][3] = 0.0
 
-    small = model.compact()
+    network = model.compact()
 
-    assert small.layer_sizes_ == (5, 2, 3)
-    assert small.unused_features_.tolist() == [2]
-    assert small.n_parameters_ == 5 * 2 + 2 * 3 + 2 + 3
-    assert_same_outputs(small, model, make_rows()[0])
+    assert network.layer_sizes_ == (5, 2, 3)
+    assert network.unused_features_.tolist() == [2]
+    assert network.n_parameters_ == 5 * 2 + 2 * 3 + 2 + 3
+    assert_same_outputs(network, model, make_rows()[0])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("cut", [0, 1, 2])
-def test_a_disconnected_network_is_a_constant(kind, cut):
+def test_a_disconnected_network_is_a_constant(kind):
     n_outputs = {"three classes": 3, "four classes, squared": 4}.get(kind, 1)
-    sizes = (6, 4, 3, n_outputs)
-    masks = random_masks(sizes, 0.0, np.random.RandomState(0))
-    masks[cut][...] = False
-    model = fit(kind, sizes[1:-1], masks=masks)
+    sizes, X = (6, 4, 3, n_outputs), make_rows(50, seed=2)[0]
+    for cut in range(3):
+        masks = random_masks(sizes, 0.0, np.random.RandomState(0))
+        masks[cut][...] = False
+        model = fit(kind, sizes[1:-1], masks=masks)
 
-    small = model.compact()
+        network = model.compact()
 
-    assert small.layer_sizes_ == (0, n_outputs)
-    assert small.selected_features_.size == 0
-    assert small.unused_features_.tolist() == list(range(6))
-    assert (small.n_weights_, small.n_parameters_) == (0, n_outputs)
-    X = make_rows(50, seed=2)[0]
-    assert_same_outputs(small, model, X)
-    assert np.ptp(small.predict(X)) == 0
+        assert network.layer_sizes_ == (0, n_outputs)
+        assert network.selected_features_.size == 0
+        assert network.unused_features_.tolist() == list(range(6))
+        assert (network.n_weights_, network.n_parameters_) == (0, n_outputs)
+        assert_same_outputs(network, model, X)
+        assert np.ptp(network.predict(X)) == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("ratio", [0.0, 0.7])
-def test_a_net_without_hidden_layer_loses_inputs_alone(kind, ratio):
-    model = fit(kind, (), ratio=ratio)
-    used = model.coefs_[0].any(axis=1)
+def test_a_net_without_hidden_layer_loses_inputs_alone(kind):
+    for ratio in (0.0, 0.7):
+        model = fit(kind, (), ratio=ratio)
+        used = model.coefs_[0].any(axis=1)
 
-    small = model.compact()
+        network = model.compact()
 
-    assert_array_equal(small.selected_features_, np.flatnonzero(used))
-    assert_array_equal(small.coefs_[0], model.coefs_[0][used])
-    assert_same_outputs(small, model, make_rows()[0])
+        assert_array_equal(network.selected_features_, np.flatnonzero(used))
+        assert_array_equal(network.coefs_[0], model.coefs_[0][used])
+        assert_same_outputs(network, model, make_rows()[0])
 
 
 def test_an_output_may_lose_all_its_weights():
@@ -326,20 +322,20 @@ def test_an_output_may_lose_all_its_weights():
         hidden=(4,),
     )
 
-    small = model.compact()
+    network = model.compact()
 
-    assert small.layer_sizes_ == (6, 2, 3)
-    assert_same_outputs(small, model, make_rows()[0])
+    assert network.layer_sizes_ == (6, 2, 3)
+    assert_same_outputs(network, model, make_rows()[0])
 
 
 def test_blocks_of_rows_change_nothing(monkeypatch):
-    small, X = make_network(), np.random.RandomState(0).standard_normal((57, 8))
-    whole = small.predict_proba(X)
+    network, X = make_network(), np.random.RandomState(0).standard_normal((57, 8))
+    whole = network.predict_proba(X)
 
     monkeypatch.setattr(_mlp, "_BLOCK_ELEMENTS", 60)
 
-    assert len(_mlp.row_blocks(57, small.layer_sizes_)) == 6
-    assert_allclose(small.predict_proba(X), whole, rtol=1e-12)
+    assert len(_mlp.row_blocks(57, network.layer_sizes_)) == 6
+    assert_allclose(network.predict_proba(X), whole, rtol=1e-12)
 
 
 def test_an_unfitted_estimator_has_no_compact_form():
@@ -353,57 +349,57 @@ def test_an_unfitted_estimator_has_no_compact_form():
 def test_what_it_says_of_itself():
     labels = ["ant", "bee", "cow"]
     model, X = fit(ratio=0.9, labels=labels), make_rows()[0]
-    small = model.compact()
-    assert small.n_parameters_ < model.n_active_parameters_
-    n_used, *_ = small.layer_sizes_
+    network = model.compact()
+    assert network.n_parameters_ < model.n_active_parameters_
+    n_used, *_ = network.layer_sizes_
 
-    assert small.classes_.tolist() == labels
-    assert small.n_features_in_ == 6
-    assert not hasattr(small, "feature_names_in_")
-    assert len(small.selected_features_) == n_used < 6
-    together = np.concatenate([small.selected_features_, small.unused_features_])
+    assert network.classes_.tolist() == labels
+    assert network.n_features_in_ == 6
+    assert not hasattr(network, "feature_names_in_")
+    assert len(network.selected_features_) == n_used < 6
+    together = np.concatenate([network.selected_features_, network.unused_features_])
     assert sorted(together) == list(range(6))
-    n_kept = sum(np.count_nonzero(W) for W in small.coefs_)
-    assert small.n_weights_ == n_kept
-    assert small.n_parameters_ == n_kept + sum(b.size for b in small.intercepts_)
-    sizes = "-".join(map(str, small.layer_sizes_))
-    assert repr(small).startswith(f"<CompactMLP {sizes}: {n_used} of 6 inputs, ")
-    for said in (f"{small.n_parameters_} param", f"{small.nbytes} bytes", "dense"):
-        assert said in repr(small)
+    n_kept = sum(np.count_nonzero(W) for W in network.coefs_)
+    assert network.n_weights_ == n_kept
+    assert network.n_parameters_ == n_kept + sum(b.size for b in network.intercepts_)
+    sizes = "-".join(map(str, network.layer_sizes_))
+    assert repr(network).startswith(f"<CompactMLP {sizes}: {n_used} of 6 inputs, ")
+    for said in (f"{network.n_parameters_} param", f"{network.nbytes} bytes", "dense"):
+        assert said in repr(network)
 
     # an unused column is taken, and has no say
     other = X.copy()
-    other[:, small.unused_features_] = 1e3
-    assert_array_equal(small.predict_proba(other), small.predict_proba(X))
+    other[:, network.unused_features_] = 1e3
+    assert_array_equal(network.predict_proba(other), network.predict_proba(X))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_scikit_learn_takes_it_for_what_it_is(kind):
     model, (X, y) = fit(kind), make_rows()
-    small = model.compact()
+    network = model.compact()
     is_regression = kind == "regressor"
     if not is_regression:
         y = np.roll(model.classes_[np.arange(len(X)) % len(model.classes_)], 1)
 
-    assert is_regressor(small) == is_regression
-    assert is_classifier(small) != is_regression
-    assert hasattr(small, "predict_proba") != is_regression
-    assert get_tags(small).estimator_type == get_tags(model).estimator_type
-    assert small.score(X, y) == pytest.approx(model.score(X, y))
+    assert is_regressor(network) == is_regression
+    assert is_classifier(network) != is_regression
+    assert hasattr(network, "predict_proba") != is_regression
+    assert get_tags(network).estimator_type == get_tags(model).estimator_type
+    assert network.score(X, y) == pytest.approx(model.score(X, y))
     weights = np.arange(len(X))
-    assert small.score(X, y, weights) == pytest.approx(model.score(X, y, weights))
+    assert network.score(X, y, weights) == pytest.approx(model.score(X, y, weights))
     metric = r2_score if is_regression else accuracy_score
-    assert small.score(X, y) == pytest.approx(metric(y, small.predict(X)))
+    assert network.score(X, y) == pytest.approx(metric(y, network.predict(X)))
     name = "neg_mean_squared_error" if is_regression else "neg_log_loss"
     scorer = get_scorer(name)
-    assert scorer(small, X, y) == pytest.approx(scorer(model, X, y), rel=1e-9)
+    assert scorer(network, X, y) == pytest.approx(scorer(model, X, y), rel=1e-9)
 
     ours, expected = (
         permutation_importance(each, X, y, n_repeats=2, random_state=0)
-        for each in (small, model)
+        for each in (network, model)
     )
     assert_allclose(ours.importances, expected.importances, rtol=1e-9, atol=1e-12)
-    unused = small.unused_features_
+    unused = network.unused_features_
     assert not ours.importances[unused].any()
 
 
@@ -411,52 +407,55 @@ def test_it_is_the_last_step_of_a_pipeline(iris):
     X, y = iris[0] * 3 + 5, np.array(["a", "b", "c"])[iris[1]]
     model = ChaosCausalPrunedMLP((6,), max_iter=5, prune_criterion="magnitude")
     pipeline = make_pipeline(StandardScaler(), model).fit(X, y)
-    small = Pipeline([("scaler", pipeline[0]), ("net", pipeline[1].compact())])
+    shorter = Pipeline([("scaler", pipeline[0]), ("net", pipeline[1].compact())])
 
-    assert_array_equal(small.predict(X), pipeline.predict(X))
-    assert_allclose(small.predict_proba(X), pipeline.predict_proba(X), atol=1e-12)
-    assert small.score(X, y) == pipeline.score(X, y)
-    assert small.classes_.tolist() == ["a", "b", "c"]
-    assert get_scorer("roc_auc_ovr")(small, X, y) > 0.5
-    assert "CompactMLP" in repr(small)
-    assert "CompactMLP" in small._repr_html_()
-    assert_array_equal(pickle.loads(pickle.dumps(small)).predict(X), small.predict(X))
+    assert_array_equal(shorter.predict(X), pipeline.predict(X))
+    assert_allclose(shorter.predict_proba(X), pipeline.predict_proba(X), atol=1e-12)
+    assert shorter.score(X, y) == pipeline.score(X, y)
+    assert shorter.classes_.tolist() == ["a", "b", "c"]
+    assert get_scorer("roc_auc_ovr")(shorter, X, y) > 0.5
+    assert "CompactMLP" in repr(shorter)
+    assert "CompactMLP" in shorter._repr_html_()
+    assert_array_equal(
+        pickle.loads(pickle.dumps(shorter)).predict(X), shorter.predict(X)
+    )
 
 
 def test_it_is_finished():
-    small = make_network()
+    network = make_network()
 
     with pytest.raises(NotImplementedError, match="Fit the estimator .* to_skorch()"):
-        small.fit(np.zeros((3, 8)), [0, 1, 2])
+        network.fit(np.zeros((3, 8)), [0, 1, 2])
     with pytest.raises(NotImplementedError, match="cannot be fitted"):
-        make_pipeline(StandardScaler(), small).fit(np.ones((3, 8)), [0, 1, 2])
-    assert clone(small) is small
+        make_pipeline(StandardScaler(), network).fit(np.ones((3, 8)), [0, 1, 2])
+    assert clone(network) is network
     with pytest.raises(NotImplementedError, match="cannot be fitted"):
         cross_val_score(
-            small, np.ones((9, 8)), [0, 1, 2] * 3, cv=3, error_score="raise"
+            network, np.ones((9, 8)), [0, 1, 2] * 3, cv=3, error_score="raise"
         )
 
 
+def through_joblib(network, path, mmap_mode=None):
+    joblib.dump(network, path)
+    return joblib.load(path, mmap_mode=mmap_mode)
+
+
 @pytest.mark.parametrize("kind", ["three classes", "regressor"])
-@pytest.mark.parametrize("how", ["deepcopy", "pickle", "joblib", "memory map"])
-def test_copies_predict_the_same(monkeypatch, tmp_path, kind, how):
+def test_copies_predict_the_same(monkeypatch, tmp_path, kind):
     monkeypatch.setattr(compact, "_CSR_FROM_SIZE", 100)
     monkeypatch.setattr(compact, "_CSR_UP_TO_DENSITY", 0.6)
-    small, X = fit(kind, ratio=0.6).compact(), make_rows()[0]
-    assert "csr" in small.storage_ and "dense" in small.storage_
-    if how == "deepcopy":
-        other = copy.deepcopy(small)
-    elif how == "pickle":
-        other = pickle.loads(pickle.dumps(small))
-    else:
-        joblib.dump(small, tmp_path / "net")
-        mode = "r" if how == "memory map" else None
-        other = joblib.load(tmp_path / "net", mmap_mode=mode)
-
-    assert_array_equal(other.predict(X), small.predict(X))
-    assert repr(other) == repr(small)
-    assert other.storage_ == small.storage_
-    assert hasattr(other, "predict_proba") == hasattr(small, "predict_proba")
+    network, X = fit(kind, ratio=0.6).compact(), make_rows()[0]
+    assert "csr" in network.storage_ and "dense" in network.storage_
+    for other in (
+        copy.deepcopy(network),
+        pickle.loads(pickle.dumps(network)),
+        through_joblib(network, tmp_path / "net"),
+        through_joblib(network, tmp_path / "net", mmap_mode="r"),
+    ):
+        assert_array_equal(other.predict(X), network.predict(X))
+        assert repr(other) == repr(network)
+        assert other.storage_ == network.storage_
+        assert hasattr(other, "predict_proba") == hasattr(network, "predict_proba")
 
 
 def test_it_does_not_hang_on_the_estimator():
@@ -464,17 +463,17 @@ def test_it_does_not_hang_on_the_estimator():
     names = list("abcdef")
     model = copy.deepcopy(fit(hidden=(), ratio=0.0))
     model.feature_names_in_ = np.array(names, dtype=object)
-    small = model.compact()
-    expected, coef = small.predict_proba(X), model.coefs_[0].copy()
+    network = model.compact()
+    expected, coef = network.predict_proba(X), model.coefs_[0].copy()
 
     for array in (*model.coefs_, *model.intercepts_, model.classes_):
         array[...] = 7
     model.feature_names_in_[...] = "z"
 
-    assert_array_equal(small.predict_proba(X), expected)
-    assert_array_equal(small.coefs_[0], coef)
-    assert small.classes_.tolist() == [0, 1, 2]
-    assert small.feature_names_in_.tolist() == names
+    assert_array_equal(network.predict_proba(X), expected)
+    assert_array_equal(network.coefs_[0], coef)
+    assert network.classes_.tolist() == [0, 1, 2]
+    assert network.feature_names_in_.tolist() == names
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -482,7 +481,7 @@ def test_it_does_not_hang_on_its_arguments(order):
     X = np.random.RandomState(0).standard_normal((5, 3))
     W, b = np.ones((3, 1), order=order), np.ones(1)
     selected, classes = np.arange(3), np.array([0, 1])
-    small = make_network(
+    network = make_network(
         (3, 1),
         "logistic",
         coefs=[W],
@@ -491,13 +490,13 @@ def test_it_does_not_hang_on_its_arguments(order):
         selected_features=selected,
         classes=classes,
     )
-    expected = small.predict_proba(X)
+    expected = network.predict_proba(X)
 
     for array in (W, b, selected, classes):
         array[...] = 0
 
-    assert_array_equal(small.predict_proba(X), expected)
-    assert small.classes_.tolist() == [0, 1]
+    assert_array_equal(network.predict_proba(X), expected)
+    assert network.classes_.tolist() == [0, 1]
 
 
 # Rows
@@ -526,12 +525,12 @@ def test_rows_of_all_kinds_are_taken_as_by_the_estimator(change):
 
 
 def test_rows_are_left_as_they_are():
-    small, X = make_network(activation="logistic"), np.ones((4, 8))
+    network, X = make_network(activation="logistic"), np.ones((4, 8))
     X.flags.writeable = False
 
-    first = small.predict_proba(X)
+    first = network.predict_proba(X)
 
-    assert_array_equal(small.predict_proba(X), first)
+    assert_array_equal(network.predict_proba(X), first)
     assert (X == 1).all()
 
 
@@ -557,15 +556,16 @@ def test_rows_that_do_not_fit_are_refused_as_by_the_estimator(rows, match):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("hidden", [(), (20,), (20, 15)])
-def test_one_row_is_predicted_as_among_others(kind, hidden):
-    small, X = fit(kind, hidden).compact(), make_rows()[0]
-    alone = [small.predict(row[np.newaxis]) for row in X]
-
-    assert_allclose(np.concatenate(alone), small.predict(X), rtol=1e-12)
-    if kind != "regressor":
-        alone = [small.predict_proba(row[np.newaxis]) for row in X]
-        assert_allclose(np.concatenate(alone), small.predict_proba(X), rtol=1e-12)
+def test_one_row_is_predicted_as_among_others(kind):
+    X = make_rows()[0]
+    for hidden in ((), (20, 15)):
+        network = fit(kind, hidden).compact()
+        methods = [network.predict]
+        if kind != "regressor":
+            methods.append(network.predict_proba)
+        for method in methods:
+            alone = [method(row[np.newaxis]) for row in X]
+            assert_allclose(np.concatenate(alone), method(X), rtol=1e-12)
 
 
 def test_a_nan_in_an_unused_column_is_refused_too():
@@ -580,14 +580,12 @@ def test_a_nan_in_an_unused_column_is_refused_too():
 def test_columns_of_a_frame_must_be_those_of_fit():
     X, y = make_rows()
     frame = pd.DataFrame(X, columns=list("abcdef"))
-    model = ChaosCausalPrunedMLPRegressor(
-        (3,), max_iter=1, prune_criterion="magnitude", random_state=0
-    ).fit(frame, y)
-    small = model.compact()
+    model = small(ChaosCausalPrunedMLPRegressor, max_iter=1).fit(frame, y)
+    network = model.compact()
 
-    assert small.feature_names_in_.tolist() == list("abcdef")
-    assert_allclose(small.predict(frame), model.predict(frame), rtol=1e-12)
-    assert_array_equal(small.predict(X), small.predict(frame))
+    assert network.feature_names_in_.tolist() == list("abcdef")
+    assert_allclose(network.predict(frame), model.predict(frame), rtol=1e-12)
+    assert_array_equal(network.predict(X), network.predict(frame))
     for wrong in (
         frame[list("bacdef")],
         frame[list("abcde")],
@@ -597,7 +595,7 @@ def test_columns_of_a_frame_must_be_those_of_fit():
         with pytest.raises(ValueError):
             model.predict(wrong)
         with pytest.raises(ValueError, match="Select and order the columns as in fit"):
-            small.predict(wrong)
+            network.predict(wrong)
 
 
 # Storage
@@ -621,20 +619,20 @@ def test_a_matrix_is_sparse_from_a_size_on_and_up_to_a_density(
     W.flat[::2] = np.arange(10) + 1.0
     V = np.ones((4, 3))
 
-    small = make_network((5, 4, 3), coefs=[W, V])
+    network = make_network((5, 4, 3), coefs=[W, V])
 
-    assert small.storage_ == storage
-    assert f"stored {storage[0]} and {storage[1]}" in repr(small)
-    assert small.layer_sizes_ == (5, 4, 3)
-    assert small.n_weights_ == 10 + 12
-    assert small.n_parameters_ == 10 + 12 + 4 + 3
-    for ours, given_ in zip(small.coefs_, [W, V], strict=True):
+    assert network.storage_ == storage
+    assert f"stored {storage[0]} and {storage[1]}" in repr(network)
+    assert network.layer_sizes_ == (5, 4, 3)
+    assert network.n_weights_ == 10 + 12
+    assert network.n_parameters_ == 10 + 12 + 4 + 3
+    for ours, given_ in zip(network.coefs_, [W, V], strict=True):
         assert isinstance(ours, np.ndarray)
         assert_array_equal(ours, given_)
     n_bytes = 8 * (5 + 4 + 3)  # features, biases
     n_bytes += 10 * (8 + 4) + 4 * (4 + 1) if storage[0] == "csr" else 8 * 20
     n_bytes += 12 * (8 + 4) + 4 * (3 + 1) if storage[1] == "csr" else 8 * 12
-    assert small.nbytes == n_bytes
+    assert network.nbytes == n_bytes
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -658,10 +656,10 @@ def test_a_constant_network_may_be_stored_sparse(monkeypatch):
     masks = random_masks((6, 4, 3), 1.0, np.random.RandomState(0))
     model = fit(hidden=(4,), masks=masks)
 
-    small = model.compact()
+    network = model.compact()
 
-    assert small.storage_ == ("csr",)
-    assert_same_outputs(small, model, make_rows()[0])
+    assert network.storage_ == ("csr",)
+    assert_same_outputs(network, model, make_rows()[0])
 
 
 def test_large_layers_are_stored_sparse_where_few_weights_are_left():
@@ -669,12 +667,12 @@ def test_large_layers_are_stored_sparse_where_few_weights_are_left():
 
     sparse = make_network((400, 400, 3), density=0.04)
     dense = make_network((400, 400, 3), density=0.2)
-    small = make_network((90, 90, 3), density=0.04)
+    short = make_network((90, 90, 3), density=0.04)
 
     assert sparse.storage_ == ("csr", "dense")
-    assert dense.storage_ == small.storage_ == ("dense", "dense")
+    assert dense.storage_ == short.storage_ == ("dense", "dense")
     assert sparse.nbytes < dense.nbytes / 8
-    for network, rows in ((sparse, X), (dense, X), (small, X[:, :92])):
+    for network, rows in ((sparse, X), (dense, X), (short, X[:, :92])):
         expected = dense_logits(network, rows)
         assert_allclose(
             network.predict_proba(rows),
@@ -708,79 +706,70 @@ def is_damaged(path):
 
 
 @pytest.mark.parametrize("labels", LABELS)
-@pytest.mark.parametrize("as_text", [False, True])
-def test_a_file_brings_back_all(tmp_path, labels, as_text):
+def test_a_file_brings_back_all(tmp_path, labels):
     labels = LABELS[labels]
     kind = {2: "two classes", 3: "three classes"}[len(labels)]
     model, X = fit(kind, labels=labels, ratio=0.6), make_rows()[0]
-    small = model.compact()
+    network = model.compact()
     path = tmp_path / "net"  # no suffix, and none is added
-    path = str(path) if as_text else path
 
-    small.save_npz(path)
-    other = CompactMLP.load_npz(path)
+    network.save_npz(path)
+    CompactMLP.load_npz(path).save_npz(str(path))
+    other = CompactMLP.load_npz(str(path))
 
     assert [file.name for file in tmp_path.iterdir()] == ["net"]
-    assert other.classes_.tolist() == small.classes_.tolist()
+    assert other.classes_.tolist() == network.classes_.tolist()
     if labels.dtype != object:
-        assert other.classes_.dtype == small.classes_.dtype
-    assert_array_equal(other.predict(X), small.predict(X))
-    assert_array_equal(other.predict_proba(X), small.predict_proba(X))
-    assert repr(other) == repr(small)
-    assert other.loss_ == small.loss_
-    for name, value in vars(small).items():
+        assert other.classes_.dtype == network.classes_.dtype
+    assert_array_equal(other.predict(X), network.predict(X))
+    assert_array_equal(other.predict_proba(X), network.predict_proba(X))
+    assert repr(other) == repr(network)
+    assert other.loss_ == network.loss_
+    for name, value in vars(network).items():
         assert type(getattr(other, name)) is type(value), name
     with np.load(path, allow_pickle=False) as stored:
         assert not any(stored[name].dtype.hasobject for name in stored.files)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("ratio", [0.6, 1.1])
-def test_a_file_brings_back_all_kinds(monkeypatch, tmp_path, kind, ratio):
+def test_a_file_brings_back_all_kinds(monkeypatch, tmp_path, kind):
     monkeypatch.setattr(compact, "_CSR_FROM_SIZE", 100)
     monkeypatch.setattr(compact, "_CSR_UP_TO_DENSITY", 0.6)
-    model, X = fit(kind, ratio=ratio, activation="tanh"), make_rows()[0]
-    small = model.compact()
-    small.feature_names_in_ = np.array(list("abcdeé"), dtype=object)
-    assert ratio > 1 or "csr" in small.storage_
+    X, names = make_rows()[0], np.array(list("abcdeé"), dtype=object)
+    for ratio in (0.6, 1.1):
+        network = fit(kind, ratio=ratio, activation="tanh").compact()
+        network.feature_names_in_ = names
+        assert ratio > 1 or "csr" in network.storage_
 
-    small.save_npz(tmp_path / "net.npz")
-    other = CompactMLP.load_npz(tmp_path / "net.npz")
+        network.save_npz(tmp_path / "net.npz")
+        other = CompactMLP.load_npz(tmp_path / "net.npz")
 
-    assert_array_equal(other.predict(X), small.predict(X))
-    assert other.feature_names_in_.tolist() == list("abcdeé")
-    assert_array_equal(other.selected_features_, small.selected_features_)
-    assert other.storage_ == small.storage_
-    assert other.nbytes == small.nbytes
-    assert hasattr(other, "predict_proba") == (kind != "regressor")
-    assert_array_equal(
-        other.predict(pd.DataFrame(X, columns=small.feature_names_in_)),
-        small.predict(X),
-    )
+        expected = network.predict(X)
+        assert_array_equal(other.predict(X), expected)
+        assert_array_equal(other.predict(pd.DataFrame(X, columns=names)), expected)
+        assert other.feature_names_in_.tolist() == list("abcdeé")
+        assert_array_equal(other.selected_features_, network.selected_features_)
+        assert other.storage_ == network.storage_
+        assert other.nbytes == network.nbytes
+        assert hasattr(other, "predict_proba") == (kind != "regressor")
 
 
-@pytest.mark.parametrize(
-    "labels", [["a\0", "b", "c"], ["a", 1, "c"], [(1,), (2, 3), (4,)]]
-)
-def test_labels_that_need_pickle_leave_no_file(tmp_path, labels):
-    classes = np.empty(3, dtype=object)
-    classes[:] = labels
-    small = make_network(classes=classes)
+def test_labels_that_need_pickle_leave_no_file(tmp_path):
     old = tmp_path / "old.npz"
     old.write_text("of yesterday")
-
-    for path in (tmp_path / "new.npz", old):
-        with pytest.raises(ValueError):
-            small.save_npz(path)
+    for labels in (["a\0", "b", "c"], ["a", 1, "c"], [(1,), (2, 3), (4,)]):
+        classes = np.empty(3, dtype=object)
+        classes[:] = labels
+        network = make_network(classes=classes)
+        for path in (tmp_path / "new.npz", old):
+            with pytest.raises(ValueError) as caught:
+                network.save_npz(path)
+            if "c" in labels:
+                assert "class labels of dtype object" in str(caught.value)
+                assert f"Got {labels}" in str(caught.value)
 
     assert not (tmp_path / "new.npz").exists()
     assert old.read_text() == "of yesterday"
-
-
-def test_the_error_says_which_labels_cannot_be_saved(tmp_path):
-    small = make_network(classes=np.array(["a", 1, "c"], dtype=object))
-    with pytest.raises(ValueError, match=r"class labels .* Got \['a', 1, 'c'\]"):
-        small.save_npz(tmp_path / "net.npz")
 
 
 def test_a_file_that_is_not_there_is_not_damaged(tmp_path):
@@ -838,15 +827,16 @@ def test_other_files_are_refused_and_not_run(tmp_path):
     assert TRACES == ["was run"]  # it would have
 
 
-@pytest.mark.parametrize("name", ["more.npy", "more.pkl", "data_0.npy", "../more"])
-@pytest.mark.parametrize("write", [pickle.dumps, dump_npy])
-def test_a_file_with_more_parts_is_refused_and_not_run(tmp_path, name, write):
-    save(make_network(), tmp_path / "net.npz")
-    with zipfile.ZipFile(tmp_path / "net.npz", "a") as archive:
-        archive.writestr(name, write(np.array([_Payload()], dtype=object)))
+def test_a_file_with_more_parts_is_refused_and_not_run(tmp_path):
+    path, bomb = tmp_path / "net.npz", np.array([_Payload()], dtype=object)
     TRACES.clear()
+    for name in ("more.npy", "more.pkl", "data_0.npy", "../more"):
+        for write in (pickle.dumps, dump_npy):
+            save(make_network(), path)
+            with zipfile.ZipFile(path, "a") as archive:
+                archive.writestr(name, write(bomb))
 
-    assert is_damaged(tmp_path / "net.npz")
+            assert is_damaged(path), name
     assert TRACES == []
 
 
@@ -854,9 +844,9 @@ def test_every_part_of_a_file_is_needed(tmp_path, monkeypatch):
     monkeypatch.setattr(compact, "_CSR_FROM_SIZE", 8)
     # with two hidden units and two classes, half of it would be a network, too
     monkeypatch.setattr(compact, "_CSR_UP_TO_DENSITY", 0.5)
-    small = make_network((6, 2, 2, 1), "logistic", density=0.3)
-    assert small.storage_ == ("csr", "dense", "dense")
-    arrays = save(small, tmp_path / "net.npz")
+    network = make_network((6, 2, 2, 1), "logistic", density=0.3)
+    assert network.storage_ == ("csr", "dense", "dense")
+    arrays = save(network, tmp_path / "net.npz")
 
     for name in arrays:
         rest = {key: value for key, value in arrays.items() if key != name}
@@ -864,94 +854,99 @@ def test_every_part_of_a_file_is_needed(tmp_path, monkeypatch):
         assert is_damaged(tmp_path / "part.npz"), name
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"format": "skchaosprune.CompactMLP/2"},
-        {"activation": "gelu"},
-        {"out_activation": "tanh"},
-        {"out_activation": "identity"},
-        {"loss": "hinge"},
-        {"n_features_in": 5},
-        {"n_features_in": -1},
-        {"n_features_in": np.array([8, 8])},
-        {"n_features_in": np.nan},
-        {"n_layers": 1},
-        {"n_layers": 3},
-        {"n_layers": 0},
-        {"n_layers": -1},
-        {"selected_features": np.array([-1, 2, 3, 4, 5, 6])},
-        {"selected_features": np.array([1, 2, 3, 4, 5, 8])},
-        {"selected_features": np.array([1, 1, 3, 4, 5, 6])},
-        {"selected_features": np.array([2, 1, 3, 4, 5, 6])},
-        {"selected_features": np.arange(5)},
-        {"selected_features": np.arange(7)},
-        {"selected_features": np.arange(6.0)},
-        {"selected_features": np.arange(6).reshape(2, 3)},
-        {"selected_features": np.array(["a"] * 6)},
-        {"target": np.array([0.0, np.nan])},
-        {"target": np.zeros(3)},
-        {"target": np.array(["a", "b"])},
-        {"classes": np.arange(2)},
-        {"classes": np.arange(4)},
-        {"classes": np.arange(3)[:, np.newaxis]},
-        {"classes": np.array(0)},
-        {"feature_names_in": np.array(["a", "b"])},
-        {"weights_0": np.zeros((6, 5))},
-        {"weights_0": np.zeros((5, 6), dtype=complex)},
-        {"weights_0": np.full((5, 6), np.nan)},
-        {"weights_0": np.full((5, 6), np.inf)},
-        {"weights_0": np.array(1.0)},
-        {"weights_0": np.zeros(30)},
-        {"weights_0": np.full((5, 6), "a")},
-        {"weights_1": np.zeros((3, 4))},
-        {"intercept_0": np.zeros(4)},
-        {"intercept_0": np.zeros((5, 1))},
-        {"intercept_1": np.array([0.0, np.inf, 0.0])},
-        {"intercept_1": np.array(1.0)},
-        {"intercept_1": np.array(["a", "b", "c"])},
-        {"intercept_1": np.zeros(0)},
+WRONG_PARTS = {
+    "format": ["skchaosprune.CompactMLP/2"],
+    "activation": ["gelu"],
+    "out_activation": ["tanh", "identity"],
+    "loss": ["hinge"],
+    "n_features_in": [5, -1, np.array([8, 8]), np.nan],
+    "n_layers": [1, 3, 0, -1],
+    "selected_features": [
+        np.array([-1, 2, 3, 4, 5, 6]),
+        np.array([1, 2, 3, 4, 5, 8]),
+        np.array([1, 1, 3, 4, 5, 6]),
+        np.array([2, 1, 3, 4, 5, 6]),
+        np.arange(5),
+        np.arange(7),
+        np.arange(6.0),
+        np.arange(6).reshape(2, 3),
+        np.array(["a"] * 6),
     ],
-    ids=str,
-)
-def test_parts_that_do_not_fit_are_refused(tmp_path, changes):
+    "target": [np.array([0.0, np.nan]), np.zeros(3), np.array(["a", "b"])],
+    "classes": [
+        np.arange(2),
+        np.arange(4),
+        np.arange(3)[:, np.newaxis],
+        np.array(0),
+    ],
+    "feature_names_in": [np.array(["a", "b"])],
+    "weights_0": [
+        np.zeros((6, 5)),
+        np.zeros((5, 6), dtype=complex),
+        np.full((5, 6), np.nan),
+        np.full((5, 6), np.inf),
+        np.array(1.0),
+        np.zeros(30),
+        np.full((5, 6), "a"),
+    ],
+    "weights_1": [np.zeros((3, 4))],
+    "intercept_0": [np.zeros(4), np.zeros((5, 1))],
+    "intercept_1": [
+        np.array([0.0, np.inf, 0.0]),
+        np.array(1.0),
+        np.array(["a", "b", "c"]),
+        np.zeros(0),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", WRONG_PARTS)
+def test_parts_that_do_not_fit_are_refused(tmp_path, name):
     arrays = save(make_network(), tmp_path / "net.npz")
-    np.savez(tmp_path / "other.npz", **(arrays | changes))
+    for value in WRONG_PARTS[name]:
+        np.savez(tmp_path / "other.npz", **(arrays | {name: value}))
 
-    assert is_damaged(tmp_path / "other.npz")
+        assert is_damaged(tmp_path / "other.npz"), value
 
 
-@pytest.mark.parametrize(
-    "name, change",
-    [
-        ("indices", lambda places: places + 3),
-        ("indices", lambda places: places - 1),
-        ("indices", lambda places: places.astype(float)),
-        ("indices", lambda places: places[:-1]),
-        ("indices", lambda places: np.full_like(places, 2**30)),
-        ("indptr", lambda places: places[::-1]),
-        ("indptr", lambda places: places + 1),
-        ("indptr", lambda places: places[:-1]),
-        ("indptr", lambda places: np.append(places, places[-1])),
-        ("indptr", lambda places: places.astype(float)),
-        ("indptr", lambda places: np.full_like(places, -(2**30))),
-        ("indptr", lambda places: places[:, np.newaxis]),
-        ("data", lambda data: data[:-1]),
-        ("data", lambda data: data * np.nan),
-        ("data", lambda data: data[np.newaxis]),
+WRONG_SPARSE_PARTS = {
+    "indices": [
+        lambda places: places + 3,
+        lambda places: places - 1,
+        lambda places: places.astype(float),
+        lambda places: places[:-1],
+        lambda places: np.full_like(places, 2**30),
     ],
-)
-def test_sparse_parts_that_do_not_fit_are_refused(monkeypatch, tmp_path, name, change):
+    "indptr": [
+        lambda places: places[::-1],
+        lambda places: places + 1,
+        lambda places: places[:-1],
+        lambda places: np.append(places, places[-1]),
+        lambda places: places.astype(float),
+        lambda places: np.full_like(places, -(2**30)),
+        lambda places: places[:, np.newaxis],
+    ],
+    "data": [
+        lambda data: data[:-1],
+        lambda data: data * np.nan,
+        lambda data: data[np.newaxis],
+    ],
+}
+
+
+@pytest.mark.parametrize("name", WRONG_SPARSE_PARTS)
+def test_sparse_parts_that_do_not_fit_are_refused(monkeypatch, tmp_path, name):
     monkeypatch.setattr(compact, "_CSR_FROM_SIZE", 8)
     monkeypatch.setattr(compact, "_CSR_UP_TO_DENSITY", 1.0)
-    small = make_network((3, 4, 3), density=0.6)
-    arrays = save(small, tmp_path / "net.npz")
-    assert small.storage_ == ("csr", "csr")
+    network = make_network((3, 4, 3), density=0.6)
+    arrays = save(network, tmp_path / "net.npz")
+    assert network.storage_ == ("csr", "csr")
 
-    arrays[f"{name}_0"] = change(arrays[f"{name}_0"])
-    np.savez(tmp_path / "other.npz", **arrays)
+    for change in WRONG_SPARSE_PARTS[name]:
+        wrong = change(arrays[f"{name}_0"])
+        np.savez(tmp_path / "other.npz", **(arrays | {f"{name}_0": wrong}))
 
-    assert is_damaged(tmp_path / "other.npz")
+        assert is_damaged(tmp_path / "other.npz"), wrong
 
 
 def test_a_regressor_has_one_output_and_no_labels(tmp_path):
@@ -977,15 +972,15 @@ def test_a_part_that_says_it_is_huge_is_refused(tmp_path):
 
 
 def test_damage_is_found_or_harmless(tmp_path):
-    small, X = make_network(), make_rows(n_features=8)[0]
+    network, X = make_network(), make_rows(n_features=8)[0]
     path = tmp_path / "net.npz"
-    small.save_npz(path)
-    content, expected = path.read_bytes(), small.predict_proba(X)
+    network.save_npz(path)
+    content, expected = path.read_bytes(), network.predict_proba(X)
     rng = np.random.RandomState(0)
     n_refused = 0
 
-    pieces = [content[:end] for end in range(0, len(content), len(content) // 40)]
-    for _ in range(300):
+    pieces = [content[:end] for end in range(0, len(content), len(content) // 20)]
+    for _ in range(120):
         damaged = bytearray(content)
         damaged[rng.randint(len(content))] ^= 1 << rng.randint(8)
         pieces.append(bytes(damaged))
@@ -998,7 +993,7 @@ def test_damage_is_found_or_harmless(tmp_path):
         else:
             assert_array_equal(other.predict_proba(X), expected)
 
-    assert n_refused > 200
+    assert n_refused > 80
 
 
 _LOAD_AND_PREDICT = """
@@ -1013,8 +1008,8 @@ print(json.dumps([network.predict_proba(X).tolist(), sorted(heavy & set(sys.modu
 
 
 def test_a_file_is_used_without_torch(tmp_path):
-    small = make_network()
-    small.save_npz(tmp_path / "net.npz")
+    network = make_network()
+    network.save_npz(tmp_path / "net.npz")
 
     result = subprocess.run(
         [sys.executable, "-c", _LOAD_AND_PREDICT, str(tmp_path / "net.npz")],
@@ -1025,20 +1020,20 @@ def test_a_file_is_used_without_torch(tmp_path):
 
     probabilities, heavy = json.loads(result.stdout)
     X = np.linspace(-1, 1, 24).reshape(3, 8)
-    assert_allclose(probabilities, small.predict_proba(X), rtol=1e-12)
+    assert_allclose(probabilities, network.predict_proba(X), rtol=1e-12)
     assert heavy == []
     assert log_loss([0, 1, 2], probabilities) > 0
 
 
 def test_odd_rows():
-    small, X = make_network(), make_rows(n_features=8)[0]
+    network, X = make_network(), make_rows(n_features=8)[0]
 
     with pytest.raises(ValueError, match="complex"):
-        small.predict(X + 1j)
+        network.predict(X + 1j)
     with pytest.raises(TypeError, match=r"X\.toarray\(\)"):
-        small.predict(sparse.csr_array(X))
+        network.predict(sparse.csr_array(X))
     # a frame without names of its own is taken as an array
-    assert_array_equal(small.predict(pd.DataFrame(X)), small.predict(X))
+    assert_array_equal(network.predict(pd.DataFrame(X)), network.predict(X))
     # rows that overflow are refused, as in the estimator
     regressor = make_network((6, 5, 1), "identity")
     huge = 1.7e308 * np.sign(X)
@@ -1049,12 +1044,12 @@ def test_odd_rows():
 
 
 def test_the_weights_are_copies():
-    small, X = make_network(), make_rows(n_features=8)[0]
-    before = small.predict_proba(X)
-    for W in small.coefs_:
+    network, X = make_network(), make_rows(n_features=8)[0]
+    before = network.predict_proba(X)
+    for W in network.coefs_:
         W[...] = 0.0
 
-    assert_array_equal(small.predict_proba(X), before)
+    assert_array_equal(network.predict_proba(X), before)
 
 
 @pytest.mark.parametrize(
@@ -1077,30 +1072,30 @@ def test_parts_of_a_network_are_checked(changes, match):
         make_network(**changes)
 
 
-@pytest.mark.parametrize("kind", [list, np.uint8, np.int8, np.int64])
-def test_kinds_of_selected_features(kind):
-    selected = [1, 2, 3, 4, 5, 6]
-    selected = selected if kind is list else np.array(selected, dtype=kind)
-    small, X = make_network(selected_features=selected), make_rows(n_features=8)[0]
+def test_kinds_of_selected_features():
+    X, selected = make_rows(n_features=8)[0], [1, 2, 3, 4, 5, 6]
+    expected = make_network().predict(X)
+    for kind in (list, np.uint8, np.int8, np.int64):
+        given_ = selected if kind is list else np.array(selected, dtype=kind)
+        network = make_network(selected_features=given_)
 
-    assert small.selected_features_.dtype == np.intp
-    assert_array_equal(small.predict(X), make_network().predict(X))
-    assert small.to_torch()(torch.tensor(X)).shape == (30, 3)
+        assert network.selected_features_.dtype == np.intp
+        assert_array_equal(network.predict(X), expected)
+        assert network.to_torch()(torch.tensor(X)).shape == (30, 3)
 
 
 def test_a_constant_network_may_be_made_of_lists():
-    small = make_network((0, 1), "logistic", n_features_in=4, selected_features=[])
+    network = make_network((0, 1), "logistic", n_features_in=4, selected_features=[])
 
-    assert len(np.unique(small.predict_proba(np.eye(4)), axis=0)) == 1
+    assert len(np.unique(network.predict_proba(np.eye(4)), axis=0)) == 1
 
 
-@pytest.mark.parametrize("name", ["weights_0", "intercept_1"])
-@pytest.mark.parametrize("change", [lambda W: W * (1 + 1j), lambda W: W.astype(str)])
 @pytest.mark.filterwarnings("ignore")  # a check must not rest on a warning
-def test_numbers_that_are_not_real_are_refused(tmp_path, name, change):
+def test_numbers_that_are_not_real_are_refused(tmp_path):
     arrays = save(make_network(), tmp_path / "net.npz")
-    arrays[name] = change(arrays[name])
-    np.savez(tmp_path / "other.npz", **arrays)
+    for name in ("weights_0", "intercept_1"):
+        for wrong in (arrays[name] * (1 + 1j), arrays[name].astype(str)):
+            np.savez(tmp_path / "other.npz", **(arrays | {name: wrong}))
 
-    with pytest.raises(ValueError, match="not real numbers"):
-        CompactMLP.load_npz(tmp_path / "other.npz")
+            with pytest.raises(ValueError, match="not real numbers"):
+                CompactMLP.load_npz(tmp_path / "other.npz")
