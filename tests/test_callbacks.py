@@ -1,435 +1,358 @@
-"""scikit-learn's callbacks: the tasks of a fit, nested, and what hears of them."""
+"""skorch callbacks: what they see and change, which engine they need."""
 
 import copy
-import json
-import pickle
-import subprocess
-import sys
-from itertools import count
 
-import joblib
 import numpy as np
-import pandas as pd
 import pytest
-from sklearn.base import clone
-from sklearn.exceptions import FitFailedWarning
-from sklearn.metrics import accuracy_score
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from skorch.callbacks import EarlyStopping
-
-from skchaosprune import (
-    ChaosCausalPrunedMLP,
-    ChaosCausalPrunedMLPRegressor,
-    pruning_path,
+import skorch.callbacks
+import torch
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    EarlyStopping,
+    EpochScoring,
+    Freezer,
+    GradientNormClipping,
+    LRScheduler,
+    ProgressBar,
 )
-from skchaosprune.criteria import FixedMasks
 
-PHASES = ["dense training", "scoring", "sparse training"]
+from skchaosprune._training.module import MLPModule
+from tests.helpers import small
+from tests.networks import initial, make_data, make_plan, train_plan
 
-
-def small(kind=ChaosCausalPrunedMLP, **changes):
-    options = {"max_iter": 6, "prune_criterion": "magnitude", "random_state": 0}
-    return kind((3,), **options | changes)
+ACCURACY = ("accuracy", EpochScoring("accuracy", lower_is_better=False, on_train=True))
 
 
-class Recorder:
-    """Writes every event as a line of a file, so that other processes are heard, too.
+class Spy(Callback):
+    """Record a number per epoch, and count the epochs it has seen."""
 
-    ``act`` is called at each event and may raise, or ask for the end.
-    """
+    n_seen_ = 0
 
-    max_propagation_depth = None
-
-    def __init__(self, path, act=None):
-        self.path, self.act = path, act
-
-    def setup(self, estimator, context):
-        self._note("setup", context)
-
-    def on_fit_task_begin(self, estimator, context):
-        self._note("begin", context)
-
-    def on_fit_task_end(self, estimator, context):
-        return self._note("end", context)
-
-    def teardown(self, estimator, context):
-        self._note("teardown", context)
-
-    def _note(self, event, context):
-        place = []
-        while context is not None:
-            place.insert(0, (context.estimator_name, context.task_name))
-            context = context.parent
-        with open(self.path, "a") as file:
-            file.write(json.dumps([event, place]) + "\n")
-        return self.act is not None and self.act(event, place[-1][1])
-
-    def events(self, *, of=ChaosCausalPrunedMLP):
-        """All events in one estimator: what, and the names of tasks from ``fit`` on."""
-        found = []
-        for line in self.path.read_text().splitlines():
-            event, place = json.loads(line)
-            names = [task for owner, task in place if owner == of.__name__]
-            if names:
-                found.append((event, *names))
-        return found
-
-    def count(self, event, *names):
-        return self.events().count((event, *names))
+    def on_epoch_end(self, net, **kwargs):
+        self.n_seen_ += 1
+        net.history.record("spied", self.n_seen_ * 10)
 
 
-@pytest.fixture
-def callback():
-    return pytest.importorskip(
-        "sklearn.callback", reason="scikit-learn has no callbacks before 1.9"
-    )
+def test_history_holds_what_callbacks_record():
+    run = train_plan(make_plan(), [ACCURACY, Spy()])
+
+    assert run.engine == "numba"
+    assert [row["spied"] for row in run.history] == [10, 20, 30, 40, 50, 60]
+    assert all(0.0 <= row["accuracy"] <= 1.0 for row in run.history)
+    assert all(type(row["accuracy"]) is float for row in run.history)
+    assert "batches" not in run.history[0]
 
 
-@pytest.fixture
-def record(tmp_path, callback):
-    return Recorder(tmp_path / "events")
-
-
-def task(*names, inside=()):
-    return [("begin", *names), *inside, ("end", *names)]
-
-
-def epochs(phase, n_epochs):
-    return task("fit", phase, inside=task("fit", phase, "epoch") * n_epochs)
-
-
-@pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])
 @pytest.mark.parametrize("engine", ["numba", "torch"])
-def test_tasks_of_a_fit(kind, engine, iris, record):
-    model = small(kind, n_rounds=2, dense_fraction=0.5, engine=engine, batch_size=32)
-    model.set_callbacks(record).fit(*iris)
+def test_epoch_scoring_scores_the_epochs_weights(engine):
+    plan = make_plan(engine=engine)
+    data = make_data(plan)
 
-    parts = {("fit", name, "part") for name in (PHASES[1], "round 2: scoring")}
-    events = record.events(of=kind)
-    assert [event for event in events if event[1:] not in parts] == [
-        ("setup", "fit"),
-        ("begin", "fit"),
-        *epochs("dense training", 3),
-        *task("fit", "scoring"),
-        *epochs("round 2: training", 3),
-        *task("fit", "round 2: scoring"),
-        *epochs("sparse training", 6),
-        ("end", "fit"),
-        ("teardown", "fit"),
+    run = train_plan(plan, [ACCURACY])
+
+    accuracy = 1 - data.mean_error(run.params, plan)
+    weighted = data.sample_weight
+    right = np.argmax(data.logits(run.params, plan), axis=1) == data.y
+    np.testing.assert_allclose(run.history[-1]["accuracy"], right.mean())
+    np.testing.assert_allclose(accuracy, np.average(right, weights=weighted))
+
+
+def test_learning_rate_schedule_is_read_before_every_epoch():
+    schedule = LRScheduler(policy="StepLR", step_size=2, gamma=0.1)
+    runs = [
+        train_plan(make_plan(engine=engine), [schedule]) for engine in ("auto", "torch")
     ]
-    first = events.index(("begin", "fit", "scoring"))
-    last = events.index(("end", "fit", "scoring"))
-    n_parts = (last - first) // 2
-    assert 10 <= n_parts <= 11
-    assert events[first : last + 1] == task(
-        "fit", "scoring", inside=task("fit", "scoring", "part") * n_parts
-    )
+
+    assert [run.engine for run in runs] == ["numba", "torch"]
+    np.testing.assert_allclose(runs[0].params, runs[1].params, atol=1e-10)
+    assert np.abs(runs[0].params - train_plan(make_plan()).params).max() > 1e-3
 
 
-def test_tasks_of_a_search(iris, record):
-    model = small(n_search=4, prune_ratio=0.6).set_callbacks(record).fit(*iris)
+class LateSchedule(Callback):
+    """Makes a scheduler in the second epoch, of the optimiser or of a new one."""
 
-    events = [event for event in record.events() if "scoring" not in event]
-    assert events[2:-2] == [
-        *epochs("dense training", 6),
-        *task("fit", "mask search", inside=task("fit", "mask search", "swap") * 4),
-        *epochs("sparse training", 6),
-    ]
-    assert len(model.search_loss_curve_) == 5
+    def __init__(self, new_optimizer):
+        self.new_optimizer = new_optimizer
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 2:
+            if self.new_optimizer:
+                net.optimizer_ = torch.optim.SGD(net.module_.parameters(), lr=0.1)
+            self.schedule_ = torch.optim.lr_scheduler.StepLR(net.optimizer_, 2)
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) >= 2:
+            self.schedule_.step()
+            net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
 
 
-@pytest.mark.slow
-def test_results_are_the_same_bits(iris, record):
-    model = small(prune_criterion="chaos_causality", max_iter=20)
-    told = clone(model).set_callbacks(record).fit(*iris)
-    model.fit(*iris)
+@pytest.mark.parametrize("new_optimizer", [False, True])
+def test_a_late_schedule_does_not_warn(new_optimizer):
+    run = train_plan(make_plan(), [LateSchedule(new_optimizer)])
 
-    for name in ("coefs_", "intercepts_", "masks_"):
-        for a, b in zip(getattr(told, name), getattr(model, name), strict=True):
-            np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(told.weight_scores_, model.weight_scores_)
-    assert told.history_ == model.history_
-    assert set(vars(told)) - set(vars(model)) == {"_skl_callbacks"}
+    assert run.engine == "numba"
+    rates = [row["lr"] for row in run.history[1:]]
+    np.testing.assert_allclose(rates, rates[0] * np.array([1, 0.1, 0.1, 0.01, 0.01]))
+
+
+def test_early_stopping_ends_in_good_order():
+    stop = EarlyStopping(monitor="spied", patience=2)
+
+    run = train_plan(make_plan(), [Spy(), stop], n_epochs=50)
+
+    assert len(run.history) == 3
+
+
+def test_callbacks_are_cloned_for_each_training(iris):
+    spy = Spy()
+    model = small(max_iter=3, callbacks=[spy, ("b", Spy())]).fit(*iris)
+
+    assert spy.n_seen_ == 0
+    assert [row["spied"] for row in model.history_] == [10, 20, 30]
+    assert [row["spied"] for row in model.dense_history_] == [10, 20, 30]
+
+
+class Every(Callback):
+    def __init__(self, step_every):
+        self.step_every = step_every
+
+
+def test_own_callbacks_may_have_a_step_every():
+    callbacks = [Every([1, 2]), Every("epoch")]
+
+    assert train_plan(make_plan(), callbacks).engine == "numba"
+
+
+class TorchOnly(Callback):
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        net.history.record("gradients", len(list(named_parameters)))
 
 
 @pytest.mark.parametrize(
-    "early",
+    "callback",
     [
-        {"target_score": 0.8},
-        {"callbacks": [EarlyStopping("train_loss", patience=2, threshold=0.5)]},
+        GradientNormClipping(0.01),
+        TorchOnly(),
+        ("named", TorchOnly()),
+        TorchOnly,
+        BatchScoring("accuracy", on_train=True),
+        LRScheduler("StepLR", step_size=10, step_every="batch"),
     ],
-    ids=["target_score", "skorch callback"],
+    ids=lambda callback: str(callback)[:30],
 )
-def test_as_many_epochs_as_there_were(early, iris, record):
-    model = small(max_iter=60, **early).set_callbacks(record).fit(*iris)
-
-    assert model.n_iter_dense_ < 60
-    assert model.n_iter_ < 60
-    for event in ("begin", "end"):
-        dense = record.count(event, "fit", "dense training", "epoch")
-        sparse = record.count(event, "fit", "sparse training", "epoch")
-        assert (dense, sparse) == (model.n_iter_dense_, model.n_iter_)
-    assert record.events()[-2] == ("end", "fit")
+def test_callbacks_inside_a_batch_need_torch(callback):
+    assert train_plan(make_plan(engine="auto"), [callback]).engine == "torch"
+    with pytest.raises(ValueError, match="engine='numba' cannot be honoured.*inside"):
+        train_plan(make_plan(engine="numba"), [callback])
 
 
-def test_a_stop_ends_the_last_training_only(iris, record):
-    n_calls = count(1)
-    record.act = lambda event, name: (
-        (event, name) == ("end", "epoch") and (next(n_calls) in (2, 6 + 2))
-    )
-    model = small().set_callbacks(record).fit(*iris)
+class ScoringThatCounts(EpochScoring):
+    """A user's own class, which does want to see the batches."""
 
-    assert model.n_iter_dense_ == 6
-    assert model.n_iter_ == len(model.loss_curve_) == 2
-    assert record.events()[-2] == ("end", "fit")
+    n_batches_ = 0
+
+    def on_batch_end(self, net, **kwargs):
+        self.n_batches_ += 1
+        net.history.record("n_batches", self.n_batches_)
 
 
-def test_a_stop_elsewhere_does_nothing(iris, record):
-    record.act = lambda event, name: event == "end" and name != "epoch"
-    told = small(n_rounds=2).set_callbacks(record).fit(*iris)
+def test_own_kinds_of_known_callbacks_see_their_batches():
+    plan = make_plan(engine="auto", batch_size=10)
+    callback = ScoringThatCounts("accuracy", on_train=True)
 
-    model = small(n_rounds=2).fit(*iris)
-    np.testing.assert_array_equal(told.coefs_[0], model.coefs_[0])
+    run = train_plan(plan, [callback], n_epochs=2, validation=make_data(plan))
 
-
-def test_masks_that_are_final_take_one_round(iris, record):
-    masks = small().fit(*iris).masks_
-    model = small(prune_criterion=FixedMasks(masks), n_rounds=3)
-    model.set_callbacks(record).fit(*iris)
-
-    assert [event[2] for event in record.events() if len(event) == 3] == [
-        name for phase in PHASES for name in (phase, phase)
-    ]
-    assert record.events()[-2] == ("end", "fit")
-
-
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_pipeline_in_a_grid_search(n_jobs, iris, record):
-    search = GridSearchCV(
-        make_pipeline(StandardScaler(), small()),
-        {"chaoscausalprunedmlp__prune_ratio": [0.3, 0.6]},
-        cv=2,
-        n_jobs=n_jobs,
-    )
-    search.set_callbacks(record).fit(*iris)
-
-    n_fits = 2 * 2 + 1
-    for event in ("begin", "end"):
-        assert record.count(event, "fit") == n_fits
-        for phase in PHASES:
-            assert record.count(event, "fit", phase) == n_fits
-        for phase in (PHASES[0], PHASES[2]):
-            assert record.count(event, "fit", phase, "epoch") == n_fits * 6
-    lines = [json.loads(line) for line in record.path.read_text().splitlines()]
-    assert [lines[0][0], lines[-1][0]] == ["setup", "teardown"]
-    assert {event for event, _ in lines[1:-1]} == {"begin", "end"}
-    deepest = max((place for _, place in lines), key=len)
-    owners = ["GridSearchCV"] * 2 + ["Pipeline"] + ["ChaosCausalPrunedMLP"] * 3
-    assert [owner for owner, _ in deepest] == owners
-    assert not [name for name in vars(search.best_estimator_[-1]) if "_ctx" in name]
-
-
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_progress_bars(n_jobs, iris, callback, capsys):
-    pipeline = make_pipeline(StandardScaler(), small())
-    grid = {"chaoscausalprunedmlp__prune_ratio": [0.3, 0.6]}
-    search = GridSearchCV(pipeline, grid, cv=2, n_jobs=n_jobs)
-    search.set_callbacks(callback.ProgressBar(max_propagation_depth=2)).fit(*iris)
-
-    printed = capsys.readouterr().out
-    for phase in PHASES:
-        bars = [line for line in printed.splitlines() if f"MLP - {phase} #" in line]
-        assert len(bars) == 5
-        assert all("100%" in bar for bar in bars)
-
-
-def test_scores_of_every_epoch(iris, callback):
-    X, y = pd.DataFrame(iris[0], columns=list("abcd")), np.array(list("xyz"))[iris[1]]
-    weights = np.random.default_rng(0).uniform(size=150)
-    monitor = callback.ScoringMonitor(scoring="accuracy")
-    model = small().set_callbacks(monitor).fit(X, y, sample_weight=weights)
-
-    def score(coefs, intercepts):
-        network = model._compact(coefs, intercepts)
-        return accuracy_score(y, network.predict(X), sample_weight=weights)
-
-    rows = monitor.get_logs().data
-    scores = {row["task_id_path"]: row["accuracy"] for row in rows}
-    assert list(scores) == [(0,), *((0, i, j) for i in (0, 2) for j in range(6))]
-    assert scores[0, 0, 5] == score(model.dense_coefs_, model.dense_intercepts_)
-    assert scores[0, 2, 5] == scores[0,] == score(model.coefs_, model.intercepts_)
-    assert len(set(scores.values())) > 2
-
-
-def test_scores_of_a_regressor(diabetes, callback):
-    monitor = callback.ScoringMonitor(scoring="r2")
-    model = small(ChaosCausalPrunedMLPRegressor).set_callbacks(monitor).fit(*diabetes)
-
-    scores = [row["r2"] for row in monitor.get_logs().data]
-    assert len(scores) == 13
-    assert scores[0] == scores[-1] == model.score(*diabetes)
-
-
-def test_fitted_estimators_are_copies_without_names_of_before(iris, record):
-    class Keep(Recorder):
-        def on_fit_task_end(self, estimator, context, *, fitted_estimator):
-            kept.append((estimator, fitted_estimator))
-
-    X, y = iris
-    frame, kept = pd.DataFrame(X, columns=list("abcd")), []
-    model = small().fit(frame, y)
-    model.set_callbacks(Keep(record.path)).fit(X, y)
-
-    fitted = [estimator for _, estimator in kept if estimator is not None]
-    assert len(fitted) == 13
-    answers = {estimator.predict_proba(X).tobytes() for estimator in fitted}
-    assert len(answers) == 12  # the end of the last epoch is the end of fit
-    assert all(estimator is model for estimator, _ in kept)
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-@pytest.mark.parametrize(
-    "moment",
-    [("setup", "fit"), ("begin", "epoch"), ("end", "epoch"), ("end", "fit")],
-    ids=" of ".join,
-)
-def test_a_failing_callback_leaves_nothing(error, moment, iris, record):
-    def fail(*event):
-        if event == moment:
-            raise error
-
-    record.act = fail
-    model = small().set_callbacks(record)
-    before = vars(model).copy()
-
-    with pytest.raises(error):
-        model.fit(*iris)
-
-    assert vars(model) == before
-    assert record.count("setup", "fit") == record.count("teardown", "fit") == 1
-
-
-def test_invalid_parameters_reach_no_callback(iris, record):
-    with pytest.raises(ValueError, match="max_iter"):
-        small(max_iter=0).set_callbacks(record).fit(*iris)
-
-    assert not record.path.exists()
-
-
-# numpy warns where the kernels run as plain Python
-@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
-def test_a_failing_training_tears_down(iris, record):
-    model = small(learning_rate_init=1e300).set_callbacks(record)
-    with pytest.raises(ValueError, match="diverges"):
-        model.fit(*iris)
-
-    assert record.events()[-1] == ("teardown", "fit")
-    assert "coefs_" not in vars(model)
-
-
-def test_phases_from_memory(iris, tmp_path, record, capsys):
-    memory = joblib.Memory(tmp_path / "cache", verbose=0)
-    model = small(memory=memory, verbose=1)
-    model.fit(*iris)
-    capsys.readouterr()
-    clone(model).set_params(prune_ratio=0.7).set_callbacks(record).fit(*iris)
-
-    assert record.events()[1:-1] == task(
-        "fit",
-        inside=[
-            *task("fit", "dense training"),
-            *task("fit", "scoring"),
-            *epochs("sparse training", 6),
-        ],
-    )
-    printed = capsys.readouterr().out.splitlines()
-    assert printed[0].endswith("dense training and scoring: taken from memory")
-    assert "sparse training: epoch 1/6" in printed[1]
-
-
-def test_a_stop_does_not_enter_memory(iris, tmp_path, record):
-    model = small(memory=str(tmp_path / "cache"))
-    record.act = lambda event, name: (event, name) == ("end", "epoch")
-    assert clone(model).set_callbacks(record).fit(*iris).n_iter_ == 1
-
-    assert model.fit(*iris).n_iter_dense_ == model.n_iter_ == 6
-
-
-def test_path(iris, record):
-    model = small()
-    path = pruning_path(clone(model).set_callbacks(record), *iris, [0.3, 0.8], cv=2)
-
-    np.testing.assert_array_equal(
-        path.scores, pruning_path(model, *iris, [0.3, 0.8], cv=2).scores
-    )
-    phases = [event[2] for event in record.events() if len(event) == 3]
-    rounds = [f"round {i}: {what}" for i in range(2, 6) for what in ("training", "")]
-    expected = [*PHASES, *rounds, "sparse training"]
-    expected = [name if name[-1] != " " else f"{name}scoring" for name in expected]
-    assert phases[::2] == phases[1::2] == expected * 2
-    for event in ("setup", "begin", "end", "teardown"):
-        assert record.count(event, "fit") == 2
-
-
-def test_a_path_ends_what_a_failing_ratio_has_begun(iris, record):
-    def fail_in_round_two(weights):
-        if np.count_nonzero(weights.alive) < weights.alive.size:
-            raise ValueError("no more rounds")
-        return np.abs(weights.weights)
-
-    model = small(prune_criterion=fail_in_round_two).set_callbacks(record)
-    with pytest.warns(FitFailedWarning, match="no more rounds"):
-        pruning_path(model, *iris, [0.8, 0.3], cv=2)
-
-    begun = sorted(event[1:] for event in record.events() if event[0] == "begin")
-    ended = sorted(event[1:] for event in record.events() if event[0] == "end")
-    assert begun == ended
-    assert ("fit", "round 2: scoring") in ended
+    assert run.engine == "torch"
+    assert run.history[-1]["n_batches"] == 2 * 2 * 5  # training and validation
 
 
 @pytest.mark.parametrize(
-    "keep",
-    [clone, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))],
-    ids=["clone", "deepcopy", "pickle"],
+    "callback", [ProgressBar(), ACCURACY], ids=["ProgressBar", "EpochScoring"]
 )
-def test_copies_have_the_callbacks(keep, iris, record):
-    model = small().set_callbacks(record).fit(*iris)
-    kept = keep(model)
-    assert record.count("begin", "fit") == 1
-    kept.fit(*iris)
+def test_callbacks_that_run_with_the_kernel(callback):
+    run = train_plan(make_plan(engine="numba"), [callback])
+    plain = train_plan(make_plan(engine="numba"))
 
-    assert record.count("begin", "fit") == record.count("teardown", "fit") == 2
-    model.set_callbacks().fit(*iris)
-    assert record.count("begin", "fit") == 2
-    np.testing.assert_array_equal(kept.predict(iris[0]), model.predict(iris[0]))
+    assert run.engine == "numba"
+    np.testing.assert_array_equal(run.params, plain.params)
 
 
-WITHOUT = """
-import sys, types
-import sklearn.linear_model, skorch.helper  # import what is built on it
+def test_gradient_clipping_acts():
+    plan = make_plan(engine="auto", shuffle=False)
+    clipped = train_plan(plan, [GradientNormClipping(1e-6)], n_epochs=1).params
 
-sys.modules["sklearn.callback"] = {module}
-from sklearn.datasets import load_iris
-from skchaosprune import ChaosCausalPrunedMLP
-
-model = ChaosCausalPrunedMLP((3,), max_iter=6, random_state=0, verbose=1)
-model.set_params(prune_criterion="magnitude").fit(*load_iris(return_X_y=True))
-assert not hasattr(model, "set_callbacks")
-"""
+    limit = 1e-6 * plan.learning_rate * len(make_data(plan).X)
+    assert 0 < np.abs(clipped - initial(plan)).max() < limit * 1.01
 
 
-@pytest.mark.parametrize("module", ["None", "types.ModuleType('callback')"])
-def test_without_the_api(module):
-    code = WITHOUT.format(module=module)
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
-    )
+def test_frozen_parameters_stay():
+    plan = make_plan(engine="auto")
 
-    assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
-    for phase in ("dense training: epoch 6/6", "scoring: weight 21/21"):
-        assert f"[ChaosCausalPrunedMLP] {phase}" in "\n".join(lines)
-    assert "sparse training: epoch 6/6" in lines[-1]
+    run = train_plan(plan, [Freezer("coefs.0")])
+
+    first = plan.layer_sizes[0] * plan.layer_sizes[1]
+    assert run.engine == "torch"
+    np.testing.assert_array_equal(run.params[:first], initial(plan)[:first])
+    assert np.abs(run.params - initial(plan))[first:].max() > 1e-3
+
+
+class SwitchWeightDecay(Callback):
+    """Hand the optimiser something that only torch can do, for two epochs."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        in_torch = len(net.history) in (3, 4)
+        net.optimizer_.param_groups[0]["weight_decay"] = 1e-30 if in_torch else 0.0
+
+
+def test_momentum_survives_a_change_of_engine():
+    plan = make_plan(engine="auto", momentum=0.9, learning_rate=0.01)
+
+    mixed = train_plan(plan, [SwitchWeightDecay()])
+
+    np.testing.assert_allclose(mixed.params, train_plan(plan).params, atol=1e-10)
+
+
+class LoadOptimizer(Callback):
+    """Load a copy of the optimiser's state, as a resumed training does."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 3:
+            saved = copy.deepcopy(net.optimizer_.state_dict())
+            net.optimizer_.load_state_dict(saved)
+
+
+def test_momentum_that_is_loaded_is_not_lost():
+    plan = make_plan(engine="auto", momentum=0.9, learning_rate=0.01)
+
+    resumed = train_plan(plan, [LoadOptimizer()])
+
+    assert resumed.engine == "torch"
+    np.testing.assert_allclose(resumed.params, train_plan(plan).params, atol=1e-10)
+
+
+CALLBACKS_THAT_NEED_FILES_OR_SERVICES = {
+    "Checkpoint",
+    "TrainEndCheckpoint",
+    "LoadInitState",
+    "NeptuneLogger",
+    "WandbLogger",
+    "TensorBoard",
+    "MlflowLogger",
+    "SacredLogger",
+}
+
+
+NEEDS_ARGUMENTS = {
+    "BatchScoring": {"scoring": "accuracy", "on_train": True},
+    "EpochScoring": {"scoring": "accuracy", "on_train": True},
+    "PassthroughScoring": {"name": "train_loss", "on_train": True},
+    "EarlyStopping": {"monitor": "train_loss"},
+    "Freezer": {"patterns": "coefs.0"},
+    "Unfreezer": {"patterns": "coefs.0"},
+    "Initializer": {"patterns": "coefs.0", "fn": torch.nn.init.zeros_},
+    "ParamMapper": {"patterns": "coefs.0", "fn": torch.nn.init.zeros_},
+    "GradientNormClipping": {"gradient_clip_value": 1.0},
+    "LRScheduler": {"policy": "StepLR", "step_size": 2},
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        name
+        for name in skorch.callbacks.__all__
+        if name not in CALLBACKS_THAT_NEED_FILES_OR_SERVICES
+        and name != "InputShapeSetter"  # sets a parameter that our module lacks
+        and name != "WarmRestartLR"  # a schedule, for use inside LRScheduler
+    ),
+)
+def test_every_skorch_callback_trains(name, capsys):
+    callback = getattr(skorch.callbacks, name)(**NEEDS_ARGUMENTS.get(name, {}))
+
+    run = train_plan(make_plan(engine="auto"), [callback], n_epochs=3)
+
+    assert len(run.history) == 3
+    assert np.isfinite(run.params).all()
+
+
+@pytest.mark.parametrize("name", ["Checkpoint", "TrainEndCheckpoint"])
+def test_checkpoints_hold_the_network(name, tmp_path):
+    callback = getattr(skorch.callbacks, name)(dirname=str(tmp_path))
+    plan = make_plan()
+
+    # validated on its own training rows, every epoch is the best so far
+    run = train_plan(plan, [callback], n_epochs=3, validation=make_data(plan))
+    assert all(row["valid_loss_best"] for row in run.history)
+
+    (file,) = tmp_path.glob("*params.pt")
+    module = MLPModule(plan.layer_sizes, plan.activation)
+    module.load_state_dict(torch.load(file, weights_only=True))
+    np.testing.assert_array_equal(module.flat.numpy(), run.params)
+
+
+@pytest.mark.parametrize("callback", [EpochScoring("accuracy"), TorchOnly()])
+def test_validation_rows_give_a_weighted_valid_loss(callback):
+    plan = make_plan(batch_size=10, engine="auto")
+    held_out = make_data(plan, seed=7)
+
+    run = train_plan(plan, [callback], validation=held_out)
+
+    expected = held_out.mean_loss(run.params, plan)
+    np.testing.assert_allclose(run.history[-1]["valid_loss"], expected)
+
+
+class Recorder(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        net.history.record("array", np.arange(3.0))
+        net.history.record("tensor", torch.ones(2))
+        net.history.record("number", np.float32(0.5))
+
+
+def test_history_is_plain_whatever_is_recorded():
+    row = train_plan(make_plan(), [Recorder()]).history[-1]
+
+    assert row["array"] == [0.0, 1.0, 2.0]
+    assert row["tensor"] == [1.0, 1.0]
+    assert type(row["number"]) is float
+
+
+class StopAt(Callback):
+    """Ask for the end as EarlyStopping does, at any event."""
+
+    def __init__(self, event, epoch=1):
+        self.event = event
+        self.epoch = epoch
+
+    def stop(self, event, net):
+        if event == self.event and len(net.history) >= self.epoch:
+            raise KeyboardInterrupt
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        self.stop("on_train_begin", net)
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.stop("on_epoch_begin", net)
+
+    def on_epoch_end(self, net, **kwargs):
+        self.stop("on_epoch_end", net)
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        self.stop("on_train_end", net)
+
+
+@pytest.mark.parametrize(
+    "event, epoch, n_epochs",
+    [("on_epoch_begin", 3, 2), ("on_epoch_end", 3, 3), ("on_train_end", 3, 6)],
+)
+def test_callbacks_may_ask_for_the_end_anywhere(event, epoch, n_epochs):
+    run = train_plan(make_plan(), [StopAt(event, epoch)])
+    assert len(run.history) == n_epochs
+
+
+@pytest.mark.parametrize(
+    "callback", [StopAt("on_train_begin", 0), StopAt("on_epoch_begin", 1)]
+)
+def test_an_end_before_the_first_epoch_is_an_error(callback):
+    with pytest.raises(ValueError, match="before its first epoch was over"):
+        train_plan(make_plan(), [callback])

@@ -1,27 +1,28 @@
-"""Window arithmetic and the one-window buffer."""
+"""Window arithmetic, the one-window buffer, snapshots and twins."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from skchaosprune._training import recording
-from skchaosprune._training.net import train
 from skchaosprune._training.plan import Watch
-from tests.test_kernels import initial, make_data, make_plan
+from tests.networks import initial, make_plan, train_plan
+
+OVERLAPS = st.sampled_from([0.0, 0.1, 0.5, 0.99]) | st.floats(0.0, 0.99)
 
 
-@pytest.mark.parametrize("window_size", [1, 5, 50])
-@pytest.mark.parametrize("window_overlap", [0.0, 0.1, 0.5, 0.99])
-@pytest.mark.parametrize("n_records", [0, 1, 4, 5, 49, 50, 51, 95, 500])
-def test_count_windows_lists_whole_windows(n_records, window_size, window_overlap):
-    stride = recording.window_stride(window_size, window_overlap)
+@given(n_records=st.integers(0, 500), window_size=st.integers(1, 60), overlap=OVERLAPS)
+def test_count_windows_lists_whole_windows(n_records, window_size, overlap):
+    stride = recording.window_stride(window_size, overlap)
     starts = [s for s in range(0, n_records, stride) if s + window_size <= n_records]
 
-    count = recording.count_windows(n_records, window_size, window_overlap)
+    count = recording.count_windows(n_records, window_size, overlap)
 
     assert count == len(starts)
     assert stride >= 1
     if count:
-        least = recording.count_records(count, window_size, window_overlap)
+        least = recording.count_records(count, window_size, overlap)
         assert least <= n_records < least + stride
 
 
@@ -31,7 +32,7 @@ def test_the_papers_stride():
     assert recording.window_stride(1, 0.1) == 1
 
 
-@pytest.mark.parametrize("n_iterations", [10, 3000, 6755, 20_000, 45_500, 10**6])
+@given(n_iterations=st.integers(10, 6754) | st.integers(6755, 10**6))
 def test_auto_spreads_about_150_windows(n_iterations):
     every = recording.resolve_record_every("auto", n_iterations, 50, 0.1)
     n_windows = recording.count_windows(n_iterations // every, 50, 0.1)
@@ -44,9 +45,11 @@ def test_auto_spreads_about_150_windows(n_iterations):
     assert recording.resolve_record_every(7, n_iterations, 50, 0.1) == 7
 
 
-@pytest.mark.parametrize("record_every", ["auto", 1, 3])
-@pytest.mark.parametrize("per_epoch", [1, 7, 150])
-@pytest.mark.parametrize("dense_fraction", [1.0, 0.3, 0.1])
+@given(
+    record_every=st.just("auto") | st.integers(1, 5),
+    per_epoch=st.integers(1, 200),
+    dense_fraction=st.sampled_from([1.0, 0.3, 0.1]),
+)
 def test_promised_max_iter_gives_the_windows(record_every, per_epoch, dense_fraction):
     def windows(max_iter):
         n_iterations = max(1, round(dense_fraction * max_iter)) * per_epoch
@@ -69,53 +72,50 @@ def test_auto_cannot_give_any_number_of_windows():
     assert recording.epochs_for_windows(242, 50, 0.1, 1, 150, 1.0) is not None
 
 
-def record_all(plan, data, params, n_epochs, record_every, **window):
-    """Return the windows as the recorder reduces them, copied, and the target."""
+def record(plan, *, twin_params=None, target=lambda params: 0.0, **changes):
+    """Train and record; return the recorder, copies of the windows, and the run.
+
+    Without ``changes`` every record is a window.
+    """
+    window = {"window_size": 1, "window_overlap": 0.0, "record_every": 1}
+    changes = window | changes
     seen = []
 
     def reduce_window(buffer, out):
         seen.append(buffer.copy())
         out[:] = buffer.std(axis=0)
 
-    n_records = n_epochs * plan.count_batches(len(data.X)) // record_every
     recorder = recording.WindowRecorder(
-        recording.count_windows(n_records, **window),
+        10**3,
         plan.n_weights,
-        record_every=record_every,
         reduce_window=reduce_window,
-        **window,
+        has_twin=twin_params is not None,
+        **{name: changes.pop(name) for name in window},
     )
-    run = train(
-        plan,
-        data,
-        params,
-        n_epochs=n_epochs,
-        mask=np.ones(plan.n_weights, dtype=bool),
-        seed=0,
-        watch=Watch(recorder=recorder, target=lambda params: params[0]),
-    )
-    return recorder, seen, run
+    watch = Watch(recorder, target, twin_params=twin_params)
+    run = train_plan(plan, watch=watch, **changes)
+    return recorder, np.array(seen), run
 
 
-@pytest.mark.parametrize("engine", ["numba", "torch"])
-@pytest.mark.parametrize("batch_size", [1, 10])
-@pytest.mark.parametrize("record_every", [1, 3])
-@pytest.mark.parametrize("overlap", [0.0, 0.1, 0.6])
-def test_windows_are_slices_of_the_trajectory(
-    engine, batch_size, record_every, overlap
-):
-    plan = make_plan(engine=engine, batch_size=batch_size)
-    data, params = make_data(plan), initial(plan)
-    size = 6
-    # a window of one record is the trajectory itself
-    _, trajectory, _ = record_all(
-        plan, data, params, 9, record_every, window_size=1, window_overlap=0.0
-    )
-    trajectory = np.concatenate(trajectory)
+@pytest.mark.parametrize(
+    "way",
+    [{"batch_size": 1}, {"batch_size": 9}, {"batch_size": 9, "engine": "torch"}],
+    ids=str,
+)
+@pytest.mark.parametrize("record_every, overlap", [(1, 0.1), (3, 0.0), (3, 0.6)])
+def test_windows_are_slices_of_the_trajectory(way, record_every, overlap):
+    plan, size = make_plan(**way), 6
+    _, trajectory, _ = record(plan, n_epochs=9, record_every=record_every)
+    trajectory = trajectory[:, 0]
     assert trajectory.std(axis=0).max() > 0.01  # copies, not views of the last state
 
-    recorder, seen, run = record_all(
-        plan, data, params, 9, record_every, window_size=size, window_overlap=overlap
+    recorder, seen, _ = record(
+        plan,
+        n_epochs=9,
+        record_every=record_every,
+        window_size=size,
+        window_overlap=overlap,
+        target=lambda params: params[0],
     )
 
     stride = recording.window_stride(size, overlap)
@@ -131,29 +131,10 @@ def test_windows_are_slices_of_the_trajectory(
 
 def test_recording_changes_no_weight():
     plan = make_plan(momentum=0.5)
-    data, params = make_data(plan), initial(plan)
-    mask = np.ones(plan.n_weights, dtype=bool)
-    plain = train(plan, data, params, n_epochs=3, mask=mask, seed=0)
 
-    _, _, recorded = record_all(
-        plan, data, params, 3, 1, window_size=10, window_overlap=0.1
-    )
+    _, _, recorded = record(plan, window_size=10, window_overlap=0.1)
 
-    np.testing.assert_array_equal(recorded.params, plain.params)
-
-
-def train_watched(plan, **watch):
-    mask = np.ones(plan.n_weights, dtype=bool)
-    mask[1] = False
-    return train(
-        plan,
-        make_data(plan),
-        initial(plan),
-        n_epochs=5,
-        mask=mask,
-        seed=0,
-        watch=Watch(**watch),
-    )
+    np.testing.assert_array_equal(recorded.params, train_plan(plan).params)
 
 
 WAYS = [
@@ -167,28 +148,19 @@ WAYS = [
 @pytest.mark.parametrize("way", WAYS)
 def test_snapshots_are_the_weights_at_their_iterations(way):
     plan = make_plan(**way)
-    trajectory = []
-    recorder = recording.WindowRecorder(
-        10**4,
-        plan.n_weights,
-        window_size=1,
-        window_overlap=0.0,
-        record_every=1,
-        reduce_window=lambda window, out: trajectory.append(window[0].copy()),
-    )
-    train_watched(plan, recorder=recorder, target=lambda params: 0.0)
+    _, trajectory, _ = record(plan)
     last = len(trajectory)
     iterations = [1, 2, last // 2, last - 1, last, last + 1]
-    snapshots = recording.SnapshotRecorder(iterations, initial(plan).size)
+    recorder = recording.SnapshotRecorder(iterations, initial(plan).size)
 
-    run = train_watched(plan, snapshots=snapshots)
+    run = train_plan(plan, watch=Watch(snapshots=recorder))
 
-    assert len(snapshots.snapshots) == 5  # the sixth is never reached
+    assert len(recorder.snapshots) == 5  # the sixth is never reached
     for i, iteration in enumerate(iterations[:5]):
-        weights = snapshots.snapshots[i, : plan.n_weights]
-        np.testing.assert_array_equal(weights, trajectory[iteration - 1])
-    np.testing.assert_array_equal(snapshots.snapshots[4], run.params)
-    assert snapshots.next_iteration == last + 1
+        weights = recorder.snapshots[i, : plan.n_weights]
+        np.testing.assert_array_equal(weights, trajectory[iteration - 1, 0])
+    np.testing.assert_array_equal(recorder.snapshots[4], run.params)
+    assert recorder.next_iteration == last + 1
 
 
 def test_points_become_iterations():
@@ -199,39 +171,16 @@ def test_points_become_iterations():
 @pytest.mark.parametrize("way", WAYS)
 def test_a_twin_takes_the_same_steps(way):
     plan = make_plan(**way)
-    params = initial(plan)
-    perturbed = params.copy()
+    perturbed = initial(plan)
     perturbed[3] += 1e-3
+    mask = np.arange(plan.n_weights) != 1
+    options = {"window_size": 4, "window_overlap": 0.5, "record_every": 2, "mask": mask}
 
-    def record(twin_params=None, start=params):
-        seen = []
-        recorder = recording.WindowRecorder(
-            10**4,
-            plan.n_weights,
-            window_size=4,
-            window_overlap=0.5,
-            record_every=2,
-            reduce_window=lambda window, out: seen.append(window.copy()),
-            has_twin=twin_params is not None,
-        )
-        mask = np.ones(plan.n_weights, dtype=bool)
-        mask[1] = False
-        run = train(
-            plan,
-            make_data(plan),
-            start,
-            n_epochs=5,
-            mask=mask,
-            seed=0,
-            watch=Watch(recorder, lambda params: 0.0, twin_params=twin_params),
-        )
-        return np.array(seen), run.params
+    _, apart, run = record(plan, twin_params=perturbed, **options)
 
-    apart, weights = record(perturbed)
-
-    own, own_weights = record()
-    twins, _ = record(start=perturbed)
+    _, own, own_run = record(plan, **options)
+    _, twins, _ = record(plan, params=perturbed, **options)
     assert np.abs(apart).max() > 1e-6
     np.testing.assert_array_equal(apart, twins - own)
-    np.testing.assert_array_equal(weights, own_weights)
+    np.testing.assert_array_equal(run.params, own_run.params)
     assert np.all(apart[:, :, 1] == 0.0)  # a pruned weight does not differ

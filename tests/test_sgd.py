@@ -1,0 +1,196 @@
+"""The epoch kernels, and the same epochs in torch, against torch's autograd."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skchaosprune._network import mlp
+from skchaosprune._training.threads import one_thread_per_fit
+from tests.networks import (
+    N_ROWS,
+    OUTPUTS,
+    initial,
+    make_data,
+    make_plan,
+    random_mask,
+    train_plan,
+)
+
+TORCH_ACTIVATION = {
+    "identity": torch.nn.Identity(),
+    "logistic": torch.nn.Sigmoid(),
+    "tanh": torch.nn.Tanh(),
+    "relu": torch.nn.ReLU(),
+}
+# The kernel of single rows, that of batches, and the loop in torch.
+WAYS = [("numba", 1), ("numba", 16), ("torch", 16)]
+
+
+def torch_layers(flat, plan, **options):
+    """Split flat parameters into weight matrices and biases of torch."""
+    return [
+        [torch.tensor(part, **options) for part in parts]
+        for parts in mlp.unflatten(flat, plan.layer_sizes)
+    ]
+
+
+def torch_row_losses(plan, z, t):
+    if plan.loss == "log_loss" and plan.out_activation == "softmax":
+        classes = t.argmax(dim=1)
+        return torch.nn.functional.cross_entropy(z, classes, reduction="none")
+    p = torch.sigmoid(z) if plan.out_activation == "logistic" else z
+    if plan.loss == "log_loss":
+        return -(t * p.log() + (1 - t) * (1 - p).log()).sum(dim=1)
+    return ((p - t) ** 2).mean(dim=1)
+
+
+def torch_loss(plan, data, rows, W, b):
+    """Mean loss of a batch, without the penalty."""
+    z = torch.tensor(data.X[rows])
+    for layer, (matrix, bias) in enumerate(zip(W, b, strict=True)):
+        z = z @ matrix + bias
+        if layer < len(W) - 1:
+            z = TORCH_ACTIVATION[plan.activation](z)
+    losses = torch_row_losses(plan, z, torch.tensor(data.targets[rows]))
+    return (torch.tensor(data.sample_weight[rows]) * losses).sum() / len(rows)
+
+
+def autograd_epochs(plan, data, params, mask, n_epochs, seed):
+    """Textbook training, written against torch alone; returns params and losses."""
+    rng = np.random.RandomState(seed)
+    biases_too = np.ones(params.size - mask.size)
+    masks, _ = torch_layers(np.concatenate([mask, biases_too]), plan)
+    W, b = torch_layers(params, plan, requires_grad=True)
+
+    def mask_weights():
+        with torch.no_grad():
+            for matrix, kept in zip(W, masks, strict=True):
+                matrix *= kept
+
+    mask_weights()
+    make = torch.optim.Adam if plan.solver == "adam" else torch.optim.SGD
+    options = {"momentum": plan.momentum} if plan.solver == "sgd" else {}
+    optimizer = make([*W, *b], lr=plan.learning_rate, **options)
+    curve = []
+    for _ in range(n_epochs):
+        order = rng.permutation(N_ROWS) if plan.shuffle else np.arange(N_ROWS)
+        total = 0.0
+        for first in range(0, N_ROWS, plan.batch_size):
+            rows = order[first : first + plan.batch_size]
+            loss = torch_loss(plan, data, rows, W, b)
+            penalty = sum((matrix**2).sum() for matrix in W)
+            optimizer.zero_grad()
+            (loss + 0.5 * plan.alpha * penalty / len(rows)).backward()
+            optimizer.step()
+            mask_weights()
+            total += loss.item() * len(rows)
+        curve.append(total / N_ROWS)
+    parts = [part.detach().numpy() for part in (*W, *b)]
+    return np.concatenate([part.ravel() for part in parts]), curve
+
+
+@one_thread_per_fit()
+def assert_agrees_with_autograd(plan, *, data_seed=0, atol=1e-10, **changes):
+    """Train under a mask; return the run, for what else there is to see."""
+    mask = random_mask(plan, data_seed)
+    options = {
+        "data": make_data(plan, data_seed),
+        "params": initial(plan),
+        "mask": mask,
+        "n_epochs": 1,
+        "seed": 3,
+    } | changes
+
+    run = train_plan(plan, **options)
+
+    expected, losses = autograd_epochs(plan, **options)
+    np.testing.assert_allclose(run.params, expected, 0, atol, err_msg=str(plan))
+    curve = [epoch["train_loss"] for epoch in run.history]
+    np.testing.assert_allclose(curve, losses, rtol=1e-9, err_msg=str(plan))
+    assert np.all(run.params[: mask.size][~mask] == 0.0)
+    return run
+
+
+@pytest.mark.parametrize("engine, batch_size", [*WAYS, ("numba", N_ROWS)])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_one_epoch_agrees_with_autograd(engine, batch_size, output):
+    for activation in TORCH_ACTIVATION:
+        plan = make_plan(
+            (6, 5), output, activation=activation, batch_size=batch_size, engine=engine
+        )
+        run = assert_agrees_with_autograd(plan)
+
+        assert run.engine == engine
+        assert np.abs(run.params - initial(plan)).max() > 1e-3
+
+
+@pytest.mark.parametrize("engine, batch_size", [*WAYS, ("torch", 1)])
+@pytest.mark.parametrize(
+    "momentum, alpha, hidden",
+    [(0.9, 0.0, (5,)), (0.0, 0.3, (4, 3, 5)), (0.5, 0.1, (4, 3, 5))],
+)
+def test_momentum_and_penalty_agree_with_autograd(
+    engine, batch_size, momentum, alpha, hidden
+):
+    plan = make_plan(
+        hidden,
+        momentum=momentum,
+        alpha=alpha,
+        batch_size=batch_size,
+        engine=engine,
+        learning_rate=0.01,
+    )
+    assert_agrees_with_autograd(plan, n_epochs=3)
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+@settings(max_examples=25, deadline=None)
+@given(
+    hidden=st.lists(st.integers(1, 6), max_size=3),
+    output=st.sampled_from(list(OUTPUTS)),
+    activation=st.sampled_from(list(TORCH_ACTIVATION)),
+    batch_size=st.integers(1, N_ROWS),
+    momentum=st.floats(0.0, 0.95),
+    alpha=st.floats(0.0, 1.0),
+    seed=st.integers(0, 1000),
+)
+def test_any_network_agrees_with_autograd(engine, hidden, output, seed, **changes):
+    plan = make_plan(hidden, output, engine=engine, learning_rate=0.01, **changes)
+    assert_agrees_with_autograd(plan, data_seed=seed, seed=seed, atol=1e-9)
+
+
+def test_adam_agrees_with_autograd_and_revives_no_weight():
+    plan = make_plan(solver="adam", engine="auto", batch_size=16)
+
+    assert assert_agrees_with_autograd(plan, n_epochs=3).engine == "torch"
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+def test_fixed_row_order_without_shuffle(engine):
+    plan = make_plan(shuffle=False, engine=engine)
+
+    runs = [assert_agrees_with_autograd(plan, n_epochs=2, seed=s) for s in (0, 1)]
+
+    np.testing.assert_array_equal(runs[0].params, runs[1].params)
+
+
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_short_kernel_calls_change_nothing(monkeypatch, batch_size):
+    plan = make_plan(batch_size=batch_size, momentum=0.5)
+    whole = train_plan(plan, n_epochs=2).params
+
+    monkeypatch.setattr("skchaosprune._training.net._KERNEL_CALL_SIZE", 1)
+    pieces = train_plan(plan, n_epochs=2).params
+
+    np.testing.assert_array_equal(pieces, whole)
+
+
+def test_large_logits_do_not_overflow_the_loss():
+    plan = make_plan((3,), "binary", activation="identity", learning_rate=1e-6)
+
+    run = train_plan(plan, params=initial(plan) * 1e3, n_epochs=1)
+
+    assert np.isfinite(run.history[0]["train_loss"])
+    assert run.history[0]["train_loss"] > 100

@@ -1,0 +1,34 @@
+"""The kernel that trains kept weights alone, against the training of all."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skchaosprune._kernels.sgd import ACTIVATIONS
+from skchaosprune._kernels.sparse import train_kept
+from tests.networks import OUTPUTS, initial, make_data, make_plan, train_plan
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    hidden=st.lists(st.integers(1, 9), max_size=3),
+    output=st.sampled_from(list(OUTPUTS)),
+    activation=st.sampled_from(list(ACTIVATIONS)),
+    momentum=st.sampled_from([0.0, 0.6]),
+    alpha=st.sampled_from([0.0, 0.3]),
+    shuffle=st.booleans(),
+    share=st.floats(0.0, 1.0),
+    seed=st.integers(0, 1000),
+)
+def test_kept_weights_alone_are_trained_to_the_same_bits(
+    hidden, output, share, seed, **changes
+):
+    plan = make_plan(hidden, output, learning_rate=0.02, **changes)
+    data, params = make_data(plan, seed), initial(plan, seed)
+    mask = np.random.RandomState(seed).uniform(size=plan.n_weights) < share
+    options = {"n_epochs": 2, "mask": mask, "seed": seed}
+
+    found = train_kept(plan, data, params, **options, largest=1e15)
+
+    expected = train_plan(plan, data=data, params=params, **options).params
+    np.testing.assert_array_equal(found, expected)
