@@ -1,6 +1,7 @@
 """Several fits at once, forks, Ctrl-C at any moment: no hang, and the same bits.
 
-All of it happens in processes of their own, which are killed when they hang.
+Most of it happens in one other process, which is killed when it hangs: it has two
+threads and numba's own thread pool, whatever this one has.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ import torch
 from joblib import Parallel, delayed
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import scale
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skchaosprune import ChaosCausalPrunedMLP
 from skchaosprune._kernels import ablation as _ablation
@@ -75,25 +76,30 @@ def fit(name):
     return fingerprint(make_model(**FITS[name]).fit(*load_rows()))
 
 
-def let_small_nets_use_threads():
-    _blocks._WEIGHTS_PER_THREAD = 1
-
-
-def run_alone(function, **environment):
-    """Call a function of this file in a new process; a hang is a failure."""
-    code = f"""
+CODE = f"""
 import faulthandler, json
 from tests import test_faults
 faulthandler.dump_traceback_later({TIMEOUT}, exit=True)
-test_faults.let_small_nets_use_threads()
-print(json.dumps(test_faults.{function.__name__}()))
+print(json.dumps(test_faults.try_everything()))
 """
+TWO_THREADS = {
+    "MKL_NUM_THREADS": "2",  # dask sets it to 1 in the process that starts workers
+    "OMP_NUM_THREADS": "2",
+    "OPENBLAS_NUM_THREADS": "2",
+    "PYTHONHASHSEED": "1",
+    "NUMBA_THREADING_LAYER": "workqueue",  # aborts where two threads enter it at once
+}
+
+
+@pytest.fixture(scope="module")
+def found():
+    """What ``try_everything`` finds in a new process; a hang is a failure."""
     # newer Pythons warn of any fork in a process with threads
     warn = "-Werror", "-Wignore:This process:DeprecationWarning"
     process = subprocess.Popen(
-        [sys.executable, *warn, "-c", code],
+        [sys.executable, *warn, "-c", CODE],
         cwd=Path(__file__).parents[1],
-        env=os.environ | environment,
+        env=os.environ | TWO_THREADS,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -105,7 +111,7 @@ print(json.dumps(test_faults.{function.__name__}()))
         os.killpg(process.pid, signal.SIGKILL)  # its children, too
         out, err = process.communicate()
     if process.returncode != 0 or err:
-        pytest.fail(f"{function.__name__} ended with {process.returncode}: {err}")
+        pytest.fail(f"the other process ended with {process.returncode}: {err}")
     return json.loads(out)
 
 
@@ -125,7 +131,8 @@ def fit_in_threads():
 
 
 def fit_in_joblib(backend):
-    return Parallel(2, backend=backend)(delayed(fit)(name) for name in FITS)
+    parallel = Parallel(2, backend=backend, timeout=TIMEOUT)
+    return parallel(delayed(fit)(name) for name in FITS)
 
 
 def fit_in_pool():
@@ -157,20 +164,6 @@ WAYS = {
     "joblib threads": partial(fit_in_joblib, "threading"),
     "fork": partial(call_in_fork, fit_serially),
     "fork pool": fit_in_pool,
-    "loky": partial(fit_in_joblib, "loky"),
-}
-ONE_THREAD = {
-    "MKL_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "PYTHONHASHSEED": "0",
-}
-TWO_THREADS = {
-    "MKL_NUM_THREADS": "2",  # dask sets it to 1 in the process that starts workers
-    "OMP_NUM_THREADS": "2",
-    "OPENBLAS_NUM_THREADS": "2",
-    "PYTHONHASHSEED": "1",
-    "NUMBA_THREADING_LAYER": "workqueue",  # aborts where two threads enter it at once
 }
 
 
@@ -213,31 +206,39 @@ def fork_while_others_fit():
     return before, *child, count_threads()
 
 
-def fit_in_all_ways():
+def try_everything():
+    _blocks._WEIGHTS_PER_THREAD = 1  # small nets use threads, too
     start_thread_pools()
-    bits = {name: way() for name, way in WAYS.items()}
-    return bits, fork_while_others_fit()
+    return {
+        "bits": {name: way() for name, way in WAYS.items()},
+        "threads": fork_while_others_fit(),
+        "interrupted": interrupt_fits(),
+    }
 
 
 @pytest.fixture(scope="module")
 def bits_of_one_thread():
-    return run_alone(fit_serially, **ONE_THREAD)
-
-
-@pytest.fixture(scope="module")
-def all_ways():
-    return run_alone(fit_in_all_ways, **TWO_THREADS)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        bits = fit_serially()
+    torch.set_num_threads(before)
+    assert len(set(bits)) == len(FITS)
+    return bits
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_fits_at_once_learn_the_same_bits(way, bits_of_one_thread, all_ways):
-    assert len(set(bits_of_one_thread)) == len(FITS)
+def test_fits_at_once_learn_the_same_bits(way, bits_of_one_thread, found):
     n_times = 2 if way == "threads" else 1
-    assert all_ways[0][way] == bits_of_one_thread * n_times
+    assert found["bits"][way] == bits_of_one_thread * n_times
 
 
-def test_a_fork_forgets_the_fits_of_other_threads(all_ways):
-    before, started, *after = all_ways[1]
+def test_fits_in_new_processes_learn_the_same_bits(bits_of_one_thread):
+    assert fit_in_joblib("loky") == bits_of_one_thread
+
+
+def test_a_fork_forgets_the_fits_of_other_threads(found):
+    before, started, *after = found["threads"]
 
     assert set(before) == {2}
     assert set(started) == {1, 2}  # BLAS is limited, torch counts by thread
@@ -266,7 +267,7 @@ PHASES = {
 }
 
 
-class Watch:
+class CtrlC:
     """Count and time the calls of a function, and press Ctrl-C in one of them."""
 
     def __init__(self, owner, name):
@@ -335,13 +336,12 @@ def interrupt_fits():
     Return whether each fit was interrupted, and whether the function was running.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells may ignore it
-    start_thread_pools()
     rng = np.random.RandomState(0)
     found = {}
     for phase, (options, owner, name, call) in PHASES.items():
         model = make_model(**options)
         bits = fingerprint(model.fit(*load_rows()))
-        watch = Watch(owner, name)
+        watch = CtrlC(owner, name)
         assert fingerprint(model.fit(*load_rows())) == bits
         n_calls, found[phase] = watch.n_calls, []
         for share in (0.0, rng.uniform(0.0, 0.5)):
@@ -356,9 +356,9 @@ def interrupt_fits():
     return found
 
 
-def test_ctrl_c_at_any_moment_leaves_nothing_behind():
-    found = run_alone(interrupt_fits, **TWO_THREADS)
+def test_ctrl_c_at_any_moment_leaves_nothing_behind(found):
+    phases = found["interrupted"]
 
-    n_interrupted = sum(hit for phase in found.values() for hit, _ in phase)
-    assert n_interrupted >= 15, found
-    assert all([True, True] in phase for phase in found.values()), found
+    n_interrupted = sum(hit for phase in phases.values() for hit, _ in phase)
+    assert n_interrupted >= 15, phases
+    assert all([True, True] in phase for phase in phases.values()), phases
