@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 
 from skchaosprune import (
     ChaosCausalPrunedMLP,
@@ -18,6 +19,7 @@ from skchaosprune import (
     largest_lyapunov_exponent,
 )
 from skchaosprune.criteria import CRITERIA
+from tests.helpers import assert_same_fit, small
 
 # What fit may say of hostile rows: each of them tells what to change.
 ACTIONABLE = [
@@ -35,15 +37,16 @@ if numba.config.DISABLE_JIT:  # numpy warns where the kernels run as plain Pytho
         for text in ("overflow", "invalid value", "divide by zero")
     ]
 
-# What went wrong, and the way out.
-CLEAN = re.compile(
-    "no longer finite.*(smaller learning_rate_init.*scale X)"
-    "|too large for float64.*scale"
-    "|too far for float64.*scale",
-    re.DOTALL,
-)
+# The outcomes: a right fit, or an error that says what went wrong and the way out.
+RIGHT = None
+DIVERGES = "no longer finite.*smaller learning_rate_init.*scale X"
+UNSCORED = "weights cannot be scored.* too large for float64; scale X"
+UNEXPLAINED = "importances of the features are too large for float64; scale X"
+UNPREDICTED = "outputs of .* rows of X are too large for float64.* scale X"
+TOO_FAR = "y ranges from .* too far for float64 arithmetic; scale it"
+
 LARGEST = np.finfo(float).max
-KINDS = ["classifier", "regressor"]
+KINDS = {"classifier": ChaosCausalPrunedMLP, "regressor": ChaosCausalPrunedMLPRegressor}
 ENGINES = ["numba", "torch"]
 
 rng = np.random.RandomState(0)
@@ -54,17 +57,7 @@ Y = {"classifier": LABELS, "regressor": X[:, 0] + LABELS}
 
 
 def make(kind, **options):
-    estimator = {
-        "classifier": ChaosCausalPrunedMLP,
-        "regressor": ChaosCausalPrunedMLPRegressor,
-    }[kind]
-    defaults = {
-        "hidden_layer_sizes": (3,),
-        "max_iter": 4,
-        "prune_criterion": "magnitude",
-        "random_state": 0,
-    }
-    return estimator(**defaults | options)
+    return small(KINDS[kind], **{"max_iter": 4} | options)
 
 
 def assert_right(model, X):
@@ -85,18 +78,20 @@ def assert_right(model, X):
         assert np.isfinite(predictions).all()
 
 
-def assert_right_or_clean(model, X, y, sample_weight=None):
+def assert_refused(model, message, *rows):
+    """A fit ends in an error that matches, and leaves nothing behind."""
     before = dict(vars(model))
-    try:
-        model.fit(X, y, sample_weight)
-    except ValueError as error:
-        assert CLEAN.search(str(error))
-        assert vars(model) == before
-        return
-    try:
-        assert_right(model, X)
-    except ValueError as error:
-        assert CLEAN.search(str(error))
+    # scikit-learn 1.6 still takes bytes, with a warning that is an error here
+    with pytest.raises((ValueError, TypeError, FutureWarning), match=f"(?s){message}"):
+        model.fit(*rows)
+    assert vars(model) == before
+
+
+def assert_outcome(model, outcome, X, y):
+    if outcome is RIGHT:
+        assert_right(model.fit(X, y), X)
+    else:
+        assert_refused(model, outcome, X, y)
 
 
 # Same values, same bits
@@ -131,160 +126,203 @@ CONTAINERS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("container", CONTAINERS)
-def test_same_values_give_the_same_bits(container, kind, engine, tmp_path):
-    hostile = CONTAINERS[container](X, tmp_path)
+@pytest.fixture(scope="module")
+def plain():
+    """Fits of ordinary arrays, one of each kind and engine."""
     options = {"prune_criterion": "chaos_causality", "max_iter": 30}
-    plain = make(kind, engine=engine, **options).fit(X, Y[kind])
+    return [
+        make(kind, engine=engine, **options).fit(X, Y[kind])
+        for kind, engine in zip(KINDS, ENGINES, strict=True)
+    ]
 
-    model = make(kind, engine=engine, **options).fit(hostile, Y[kind])
 
-    for W, expected in zip(model.coefs_, plain.coefs_, strict=True):
-        assert_array_equal(W, expected)
-    assert_array_equal(model.weight_scores_, plain.weight_scores_)
-    assert_array_equal(model.feature_importances_, plain.feature_importances_)
-    if container == "backwards":  # older numpy multiplies such rows without BLAS
-        hostile = np.ascontiguousarray(hostile)
-    assert_array_equal(model.predict(hostile), plain.predict(X))
-    assert model.score(hostile, Y[kind]) == plain.score(X, Y[kind])
+@pytest.mark.slow
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_same_values_give_the_same_bits(container, plain, tmp_path):
+    hostile = CONTAINERS[container](X, tmp_path)
+    for expected, kind in zip(plain, KINDS, strict=True):
+        model = clone(expected).fit(hostile, Y[kind])
+
+        assert_same_fit(model, expected)
+        assert_array_equal(model.feature_importances_, expected.feature_importances_)
+        rows = hostile
+        if container == "backwards":  # older numpy multiplies such rows without BLAS
+            rows = np.ascontiguousarray(hostile)
+        assert_array_equal(model.predict(rows), expected.predict(X))
+        assert model.score(rows, Y[kind]) == expected.score(X, Y[kind])
 
 
 @pytest.mark.parametrize(
     "container", ["every other", "backwards", "read-only", "memmap", "big-endian"]
 )
-@pytest.mark.parametrize("kind", KINDS)
-def test_targets_and_weights_in_any_memory(container, kind, tmp_path):
-    y, weights = Y[kind].astype(float), 1.0 + LABELS
-    (tmp_path / "y").mkdir()
-    plain = make(kind).fit(X, y, weights)
+def test_targets_and_weights_in_any_memory(container, tmp_path):
+    change = CONTAINERS[container]
+    for kind in KINDS:
+        y, weights = Y[kind].astype(float), 1.0 + LABELS
+        folders = [tmp_path / f"{kind} {name}" for name in ("y", "weights")]
+        for folder in folders:
+            folder.mkdir()
 
-    model = make(kind).fit(
-        X,
-        CONTAINERS[container](y, tmp_path / "y"),
-        CONTAINERS[container](weights, tmp_path),
-    )
+        model = make(kind).fit(X, change(y, folders[0]), change(weights, folders[1]))
 
-    assert_array_equal(model.predict(X), plain.predict(X))
-    assert_array_equal(model.coefs_[0], plain.coefs_[0])
+        assert_same_fit(model, make(kind).fit(X, y, weights))
 
 
 # Huge and tiny
 
-
+# Rows, and what comes of them: where the errors of the outputs are unbounded (log loss
+# and regressors), and where they are bounded (squared error of probabilities), there
+# also with squared gradients as scores.
+ALWAYS_RIGHT, DIVERGENT = (RIGHT, RIGHT, RIGHT), (DIVERGES, DIVERGES, DIVERGES)
+BOUNDED_ERRORS_HELP = DIVERGES, RIGHT, RIGHT
+SQUARES_OVERFLOW = DIVERGES, RIGHT, UNSCORED
 SIZES = {
-    "1e8": 1e8 * X,
-    "1e150": 1e150 * X,
-    "1e300": 1e300 * X,
-    "float max": np.where(X > 0.0, LARGEST, -LARGEST),
-    "a quarter of float max": np.where(X > 0.0, LARGEST / 4, -LARGEST / 4),
-    "one huge constant": np.full_like(X, 1e300),
-    "one huge row": np.r_[X[:-1], 1e155 * X[-1:]],
-    "one huge column": np.c_[X[:, :2], 1e300 * X[:, 2]],
-    "1e-300": 1e-300 * X,
-    "denormal": np.where(X > 0.0, 5e-324, -5e-324),
-    "negative zeros": np.where(X > 0.0, -0.0, 0.0),
+    "1e8": (1e8 * X, BOUNDED_ERRORS_HELP),
+    "1e150": (1e150 * X, BOUNDED_ERRORS_HELP),
+    "1e300": (1e300 * X, SQUARES_OVERFLOW),
+    "float max": (np.where(X > 0.0, LARGEST, -LARGEST), DIVERGENT),
+    "a quarter of float max": (
+        np.where(X > 0.0, LARGEST / 4, -LARGEST / 4),
+        (DIVERGES, UNEXPLAINED, UNSCORED),
+    ),
+    "one huge constant": (np.full_like(X, 1e300), SQUARES_OVERFLOW),
+    "one huge row": (np.r_[X[:-1], 1e155 * X[-1:]], SQUARES_OVERFLOW),
+    "one huge column": (np.c_[X[:, :2], 1e300 * X[:, 2]], SQUARES_OVERFLOW),
+    "1e-300": (1e-300 * X, ALWAYS_RIGHT),
+    "denormal": (np.where(X > 0.0, 5e-324, -5e-324), ALWAYS_RIGHT),
+    "negative zeros": (np.where(X > 0.0, -0.0, 0.0), ALWAYS_RIGHT),
 }
+BOUNDED = {"loss": "squared_error"}
+# One of each way to watch a training.
+WATCHING = {"numba": list(CRITERIA), "torch": ["chaos_causality", "loss_regression"]}
+WATCHING["torch"] += ["intervention", "saliency"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("size", SIZES)
-def test_rows_of_any_size(size, criterion, engine):
-    rows = SIZES[size]
-    options = {"prune_criterion": criterion, "engine": engine, "max_iter": 10}
-    for loss in ("log_loss", "squared_error"):
-        model = make("classifier", loss=loss, **options)
-        assert_right_or_clean(model, rows, LABELS)
-    assert_right_or_clean(make("regressor", **options), rows, Y["regressor"])
+def test_rows_of_any_size(size, engine):
+    rows, (unbounded, bounded, of_squares) = SIZES[size]
+    for criterion in WATCHING[engine]:
+        options = {"prune_criterion": criterion, "engine": engine, "max_iter": 10}
+        expected = of_squares if criterion == "saliency" else bounded
+        assert_outcome(make("classifier", **options), unbounded, rows, LABELS)
+        assert_outcome(make("regressor", **options), unbounded, rows, Y["regressor"])
+        model = make("classifier", **BOUNDED, **options)
+        assert_outcome(model, expected, rows, LABELS)
 
 
-@pytest.mark.parametrize("rule", ["gradient", "connection", "permutation"])
+@pytest.mark.parametrize("rule", ["connection", "permutation"])
 @pytest.mark.parametrize("size", SIZES)
 def test_importances_of_rows_of_any_size(size, rule):
-    for loss in ("log_loss", "squared_error"):
-        model = make("classifier", importance=rule, loss=loss, max_iter=10)
-        assert_right_or_clean(model, SIZES[size], LABELS)
+    rows, (_, bounded, _) = SIZES[size]
+    outcome = RIGHT if bounded == UNEXPLAINED else bounded  # no gradients here
+    assert_outcome(
+        make("classifier", importance=rule, **BOUNDED), outcome, rows, LABELS
+    )
 
 
 any_size = st.floats(allow_nan=False, allow_infinity=False, width=64)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
-    rows=arrays(np.float64, (8, 2), elements=any_size),
+    rows=arrays(np.float64, (8, 2), elements=st.floats(-1.0, 1.0) | any_size),
+    kind=st.sampled_from(list(KINDS)),
     criterion=st.sampled_from(list(CRITERIA)),
     activation=st.sampled_from(["identity", "logistic", "tanh", "relu"]),
 )
-def test_any_finite_rows(kind, engine, rows, criterion, activation):
-    model = make(kind, engine=engine, prune_criterion=criterion, activation=activation)
-    assert_right_or_clean(model, rows, np.arange(8) % 3)
+def test_any_finite_rows(engine, rows, kind, criterion, activation):
+    """Rows from -1 to 1 are right; others, too, or refused, and right once scaled."""
+    options = {"prune_criterion": criterion, "activation": activation}
+    model, y = make(kind, engine=engine, **options), np.arange(8) % 3
+    largest = np.abs(rows).max()
+    try:
+        assert_right(model.fit(rows, y), rows)
+    except ValueError as error:
+        assert largest > 1.0
+        errors = DIVERGES, UNSCORED, UNEXPLAINED, UNPREDICTED
+        assert re.search(f"(?s){'|'.join(errors)}", str(error))
+        assert_right(model.fit(rows / largest, y), rows / largest)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
-    y=arrays(np.float64, 8, elements=any_size),
+    y=arrays(np.float64, 8, elements=st.floats(-1.0, 1.0) | any_size),
     weights=arrays(np.float64, 8, elements=st.floats(0.0, LARGEST)),
 )
 def test_any_finite_targets_and_weights(engine, y, weights):
+    """Right, but for targets near the float maximum or 150 magnitudes apart."""
+    rows, labels = X[:8], LABELS[:8]
     weights[0] = max(weights[0], 5e-324)
-    assert_right_or_clean(make("regressor", engine=engine), X[:8], y, weights)
-    assert_right_or_clean(make("classifier", engine=engine), X[:8], LABELS[:8], weights)
+    assert_right(make("classifier", engine=engine).fit(rows, labels, weights), rows)
+    try:
+        assert_right(make("regressor", engine=engine).fit(rows, y, weights), rows)
+    except ValueError as error:
+        sizes = np.abs(y[y != 0.0])
+        assert sizes.max() > 1e306 or sizes.max() / 1e150 > sizes.min()
+        assert re.search(f"(?s){TOO_FAR}|{DIVERGES}|{UNPREDICTED}", str(error))
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def trained(request):
-    return make(request.param).fit(X, Y[request.param])
+@pytest.fixture(scope="module")
+def trained():
+    """A small fit of each kind."""
+    return {kind: make(kind).fit(X, Y[kind]) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def predictors(trained):
+    """The fits, and the networks that are left of them."""
+    return [*trained.values(), *(model.compact() for model in trained.values())]
 
 
 @settings(max_examples=60, deadline=None)
 @given(rows=arrays(np.float64, (3, 3), elements=any_size))
-def test_prediction_for_any_finite_rows(trained, rows):
-    for model in (trained, trained.compact()):
+def test_prediction_for_any_finite_rows(predictors, rows):
+    """Right for rows up to 1e300; larger ones may be refused."""
+    for model in predictors:
         try:
             predictions = model.predict(rows)
         except ValueError as error:
-            assert CLEAN.search(str(error))
             assert np.abs(rows).max() > 1e300
+            assert re.search(UNPREDICTED, str(error))
             continue
         if hasattr(model, "classes_"):
             assert_allclose(model.predict_proba(rows).sum(axis=1), 1.0)
-        assert np.isfinite(predictions).all() or hasattr(model, "classes_")
+        assert np.isfinite(predictions).all()
 
 
-def test_prediction_names_the_row_that_overflows(trained):
+def test_prediction_names_the_row_that_overflows(predictors):
     rows = np.where(X[:4] > 0.0, 0.5, -0.5)
     rows[2:] = LARGEST
-    for model in (trained, trained.compact()):
+    for model in predictors:
         with pytest.raises(ValueError, match="of the 4 rows of X .* first of row 2"):
             model.predict(rows)
 
 
 def test_report_and_placebo_refuse_rows_that_overflow():
     model = make("classifier", prune_criterion="intervention").fit(X, LABELS)
-    rows = SIZES["float max"]
-    for method in (model.report, model.placebo_test):
-        with pytest.raises(ValueError, match=CLEAN):
+    rows, _ = SIZES["float max"]
+    for method, message in (
+        (model.report, UNPREDICTED),
+        (model.placebo_test, UNSCORED),
+    ):
+        with pytest.raises(ValueError, match=message):
             method(rows, LABELS)
 
 
 def test_weights_that_run_away_are_a_divergence():
     model = make("classifier", max_iter=1, engine="torch")
-    with pytest.raises(ValueError, match=r"beyond 1e\+15, in epoch 1.*diverges"):
-        model.fit(1e20 * X, LABELS)
+    assert_refused(model, r"beyond 1e\+15, in epoch 1.*diverges", 1e20 * X, LABELS)
 
 
 def test_a_target_that_overflows_is_a_divergence():
     # not shuffled, so that the first windows end before the last row is seen
     rows = np.r_[X[:-1], 1e160 * X[-1:]]
     model = make("regressor", prune_criterion="granger_updates", shuffle=False)
-    with pytest.raises(ValueError, match="target series is no longer finite.*scale X"):
-        model.fit(rows, Y["regressor"])
+    message = "target series is no longer finite.*scale X"
+    assert_refused(model, message, rows, Y["regressor"])
 
 
 # Degenerate shapes
@@ -309,12 +347,12 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("criterion", ["chaos_causality", "intervention", "magnitude"])
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("kind", KINDS)
-def test_odd_columns(kind, shape, criterion):
-    model = make(kind, prune_criterion=criterion).fit(SHAPES[shape], Y[kind])
-    assert_right(model, SHAPES[shape])
+def test_odd_columns(shape):
+    for kind in KINDS:
+        for criterion in ("chaos_causality", "intervention", "magnitude"):
+            model = make(kind, prune_criterion=criterion).fit(SHAPES[shape], Y[kind])
+            assert_right(model, SHAPES[shape])
 
 
 def test_unchanging_columns_have_no_importance():
@@ -324,30 +362,27 @@ def test_unchanging_columns_have_no_importance():
     assert model.feature_importances_[:3].all()
 
 
-@pytest.mark.parametrize("criterion", CRITERIA)
-@pytest.mark.parametrize("n_rows", [1, 2, 3])
-@pytest.mark.parametrize("kind", KINDS)
-def test_few_rows(kind, n_rows, criterion):
-    model = make(kind, prune_criterion=criterion)
-    if kind == "classifier" and n_rows == 1:
-        with pytest.raises(ValueError, match="only one class"):
-            model.fit(X[:1], LABELS[:1])
-        return
-    assert_right(model.fit(X[:n_rows], Y[kind][:n_rows]), X)
+@pytest.mark.parametrize(
+    "kind, n_rows",
+    [("regressor", 1), ("classifier", 2), ("regressor", 2), ("classifier", 3)],
+)
+def test_few_rows(kind, n_rows):
+    for criterion in CRITERIA:
+        model = make(kind, prune_criterion=criterion)
+        assert_right(model.fit(X[:n_rows], Y[kind][:n_rows]), X)
+
+
+def test_one_row_has_one_class():
+    assert_refused(make("classifier"), "only one class", X[:1], LABELS[:1])
 
 
 @pytest.mark.slow
-def test_ten_thousand_classes_of_one_row():
-    rows = rng.standard_normal((10_000, 2))
-    model = make(
-        "classifier",
-        hidden_layer_sizes=(2,),
-        max_iter=1,
-        batch_size=1000,
-        importance="connection",
-    )
-    model.fit(rows, np.arange(10_000)[::-1])
-    assert_array_equal(model.classes_, np.arange(10_000))
+def test_two_thousand_classes_of_one_row():
+    rows = rng.standard_normal((2000, 2))
+    options = {"hidden_layer_sizes": (2,), "max_iter": 1, "batch_size": 1000}
+    model = make("classifier", importance="connection", **options)
+    model.fit(rows, np.arange(2000)[::-1])
+    assert_array_equal(model.classes_, np.arange(2000))
     assert_right(model, rows[:5])
 
 
@@ -382,18 +417,14 @@ ROWS = {
 
 
 @pytest.mark.parametrize("rows", ROWS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_refused_rows(kind, rows):
+def test_refused_rows(rows, trained):
     if rows == "longdouble" and np.longdouble is np.float64:
         return
     rows, message = ROWS[rows]
-    model = make(kind)
-    before = dict(vars(model))
-    with pytest.raises((ValueError, TypeError), match=f"(?s){message}"):
-        model.fit(rows, Y[kind])
-    assert vars(model) == before
-    with pytest.raises((ValueError, TypeError), match=f"(?s){message}"):
-        make(kind).fit(X, Y[kind]).predict(rows)
+    for kind, model in trained.items():
+        assert_refused(make(kind), message, rows, Y[kind])
+        with pytest.raises((ValueError, TypeError), match=f"(?s){message}"):
+            model.predict(rows)
 
 
 MIXED = LABELS.astype(object)
@@ -410,7 +441,7 @@ TARGETS = {
         with_cell(10**400)[:, 1],
         "y.* too large for float64.* scale it",
     ),
-    "spread": ("regressor", SIZES["float max"][:, 0], "too far for float64.*scale it"),
+    "spread": ("regressor", np.where(X[:, 0] > 0.0, LARGEST, -LARGEST), TOO_FAR),
     "mixed labels": ("classifier", MIXED, r"types int, str .*y\.astype\(str\)"),
     "bytes": ("classifier", LABELS.astype("S"), "Convert the labels to a string"),
     "fractions": ("classifier", LABELS + 0.5 * (LABELS > 1) * X[:, 0], "continuous"),
@@ -421,12 +452,7 @@ TARGETS = {
 @pytest.mark.parametrize("target", TARGETS)
 def test_refused_targets(target):
     kind, y, message = TARGETS[target]
-    model = make(kind)
-    before = dict(vars(model))
-    # scikit-learn 1.6 still takes bytes, with a warning that is an error here
-    with pytest.raises((ValueError, TypeError, FutureWarning), match=f"(?s){message}"):
-        model.fit(X, y)
-    assert vars(model) == before
+    assert_refused(make(kind), message, X, y)
 
 
 @pytest.mark.parametrize(
@@ -441,29 +467,30 @@ def test_refused_targets(target):
     ids=["huge int", "huge of both signs", "None", "text", "complex"],
 )
 def test_refused_weights(weights, message):
-    with pytest.raises((ValueError, TypeError), match=f"(?s){message}"):
-        make("classifier").fit(X, LABELS, weights)
+    assert_refused(make("classifier"), message, X, LABELS, weights)
 
 
 def test_predictions_that_overflow():
     model = make("regressor", prune_ratio=0.0)
     model.fit(X, np.where(X[:, 0] > 0.0, LARGEST / 100, -LARGEST / 100))
-    with pytest.raises(ValueError, match=CLEAN):
+    with pytest.raises(ValueError, match=UNPREDICTED):
         model.predict(1e4 * X)
 
 
 # Series
 
 
-@pytest.mark.parametrize("power", [-1000, -300, 300, 1000])
-def test_series_of_any_size(power):
-    series, effect = rng.standard_normal((2, 60))
-    scaled = np.ldexp(series, power)
-    assert largest_lyapunov_exponent(scaled) == largest_lyapunov_exponent(series)
-    plain = granger_causality(effect, series, max_lag=2).p_value
-    assert_allclose(granger_causality(effect, scaled, max_lag=2).p_value, plain)
-    plain = granger_causality(series, effect, max_lag=2).p_value
-    assert_allclose(granger_causality(scaled, effect, max_lag=2).p_value, plain)
+def test_series_of_any_size():
+    for power in (-1000, -300, 300, 1000):
+        series, effect = rng.standard_normal((2, 60))
+        scaled = np.ldexp(series, power)
+        assert largest_lyapunov_exponent(scaled) == largest_lyapunov_exponent(series)
+        for pair, other in (
+            ((effect, series), (effect, scaled)),
+            ((series, effect), (scaled, effect)),
+        ):
+            expected = granger_causality(*pair, max_lag=2).p_value
+            assert_allclose(granger_causality(*other, max_lag=2).p_value, expected)
 
 
 @settings(deadline=None)
