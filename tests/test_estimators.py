@@ -1,6 +1,7 @@
 """The estimators: the whole way from data to a pruned network and its attributes."""
 
 import copy
+import io
 import re
 import subprocess
 import sys
@@ -19,36 +20,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-import skchaosprune.estimators as estimators_module
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
-from skchaosprune._training import net as _network
 from skchaosprune.criteria import CRITERIA, ChaosCausality
+from tests.helpers import assert_same_fit, flat, small
 
 # Change the following manually to check seed insensitivity:
-SEED_RANGE = range(5)
-
-ARRAYS = ("coefs_", "intercepts_", "masks_", "dense_coefs_", "initial_coefs_")
-
-
-def small(**changes):
-    """Train in a blink: three hidden units, a dozen epochs, a quick criterion."""
-    options = {
-        "hidden_layer_sizes": (3,),
-        "max_iter": 12,
-        "prune_criterion": "magnitude",
-        "random_state": 0,
-    }
-    return ChaosCausalPrunedMLP(**options | changes)
-
-
-def flat(parts):
-    return np.concatenate([np.ravel(part) for part in parts])
-
-
-def assert_same_fit(a, b):
-    for name in ARRAYS:
-        np.testing.assert_array_equal(flat(getattr(a, name)), flat(getattr(b, name)))
-    np.testing.assert_array_equal(a.weight_scores_, b.weight_scores_)
+SEED_RANGE = range(2)
 
 
 def test_attributes_of_a_fit(fitted, iris):
@@ -98,6 +75,22 @@ def test_every_attribute_is_documented(fitted, fitted_regressor):
         for name in vars(model):
             if name.endswith("_"):
                 assert re.search(rf"\b{name}[, ]", described), name
+
+
+def test_both_estimators_are_described_in_the_same_words():
+    try:
+        from sklearn.utils._testing import assert_docstring_consistency
+    except ImportError:
+        pytest.skip("this scikit-learn has no assert_docstring_consistency")
+
+    assert_docstring_consistency(
+        [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor],
+        include_params=True,
+        exclude_params=["loss", "class_weight"],  # what one of them has alone
+        include_attrs=True,
+        exclude_attrs=["classes_", "target_mean_, target_scale_"],
+        ignore_types=("learning_rate_init",),  # another default
+    )
 
 
 def test_target_series_is_the_training_error(iris):
@@ -170,53 +163,41 @@ LABELS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", ["log_loss", "squared_error"])
 @pytest.mark.parametrize("kind", LABELS)
-def test_labels_of_every_kind(iris, kind, loss):
-    X, y = iris
+def test_labels_of_every_kind(iris, kind):
     labels = LABELS[kind]
-    rows = y < len(labels)
-    X, y = X[rows], labels[y[rows]]
+    rows = iris[1] < len(labels)
+    X, y = iris[0][rows], labels[iris[1][rows]]
+    for loss in ("log_loss", "squared_error"):
+        model = small(hidden_layer_sizes=(8,), loss=loss, max_iter=40)
+        model.set_params(learning_rate_init=0.1).fit(X, y)
 
-    model = small(
-        hidden_layer_sizes=(8,), loss=loss, max_iter=40, learning_rate_init=0.1
-    ).fit(X, y)
-
-    predicted = model.predict(X)
-    probabilities = model.predict_proba(X)
-    np.testing.assert_array_equal(model.classes_, np.unique(labels))
-    assert predicted.dtype == model.classes_.dtype
-    assert np.mean(predicted == y) > 0.9
-    assert probabilities.shape == (len(X), len(labels))
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
-    np.testing.assert_array_equal(
-        model.classes_[probabilities.argmax(axis=1)], predicted
-    )
-    assert model.n_outputs_ == (1 if len(labels) == 2 else 3)
+        predicted, probabilities = model.predict(X), model.predict_proba(X)
+        np.testing.assert_array_equal(model.classes_, np.unique(labels))
+        assert predicted.dtype == model.classes_.dtype
+        assert np.mean(predicted == y) > 0.9
+        assert probabilities.shape == (len(X), len(labels))
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+        best = probabilities.argmax(axis=1)
+        np.testing.assert_array_equal(model.classes_[best], predicted)
+        assert model.n_outputs_ == (1 if len(labels) == 2 else 3)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("criterion", CRITERIA)
-@pytest.mark.parametrize("scope", ["global", "layer"])
-@pytest.mark.parametrize("prune_ratio", [0.0, 0.3, 0.5, 0.8])
-def test_exactly_the_ratio_goes(iris, criterion, scope, prune_ratio):
-    model = small(
-        hidden_layer_sizes=(6, 5),
-        prune_criterion=criterion,
-        prune_scope=scope,
-        prune_ratio=prune_ratio,
-        max_iter=8,
-    ).fit(*iris)
+def test_exactly_the_ratio_goes(iris, criterion):
+    options = {"hidden_layer_sizes": (6, 5), "max_iter": 8}
+    counts = np.array([24, 30, 15])
+    for scope, ratio in (("layer", 0.0), ("layer", 0.5), ("global", 0.8)):
+        model = small(prune_criterion=criterion, prune_scope=scope, **options)
+        model.set_params(prune_ratio=ratio).fit(*iris)
 
-    counts = [mask.size for mask in model.masks_]
-    if scope == "global":
-        assert flat(model.masks_).sum() == sum(counts) - round(
-            prune_ratio * sum(counts)
-        )
-    else:
-        kept = [int(mask.sum()) for mask in model.masks_]
-        assert kept == [n - round(prune_ratio * n) for n in counts]
-    assert np.all(flat(model.coefs_)[~flat(model.masks_)] == 0.0)
+        kept = np.array([mask.sum() for mask in model.masks_])
+        if scope == "global":
+            assert kept.sum() == 69 - round(ratio * 69)
+        else:
+            assert kept.tolist() == [n - round(ratio * n) for n in counts]
+        assert np.all(flat(model.coefs_)[~flat(model.masks_)] == 0.0)
 
 
 @pytest.mark.parametrize(
@@ -307,9 +288,9 @@ def test_same_seed_same_bits(iris, seed):
 
 @pytest.mark.slow
 def test_threads_score_blocks_to_the_same_bits(cancer, thread_counts):
-    X, y = cancer
+    options = {"hidden_layer_sizes": (24,), "prune_criterion": "chaos_causality"}
     fits = [
-        ChaosCausalPrunedMLP((24,), max_iter=5, random_state=0, n_jobs=n_jobs).fit(X, y)
+        small(max_iter=3, n_jobs=n_jobs, **options).fit(*cancer)
         for n_jobs in (None, 1, 2, -1)
     ]
 
@@ -321,24 +302,23 @@ def test_threads_score_blocks_to_the_same_bits(cancer, thread_counts):
         )
 
 
-def test_batch_size_auto(iris, monkeypatch):
-    sizes = []
-    train = _network.train
+@pytest.mark.parametrize(
+    "options, batch_size",
+    [({}, 1), ({"engine": "torch"}, 32), ({"solver": "adam"}, 32)],
+    ids=str,
+)
+def test_batch_size_auto(iris, options, batch_size):
+    """One row at a time in the kernel, 32 in torch."""
+    model = small(max_iter=2, **options).fit(*iris)
+    assert_same_fit(model, clone(model).set_params(batch_size=batch_size).fit(*iris))
 
-    def spy(plan, *args, **kwargs):
-        sizes.append(plan.batch_size)
-        return train(plan, *args, **kwargs)
 
-    monkeypatch.setattr(_network, "train", spy)
+def test_batches_are_at_most_all_rows(iris):
     X, y = iris
     few = np.r_[0:10, 60:70, 120:132]
-    small(max_iter=1).fit(X[few], y[few])
-    small(max_iter=1).fit(X, y)
-    small(max_iter=1, engine="torch").fit(X, y)
-    small(max_iter=1, solver="adam").fit(X, y)
-    small(max_iter=1, batch_size=1000).fit(X, y)
-
-    assert sizes[::2] == sizes[1::2] == [32, 1, 32, 32, 150]
+    auto, largest = small().fit(X[few], y[few]), small(batch_size=32)
+    assert_same_fit(auto, largest.fit(X[few], y[few]))
+    assert_same_fit(small(batch_size=1000).fit(X, y), small(batch_size=150).fit(X, y))
 
 
 def test_sample_weight_repeats_rows(iris):
@@ -379,15 +359,10 @@ def test_weights_of_any_scale(iris):
         assert_same_fit(ones, small().fit(*iris, sample_weight=weights))
 
 
-@pytest.mark.parametrize("estimator", [small, ChaosCausalPrunedMLPRegressor])
-def test_no_hidden_layer_is_a_linear_model(iris, estimator):
+@pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])
+def test_no_hidden_layer_is_a_linear_model(iris, kind):
     X, y = iris
-    model = estimator().set_params(
-        hidden_layer_sizes=(), max_iter=30, random_state=0, prune_ratio=0.25
-    )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The weights are ranked by magnitude")
-        model.fit(X, y)
+    model = small(kind, hidden_layer_sizes=(), max_iter=30, prune_ratio=0.25).fit(X, y)
 
     assert model.n_layers_ == 2
     assert model.score(X, y) > 0.85
@@ -456,13 +431,12 @@ def test_standardisation_sees_the_training_rows_alone(diabetes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("factor", [1e-200, 1e200])
-def test_regressor_learns_targets_of_any_size(diabetes, fitted_regressor, factor):
+def test_regressor_learns_targets_of_any_size(diabetes, fitted_regressor):
     X, y = diabetes
-    model = clone(fitted_regressor).fit(X, factor * y)
-    np.testing.assert_allclose(
-        model.predict(X) / factor, fitted_regressor.predict(X), rtol=1e-3
-    )
+    expected = fitted_regressor.predict(X)
+    for factor in (1e-200, 1e200):
+        predicted = clone(fitted_regressor).fit(X, factor * y).predict(X)
+        np.testing.assert_allclose(predicted / factor, expected, rtol=1e-3)
 
 
 @pytest.mark.slow
@@ -526,20 +500,18 @@ def test_untested_weights_rank_below_tested_ones(iris):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("correction", ["holm", "fdr_bh"])
-def test_correction_over_weights(cancer, correction):
+def test_correction_over_weights(cancer):
     from statsmodels.stats.multitest import multipletests
 
-    plain = ChaosCausalPrunedMLP((4,), max_iter=20, random_state=0).fit(*cancer)
-    corrected = clone(plain).set_params(
-        prune_criterion=ChaosCausality(correction=correction)
-    )
-    corrected.fit(*cancer)
-
+    plain = small(prune_criterion="chaos_causality", max_iter=20).fit(*cancer)
     tested = ~np.isnan(plain.p_values_)
-    expected = multipletests(plain.p_values_[tested], method=correction)[1]
-    np.testing.assert_allclose(corrected.p_values_[tested], expected)
-    np.testing.assert_array_equal(flat(plain.masks_), flat(corrected.masks_))
+    for correction in ("holm", "fdr_bh"):
+        criterion = ChaosCausality(correction=correction)
+        corrected = small(prune_criterion=criterion, max_iter=20).fit(*cancer)
+
+        expected = multipletests(plain.p_values_[tested], method=correction)[1]
+        np.testing.assert_allclose(corrected.p_values_[tested], expected)
+        np.testing.assert_array_equal(flat(plain.masks_), flat(corrected.masks_))
 
 
 def test_p_values_come_from_the_public_kernels(fitted):
@@ -619,25 +591,50 @@ def test_weight_table_without_pandas(fitted, monkeypatch):
         np.testing.assert_array_equal(table[name], expected[name].to_numpy())
 
 
-@pytest.mark.parametrize("criterion", ["magnitude", "random"])
-def test_what_is_not_computed_is_none(iris, criterion):
-    model = small(prune_criterion=criterion).fit(*iris)
+def test_what_is_not_computed_is_none(iris):
+    for criterion in ("magnitude", "random"):
+        model = small(prune_criterion=criterion).fit(*iris)
 
-    for name in ("p_values_", "best_lags_", "lyapunov_exponents_", "target_series_"):
-        assert getattr(model, name) is None
-    table = model.weight_table()
-    assert table["p_value"].isna().all()
-    assert (table["best_lag"] == 0).all()
+        for name in ("p_values_", "best_lags_", "lyapunov_exponents_"):
+            assert getattr(model, name) is None
+        assert model.target_series_ is None
+        table = model.weight_table()
+        assert table["p_value"].isna().all()
+        assert (table["best_lag"] == 0).all()
+
+
+class Watched(ChaosCausality):
+    """Records all that can be recorded, and computes next to nothing."""
+
+    needs = ("trajectories", "snapshots")
+    has_significance_rule = False
+    points = tuple(np.arange(1, 31) / 30)
+
+    def reduce_window(self, window, out, n_jobs=None):
+        out[:] = window[-1]
+
+    def score(self, record):
+        return np.abs(record.weights)
 
 
 @pytest.mark.slow
-def test_large_exponents_are_not_kept(iris, monkeypatch):
-    monkeypatch.setattr(estimators_module, "_KEEP_BYTES", 1000)
-    model = small(prune_criterion="chaos_causality", max_iter=30).fit(*iris)
+def test_series_above_fifty_megabytes_are_not_kept():
+    rng = np.random.RandomState(0)
+    watched = Watched(window_size=10, window_overlap=0.9, record_every=1)
+    model = small(
+        hidden_layer_sizes=(30_000,),
+        prune_criterion=watched,
+        keep_connected=False,
+        importance="connection",
+        max_iter=73,
+        engine="torch",
+    ).fit(rng.standard_normal((6, 4)), np.arange(6) % 3)
 
-    assert model.lyapunov_exponents_ is None
-    assert model.window_series_ is None
+    assert model.n_windows_ == 64
+    assert 64 * model.n_weights_ * 4 > 50e6 < 30 * model.n_parameters_ * 8
+    assert model.lyapunov_exponents_ is model.window_series_ is model.snapshots_ is None
     assert model.mean_lyapunov_exponents_.shape == (model.n_weights_,)
+    assert model.target_series_.shape == (64,)
 
 
 def test_own_function_and_object_as_criterion(iris):
@@ -696,22 +693,16 @@ def test_nested_parameters_of_a_criterion(iris):
 
 @pytest.mark.slow
 def test_pipeline_and_grid_search(iris):
-    X, y = iris
     pipeline = make_pipeline(
         StandardScaler(), small(hidden_layer_sizes=(8,), max_iter=30)
     )
     grid = {"chaoscausalprunedmlp__prune_ratio": [0.3, 0.5, 0.9]}
 
-    serial = GridSearchCV(pipeline, grid, cv=3, error_score="raise").fit(X, y)
-    parallel = GridSearchCV(pipeline, grid, cv=3, n_jobs=2, error_score="raise")
-    parallel.fit(X, y)
+    search = GridSearchCV(pipeline, grid, cv=3, error_score="raise").fit(*iris)
 
-    np.testing.assert_array_equal(
-        serial.cv_results_["mean_test_score"], parallel.cv_results_["mean_test_score"]
-    )
-    assert serial.best_score_ > 0.9
-    ratio = serial.best_params_["chaoscausalprunedmlp__prune_ratio"]
-    assert serial.best_estimator_[-1].sparsity_ == round(ratio * 56) / 56
+    assert search.best_score_ > 0.9
+    ratio = search.best_params_["chaoscausalprunedmlp__prune_ratio"]
+    assert search.best_estimator_[-1].sparsity_ == round(ratio * 56) / 56
 
 
 def test_frame_with_strings_and_missing_values():
@@ -763,35 +754,23 @@ def test_feature_names_are_checked(iris):
     assert not hasattr(model, "feature_names_in_")
 
 
-def run_python(code, *args):
-    result = subprocess.run(
-        [sys.executable, "-c", code, *args], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def test_import_loads_the_standard_library_only():
+def test_imports_load_nothing_heavy():
+    # scikit-learn loads pandas by itself, where it is installed
     code = """
 import sys
 before = set(sys.modules)
 import skchaosprune
 new = {name.split(".")[0] for name in set(sys.modules) - before}
 print(sorted(new - sys.stdlib_module_names))
-"""
-    assert run_python(code).strip() == "['skchaosprune']"
-
-
-@pytest.mark.parametrize("name", ["ChaosCausalPrunedMLP", "CompactMLP"])
-def test_import_of_a_name_loads_nothing_heavy(name):
-    # scikit-learn loads pandas by itself, where it is installed
-    code = f"""
-import sys
-from skchaosprune import {name}
-heavy = {{"torch", "skorch", "numba", "statsmodels", "matplotlib", "onnx"}}
+from skchaosprune import ChaosCausalPrunedMLP, CompactMLP
+heavy = {"torch", "skorch", "numba", "statsmodels", "matplotlib", "onnx"}
 print(sorted(heavy & set(sys.modules)))
 """
-    assert run_python(code).strip() == "[]"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["['skchaosprune']", "[]"]
 
 
 def test_lazy_names_of_the_package():
@@ -827,28 +806,34 @@ def test_progress_is_printed(iris, capsys, tmp_path):
         assert expected in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("moment", ["dense", "window", "scoring", "sparse"])
+class Interruption(io.StringIO):
+    """A standard output that stops what prints certain words."""
+
+    def __init__(self, words, error):
+        super().__init__()
+        self.words, self.error = words, error
+
+    def write(self, text):
+        if self.words in text:
+            raise self.error
+        return super().write(text)
+
+
+MOMENTS = ["dense training: epoch 2", "scoring: weight", "sparse training: epoch 2"]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("moment", [*MOMENTS, "window"])
 def test_an_interrupted_fit_leaves_nothing(iris, monkeypatch, moment, error):
-    def interrupt(*args, **kwargs):
-        raise error
+    class Interrupted(ChaosCausality):
+        def reduce_window(self, window, out, n_jobs=None):
+            raise error
 
+    model = small(prune_criterion="chaos_causality", verbose=1)
     if moment == "window":
-        monkeypatch.setattr(ChaosCausality, "reduce_window", interrupt)
-    elif moment == "scoring":
-        monkeypatch.setattr(ChaosCausality, "score", interrupt)
-    else:
-        train = _network.train
-
-        def train_or_interrupt(*args, **kwargs):
-            is_dense = kwargs["mask"].all()
-            if is_dense == (moment == "dense"):
-                kwargs["epochs"] = SimpleNamespace(begin=lambda: None, end=interrupt)
-            return train(*args, **kwargs)
-
-        monkeypatch.setattr(_network, "train", train_or_interrupt)
-    model = small(prune_criterion="chaos_causality")
-    parameters = model.get_params()
+        model.set_params(prune_criterion=Interrupted())
+    parameters = model.get_params(deep=False)
+    monkeypatch.setattr(sys, "stdout", Interruption(moment, error))
 
     with pytest.raises(error):
         model.fit(*iris)
