@@ -1,5 +1,6 @@
 """Checks of parameters and weights, with errors that say the way out."""
 
+import math
 from contextlib import contextmanager
 from numbers import Integral, Real
 
@@ -44,8 +45,16 @@ def check_number(value, name, kind, low=None, high=None, closed="both", other=""
         )
     except (TypeError, ValueError) as error:
         raise type(error)(text) from None
-    if not np.isfinite(value):
+    if kind == "float" and not _is_finite(value):
         raise ValueError(text)
+
+
+def _is_finite(value):
+    """Tell whether a number of any type, like a large int, is a finite float."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def check_bool(value, name):

@@ -3,6 +3,7 @@
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -435,12 +436,19 @@ def test_integer_parameters(name, smallest):
             largest_lyapunov_exponent(series, **{name: value})
 
 
-def test_small_integers_do_not_overflow():
+def test_numbers_of_any_size_and_type():
+    series = logistic_map(50)
     with pytest.raises(ValueError, match="theiler_window=127 .* need at least 133"):
-        largest_lyapunov_exponent(logistic_map(50), theiler_window=np.int8(127))
+        largest_lyapunov_exponent(series, theiler_window=np.int8(127))
+    with pytest.raises(ValueError, match="too short for one pair"):
+        largest_lyapunov_exponent(series, theiler_window=10**400)
+    exponent = largest_lyapunov_exponent(series, static_tolerance=0.25)
+    assert (
+        largest_lyapunov_exponent(series, static_tolerance=Fraction(1, 4)) == exponent
+    )
 
 
-@pytest.mark.parametrize("value", [-1e-9, math.nan, math.inf])
+@pytest.mark.parametrize("value", [-1e-9, math.nan, math.inf, 10**400])
 def test_static_tolerance_out_of_range(value):
     message = rf"static_tolerance={value} must be a number in \[0, inf\)"
     with pytest.raises(ValueError, match=message):
