@@ -28,6 +28,7 @@ from skchaosprune import (
     _persistence,
 )
 from skchaosprune.criteria import CRITERIA
+from tests.helpers import small
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +64,7 @@ def kept(iris, diabetes):
     options = {"max_iter": 40, "random_state": 0}
     pipeline = make_pipeline(StandardScaler(), ChaosCausalPrunedMLP((6,), **options))
     return {
-        "defaults": (ChaosCausalPrunedMLP(random_state=0).fit(X, y), X),
+        "defaults": (ChaosCausalPrunedMLP(max_iter=30, random_state=0).fit(X, y), X),
         "names": (ChaosCausalPrunedMLP((6,), **options).fit(frame, words), frame),
         "pipeline": (pipeline.fit(X, y), X),
         "regressor": (
@@ -81,36 +82,32 @@ def outputs(model, X):
     return model.predict(X)
 
 
-@pytest.mark.parametrize("name", ["defaults", "names", "pipeline", "regressor"])
 @pytest.mark.parametrize("way", WAYS)
-def test_what_comes_back_is_the_same(kept, name, way, tmp_path):
-    model, X = kept[name]
-    other = WAYS[way](model, tmp_path / "model")
+def test_what_comes_back_is_the_same(kept, way, tmp_path):
+    for name, (model, X) in kept.items():
+        other = WAYS[way](model, tmp_path / name)
 
-    np.testing.assert_array_equal(outputs(other, X), outputs(model, X))
-    np.testing.assert_array_equal(other.predict(X), model.predict(X))
-    ours, theirs = (getattr(m, "steps", [(0, m)])[-1][1] for m in (model, other))
-    assert set(vars(theirs)) == set(vars(ours))
-    table, again = ours.weight_table(), theirs.weight_table()
-    pd.testing.assert_frame_equal(table, again)
-    test = {"n_repeats": 2}
-    assert ours.placebo_test(**test).causal_share == (
-        theirs.placebo_test(**test).causal_share
-    )
-    assert theirs.compact().n_parameters_ == ours.compact().n_parameters_
-    with pytest.raises(NotFittedError):
-        clone(theirs).predict(X)
+        np.testing.assert_array_equal(outputs(other, X), outputs(model, X))
+        np.testing.assert_array_equal(other.predict(X), model.predict(X))
+        ours, theirs = (getattr(m, "steps", [(0, m)])[-1][1] for m in (model, other))
+        assert set(vars(theirs)) == set(vars(ours))
+        pd.testing.assert_frame_equal(theirs.weight_table(), ours.weight_table())
+        shares = [m.placebo_test(n_repeats=2).causal_share for m in (ours, theirs)]
+        assert shares[0] == shares[1]
+        assert theirs.compact().n_parameters_ == ours.compact().n_parameters_
+        with pytest.raises(NotFittedError):
+            clone(theirs).predict(X)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_compact_network_comes_back(kept, way, tmp_path):
-    model, X = kept["defaults"]
+    model, X = kept["names"]
     compact = model.compact()
 
-    np.testing.assert_array_equal(
-        WAYS[way](compact, tmp_path / "model").predict_proba(X),
-        compact.predict_proba(X),
-    )
+    other = WAYS[way](compact, tmp_path / "model")
+
+    assert set(vars(other)) == set(vars(compact))
+    np.testing.assert_array_equal(other.predict_proba(X), compact.predict_proba(X))
 
 
 def load_skops(content):
@@ -122,23 +119,24 @@ def load_skops(content):
     [(pickle.dumps, pickle.loads), (sio.dumps, load_skops)],
     ids=["pickle", "skops"],
 )
-@pytest.mark.parametrize("name", ["defaults", "regressor", "compact"])
-def test_another_version_warns(kept, monkeypatch, name, dump, load):
-    model, X = kept["defaults" if name == "compact" else name]
-    model = model.compact() if name == "compact" else model
-    content = dump(model)
+def test_another_version_warns(kept, monkeypatch, dump, load):
+    (classifier, X), (regressor, rows) = kept["names"], kept["regressor"]
+    cases = (classifier, X), (classifier.compact(), X), (regressor, rows)
+    contents = [dump(model) for model, _ in cases]
     monkeypatch.setattr(_persistence, "__version__", "77.0")
 
-    text = (
-        f"{type(model).__name__} was saved with skchaosprune {__version__} and is "
-        f"loaded with 77.0; .* Fit again, or load it with skchaosprune {__version__}."
-    )
-    with pytest.warns(InconsistentVersionWarning, match=text):
-        other = load(content)
+    for (model, X), content in zip(cases, contents, strict=True):
+        text = (
+            f"{type(model).__name__} was saved with skchaosprune {__version__} and is "
+            f"loaded with 77.0; .* Fit again, or load it with skchaosprune "
+            f"{__version__}."
+        )
+        with pytest.warns(InconsistentVersionWarning, match=text):
+            other = load(content)
 
-    assert set(vars(other)) == set(vars(model))
-    np.testing.assert_array_equal(outputs(other, X), outputs(model, X))
-    load(dump(other))  # is of this version now, and does not warn
+        assert set(vars(other)) == set(vars(model))
+        np.testing.assert_array_equal(outputs(other, X), outputs(model, X))
+        load(dump(other))  # is of this version now, and does not warn
 
 
 def test_a_pickle_without_a_version_warns(kept):
@@ -246,29 +244,27 @@ def test_a_fit_holds_numpy_only(name, iris):
         else:
             assert type(value) in plain, f"{where} is a {type(value)}"
 
-    model = ChaosCausalPrunedMLP(
-        (4,), max_iter=15, prune_criterion=name, random_state=0
-    ).fit(*iris)
+    model = small(max_iter=15, prune_criterion=name).fit(*iris)
     for attribute, value in vars(model).items():
         check(value, attribute)
 
 
-@pytest.mark.parametrize("name", ["defaults", "regressor"])
-def test_prediction_and_looking_need_no_torch(kept, name, tmp_path):
-    model, X = kept[name]
-    joblib.dump((model, X, model.compact()), tmp_path / "model")
+def test_prediction_and_looking_need_no_torch(kept, tmp_path):
+    cases = [kept["names"], kept["regressor"]]
+    cases = [(model, X, model.compact()) for model, X in cases]
+    joblib.dump(cases, tmp_path / "models")
     code = f"""
 import sys, joblib
-model, X, compact = joblib.load(sys.argv[1])
-for network in (model, compact, model.compact()):
-    network.predict(X)
-    if hasattr(network, "classes_"):
-        network.predict_proba(X)
-repr(model); model._repr_html_(); model.feature_importances_
+for model, X, compact in joblib.load(sys.argv[1]):
+    for network in (model, compact, model.compact()):
+        network.predict(X)
+        if hasattr(network, "classes_"):
+            network.predict_proba(X)
+    repr(model); model._repr_html_(); model.feature_importances_
 print(sorted({HEAVY!r} & set(sys.modules)))
 """
     result = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "model")],
+        [sys.executable, "-c", code, str(tmp_path / "models")],
         capture_output=True,
         text=True,
         check=False,
