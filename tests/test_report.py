@@ -26,19 +26,23 @@ from skchaosprune import (
     ChaosCausalPrunedMLP,
     ChaosCausalPrunedMLPRegressor,
     PruningCurveDisplay,
-    estimators,
     pruning_path,
 )
 from skchaosprune.criteria import ChaosCausality
 from skchaosprune.report import PruningReport, make_report
+from tests.helpers import count_trainings, small
 
 SCRIPT = "<script>alert('&')</script>"
 
 
 def quick(kind=ChaosCausalPrunedMLP, **params):
     """A small unfitted estimator, whose criterion warns of nothing."""
-    defaults = {"prune_criterion": "magnitude", "max_iter": 5, "random_state": 0}
-    return kind((6,), **(defaults | params))
+    return small(kind, **{"hidden_layer_sizes": (6,), "max_iter": 5} | params)
+
+
+def unpruned(model, X, y):
+    """Fit the network that a fitted estimator pruned."""
+    return clone(model).set_params(prune_ratio=0.0).fit(X, y)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,11 @@ def named(cancer):
 
 
 @pytest.fixture(scope="module")
+def dense(fitted, iris):
+    return unpruned(fitted, *iris)
+
+
+@pytest.fixture(scope="module")
 def report(fitted, iris):
     return fitted.report(*iris)
 
@@ -62,10 +71,8 @@ def report(fitted, iris):
 
 
 @pytest.mark.slow
-def test_scores_of_many_classes(fitted, iris, report):
+def test_scores_of_many_classes(fitted, dense, iris, report):
     X, y = iris
-    dense = clone(fitted).set_params(prune_ratio=0.0).fit(X, y)
-
     for model, measured in (dense, report.before), (fitted, report.after):
         predicted = model.predict(X)
         assert measured["accuracy"] == accuracy_score(y, predicted)
@@ -88,24 +95,24 @@ def test_scores_of_two_classes(named):
     assert report.n_samples == 200
 
 
-@pytest.mark.parametrize("rows", [slice(0, 1), slice(0, 40), slice(60, 61)])
-def test_scores_of_rows_of_one_class(iris, rows):
-    X, y = iris
-    y = y > 0
-    report = quick().fit(X, y).report(X[rows], y[rows])
+def test_scores_of_rows_of_one_class(iris):
+    X, y = iris[0], iris[1] > 0
+    model = quick().fit(X, y)
+    for rows in (slice(0, 1), slice(0, 40), slice(60, 61)):
+        report = model.report(X[rows], y[rows])
 
-    predicted = quick().fit(X, y).predict(X[rows])
-    expected = f1_score(y[rows], predicted, pos_label=True, zero_division=0.0)
-    assert report.after["f1"] == expected
-    assert report.positive_class == "True"
-    assert report.n_samples == len(X[rows])
+        predicted = model.predict(X[rows])
+        expected = f1_score(y[rows], predicted, pos_label=True, zero_division=0.0)
+        assert report.after["f1"] == expected
+        assert report.positive_class == "True"
+        assert report.n_samples == len(X[rows])
 
 
 @pytest.mark.slow
 def test_scores_of_a_regressor(fitted_regressor, diabetes):
     X, y = diabetes
     report = fitted_regressor.report(X, y)
-    dense = clone(fitted_regressor).set_params(prune_ratio=0.0).fit(X, y)
+    dense = unpruned(fitted_regressor, X, y)
 
     for model, measured in (dense, report.before), (fitted_regressor, report.after):
         predicted = model.predict(X)
@@ -117,7 +124,6 @@ def test_scores_of_a_regressor(fitted_regressor, diabetes):
     json.dumps(report.to_dict(), allow_nan=False)
 
 
-@pytest.mark.filterwarnings("ignore:R\\^2 score is not well-defined")
 def test_r2_of_one_row_is_missing(fitted_regressor, diabetes):
     X, y = diabetes
     report = fitted_regressor.report(X[:1], y[:1])
@@ -162,10 +168,10 @@ def test_zero_weights_of_the_dense_network_are_no_connections(iris):
     assert before["effective_flops"] == 7
 
 
-def test_bytes_are_those_of_the_files(fitted, report, tmp_path):
+def test_bytes_are_those_of_the_files(fitted, dense, report, tmp_path):
     pytest.importorskip("onnx")
-    dense = fitted._compact(fitted.dense_coefs_, fitted.dense_intercepts_)
-    for compact, measured in (dense, report.before), (fitted.compact(), report.after):
+    for model, measured in (dense, report.before), (fitted, report.after):
+        compact = model.compact()
         compact.save_npz(tmp_path / "network.npz")
         compact.to_onnx(tmp_path / "network.onnx")
 
@@ -259,7 +265,9 @@ def test_other_errors_of_the_placebo_are_raised(fitted, iris, monkeypatch):
         fitted.report(*iris)
 
 
-def test_features(named):
+def test_features(named, report):
+    names = {feature["name"] for feature in report.strongest_features}
+    assert names == {"x0", "x1", "x2", "x3"}
     model, X, y = named
     report = model.report(X, y)
 
@@ -277,11 +285,6 @@ def test_features(named):
     ]
 
 
-def test_features_without_names(report):
-    names = {feature["name"] for feature in report.strongest_features}
-    assert names == {"x0", "x1", "x2", "x3"}
-
-
 def test_report_changes_nothing(named):
     model, X, y = named
     before = pickle.dumps(model)
@@ -292,7 +295,7 @@ def test_report_changes_nothing(named):
     pd.testing.assert_frame_equal(X, rows)
 
 
-def test_rows_must_fit(fitted, iris):
+def test_rows_and_names_must_fit(fitted, named, iris):
     X, y = iris
 
     with pytest.raises(ValueError, match="expecting 4 features"):
@@ -302,10 +305,7 @@ def test_rows_must_fit(fitted, iris):
     with pytest.raises(ValueError, match="NaN"):
         fitted.report(np.full_like(X, np.nan), y)
 
-
-def test_names_of_columns_must_fit(named):
     model, X, y = named
-
     with pytest.raises(ValueError, match="feature names"):
         model.report(X[X.columns[::-1]], y)
 
@@ -454,7 +454,7 @@ def test_path_of_a_regressor(diabetes):
     X, y = diabetes
     model = quick(ChaosCausalPrunedMLPRegressor)
     cv = KFold(3, shuffle=True, random_state=0)
-    path = pruning_path(model, X, y, (0.2, 0.8), cv=cv)
+    path = pruning_path(model, X, y, pd.Series([0.2, 0.8], index=[7, 8]), cv=cv)
 
     folds = list(cv.split(X))
     sparsities, scores = naive_path(model, "prune_ratio", X, y, (0.2, 0.8), folds)
@@ -476,7 +476,7 @@ def test_path_of_a_pipeline(iris):
     assert not hasattr(model[0], "mean_")
 
 
-def test_pipeline_of_one_step(iris):
+def test_path_of_a_pipeline_of_one_step(iris):
     path = pruning_path(make_pipeline(quick()), *iris, [0.5], cv=2)
 
     assert_array_equal(path.scores, pruning_path(quick(), *iris, [0.5], cv=2).scores)
@@ -486,18 +486,13 @@ def test_pipeline_of_one_step(iris):
     "cv, n_folds", [(None, 5), (2, 2), (KFold(3, shuffle=True), 3)]
 )
 def test_one_dense_training_per_fold(iris, monkeypatch, cv, n_folds):
-    run, masks = estimators._run_dense_phase, []
-
-    def count(task, *args):
-        masks.append(task.mask)
-        return run(task, *args)
-
-    monkeypatch.setattr(estimators, "_run_dense_phase", count)
-    path = pruning_path(quick(max_iter=2), *iris, [0.0, 0.5, 0.8], cv=cv)
+    masks = count_trainings(monkeypatch)
+    path = pruning_path(quick(max_iter=2), *iris, [0.5, 0.8], cv=cv)
 
     assert sum(mask.all() for mask in masks) == n_folds
-    assert len(masks) == n_folds * (1 + 4)  # .8 takes five rounds
-    assert path.scores.shape == (3, n_folds)
+    # .8 takes five rounds, and each ratio trains a sparse network
+    assert len(masks) == n_folds * (1 + 1 + 4 + 1)
+    assert path.scores.shape == (2, n_folds)
     assert path.dense_scores.shape == (n_folds,)
 
 
@@ -510,22 +505,21 @@ def test_path_with_the_significance_rule(iris):
     assert np.all(path.sparsities[1] == 0.5)
 
 
-def test_path_keeps_names_of_columns(iris, monkeypatch):
+def choose_columns(frame):
+    return frame[["b", "c"]]
+
+
+def test_path_keeps_names_of_columns(iris):
     X = pd.DataFrame(iris[0], columns=list("abcd"), index=np.arange(150) + 7)
     y = pd.Series(np.array(["x", "y", "z"])[iris[1]], index=X.index)
-    fit_ratios, names = ChaosCausalPrunedMLP._fit_ratios, []
+    chooser = FunctionTransformer(choose_columns)
+    path = pruning_path(make_pipeline(chooser, quick()), X, y, [0.5, 0.8], cv=3)
 
-    def spy(self, X, y, prune_ratios):
-        models = fit_ratios(self, X, y, prune_ratios)
-        names.extend(getattr(model, "feature_names_in_", None) for model in models)
-        return models
-
-    monkeypatch.setattr(ChaosCausalPrunedMLP, "_fit_ratios", spy)
-    path = pruning_path(quick(), X, y, [0.5, 0.8], cv=3)
-
-    assert [list(seen) for seen in names] == [list("abcd")] * 6
-    plain = pruning_path(quick(), iris[0].tolist(), y.tolist(), [0.5, 0.8], cv=3)
+    lists = iris[0][:, [1, 2]].tolist(), y.tolist()
+    plain = pruning_path(quick(), *lists, [0.5, 0.8], cv=3)
     assert_array_equal(path.scores, plain.scores)
+    named = pruning_path(quick(), X[["b", "c"]], y, [0.5, 0.8], cv=3)
+    assert_array_equal(named.scores, plain.scores)
 
 
 def test_path_leaves_the_estimator_alone(iris):
@@ -572,9 +566,10 @@ def test_path_is_silent_or_verbose(iris, capsys):
 def test_bad_ratios_are_known_before_any_training(
     iris, monkeypatch, ratios, kind, match
 ):
-    monkeypatch.setattr(estimators, "_run_dense_phase", None)
+    trainings = count_trainings(monkeypatch)
     with pytest.raises(kind, match=match):
         pruning_path(quick(), *iris, ratios)
+    assert trainings == []
 
 
 @pytest.mark.parametrize(
@@ -637,25 +632,17 @@ def test_path_of_fits_that_all_fail(iris):
         pruning_path(model, *iris, [None], cv=2)
 
 
-def test_path_in_two_jobs(iris):
-    one, two = (
-        pruning_path(quick(), *iris, [0.0, 0.5], cv=2, n_jobs=n_jobs)
-        for n_jobs in (None, 2)
-    )
-    for name in ("scores", "sparsities", "dense_scores"):
-        assert_array_equal(one[name], two[name])
+def test_path_computes_no_importances(iris):
+    model = quick(prune_criterion=keep_the_last_layer, keep_connected=False)
+    model.set_params(prune_ratio=0.6)
+
+    with pytest.warns(UserWarning, match="outputs .* do not depend on any input"):
+        model.fit(*iris)
+    assert pruning_path(model, *iris, [0.6], cv=2).scores.shape == (1, 2)
 
 
-def test_path_computes_no_importances(iris, monkeypatch):
-    monkeypatch.setattr(estimators, "IMPORTANCES", {"gradient": None})
-
-    assert pruning_path(quick(), *iris, [0.5], cv=2).scores.shape == (1, 2)
-
-
-def test_ratios_may_be_any_sequence(iris):
-    path = pruning_path(quick(), *iris, pd.Series([0.0, 0.5], index=[7, 8]), cv=2)
-
-    assert path.ratios == [0.0, 0.5]
+def keep_the_last_layer(record):
+    return np.arange(record.n_weights)
 
 
 def test_f1_is_of_the_same_classes_before_and_after(iris):
@@ -665,18 +652,10 @@ def test_f1_is_of_the_same_classes_before_and_after(iris):
     rows = y == 1
     report = model.report(X[rows], y[rows])
 
-    for measured, predictor in (
-        (report.before, model._compact(model.dense_coefs_, model.dense_intercepts_)),
-        (report.after, model),
-    ):
+    dense = unpruned(model, X, y)
+    for measured, predictor in ((report.before, dense), (report.after, model)):
         hits = np.mean(predictor.predict(X[rows]) == 1)
         assert measured["f1"] == pytest.approx(2 * hits / (1 + hits))
-
-
-def test_one_row_of_a_regressor(fitted_regressor, diabetes):
-    X, y = diabetes
-
-    assert fitted_regressor.report(X[:1], y[:1]).after["r2"] is None
 
 
 def test_feature_names_can_be_given(fitted, iris):
@@ -696,14 +675,11 @@ def test_path_in_two_jobs_keeps_the_configuration(iris):
     pipeline = make_pipeline(StandardScaler(), chooser, quick())
     with config_context(transform_output="pandas"):
         one, two = (
-            pruning_path(pipeline, X, y, [0.5], cv=2, n_jobs=n_jobs)
+            pruning_path(pipeline, X, y, [0.0, 0.5], cv=2, n_jobs=n_jobs)
             for n_jobs in (None, 2)
         )
-    assert_array_equal(one.scores, two.scores)
-
-
-def choose_columns(frame):
-    return frame[["b", "c"]]
+    for name in ("scores", "sparsities", "dense_scores"):
+        assert_array_equal(one[name], two[name])
 
 
 def test_path_without_folds_and_with_odd_verbose(iris):
