@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.metrics import log_loss
 from skorch.callbacks import LRScheduler
 
 from skchaosprune import (
@@ -10,41 +11,30 @@ from skchaosprune import (
     ChaosCausalPrunedMLPRegressor,
     pruning_path,
 )
-from skchaosprune._fit import search as _search
+from skchaosprune._fit.search import search_masks
 from skchaosprune._kernels import sparse
 from skchaosprune._network.masks import effective_masks, keep_best
-from skchaosprune._network.mlp import flatten, split_layers
-from skchaosprune._training import net as _network
+from skchaosprune._network.mlp import TrainingData, initial_parameters, split_layers
+from skchaosprune._training import net
+from skchaosprune._training.plan import Divergence, TrainingPlan
 from skchaosprune.criteria import FixedMasks
 from tests import naive
-from tests.test_estimators import assert_same_fit
+from tests.helpers import assert_same_fit, count_trainings, flat, small
 
 SIZES = (4, 5, 3)
 N_WEIGHTS = 35
 
 
-def small(kind=ChaosCausalPrunedMLP, **changes):
-    options = {
-        "hidden_layer_sizes": (6,),
-        "max_iter": 10,
-        "prune_criterion": "magnitude",
-        "prune_ratio": 0.8,
-        "n_search": 6,
-        "random_state": 0,
-    }
-    return kind(**options | changes)
-
-
-def flat(parts):
-    return np.concatenate([np.ravel(part) for part in parts])
+def searching(kind=ChaosCausalPrunedMLP, **changes):
+    """Search six swaps among 42 weights, of which a fifth stays."""
+    options = {"hidden_layer_sizes": (6,), "max_iter": 10, "prune_ratio": 0.8}
+    return small(kind, **options | {"n_search": 6} | changes)
 
 
 def as_many(n_kept, keep_connected=True):
     def choose(order):
-        masks = keep_best(
-            order, np.array([n_kept]), SIZES, keep_connected=keep_connected
-        )
-        return flat(masks)
+        counts = np.array([n_kept])
+        return keep_best(order, counts, SIZES, keep_connected=keep_connected)
 
     return choose
 
@@ -70,7 +60,7 @@ class Toy:
         return self.worth.T @ params[:N_WEIGHTS]
 
 
-def search(toy, mask, function=_search.search_masks, n_search=12, **changes):
+def search(toy, mask, function=search_masks, n_search=12, **changes):
     told = []
     options = {
         "n_search": n_search,
@@ -90,21 +80,21 @@ def first_mask(seed, n_kept=9):
 
 
 @pytest.mark.parametrize("n_search, n_kept", [(12, 9), (12, 30), (1, 9), (2, 9)])
-@pytest.mark.parametrize("seed", range(10))
-def test_search_takes_the_steps_of_the_oracle(seed, n_search, n_kept):
-    mask = first_mask(seed, n_kept)
-    fast, slow = Toy(seed), Toy(seed)
+def test_search_takes_the_steps_of_the_oracle(n_search, n_kept):
+    for seed in range(10):
+        mask = first_mask(seed, n_kept)
+        fast, slow = Toy(seed), Toy(seed)
 
-    found, losses, told = search(fast, mask, n_search=n_search)
-    expected, expected_losses, _ = search(slow, mask, naive.search_masks, n_search)
+        found, losses, told = search(fast, mask, n_search=n_search)
+        expected, expected_losses, _ = search(slow, mask, naive.search_masks, n_search)
 
-    np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(losses, expected_losses)
-    np.testing.assert_array_equal(fast.masks, slow.masks)
-    assert told == list(enumerate(losses[1:], start=1))
-    assert losses == sorted(losses, reverse=True)
-    assert losses[-1] == fast.judge(fast.train(found))
-    assert len(fast.masks) <= 1 + 2 * n_search + 1
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(losses, expected_losses)
+        np.testing.assert_array_equal(fast.masks, slow.masks)
+        assert told == list(enumerate(losses[1:], start=1))
+        assert losses == sorted(losses, reverse=True)
+        assert losses[-1] == fast.judge(fast.train(found))
+        assert len(fast.masks) <= 1 + 2 * n_search + 1
 
 
 def test_no_mask_is_tried_twice():
@@ -127,49 +117,45 @@ def test_grown_networks_shrink_from_swap_to_swap():
     assert grown[-20:].max() <= 3
 
 
+class Stuck(Toy):
+    """Only the first mask can be trained; slopes are given."""
+
+    def __init__(self, slopes):
+        super().__init__(0, diverges=lambda mask: len(self.masks) > 1)
+        self.slopes = slopes
+
+    def gradient(self, params):
+        return self.slopes
+
+
+# one hidden unit is alive, with one input and one output
+PATH = [np.zeros((4, 5), bool), np.zeros((5, 3), bool)]
+PATH[0][0, 0] = PATH[1][0, 0] = True
+
+
 def test_additions_follow_the_gradient():
     slopes = np.ones(N_WEIGHTS)
-    mask = np.zeros(N_WEIGHTS, bool)
-    mask[:20] = True  # every unit is alive
-    mask[20:] = [True, False, False] * 5
-    slopes[[21, 22]] = 8.0, 0.0
-    counts = np.zeros(N_WEIGHTS)
+    slopes[[5, 10, 22]] = 8.0, 0.0, -2.0  # two more inputs of the unit, an output
+    toy, mask = Stuck(slopes), flat(PATH)
+    search(toy, mask, n_search=4000)
 
-    def train(grown):
-        counts[grown] += 1.0
-        return None
-
-    rng = np.random.RandomState(0)
-    for _ in range(4000):
-        _search._swap(mask, slopes, 0.0, SIZES, train, as_many(25), rng)
-
-    # one weight is added: one of nine with a slope, of which the sum is 16
-    assert counts[22] == 0
-    assert abs(counts[21] / 4000 - 8 / 16) < 0.04
-    assert abs(counts[24] / 4000 - 1 / 16) < 0.02
+    added = np.array([grown & ~mask for grown in toy.masks[1:]])
+    one = added[added.sum(axis=1) == 1]
+    # one of five weights, of which the slopes sum to 12
+    assert len(one) > 2000
+    shares = one.mean(axis=0)
+    assert shares[10] == 0
+    np.testing.assert_allclose(shares[[5, 22, 21]], np.array([8, 2, 1]) / 12, atol=0.03)
 
 
 def test_living_units_come_first():
-    masks = [np.zeros((4, 5), bool), np.zeros((5, 3), bool)]
-    masks[0][0, 0] = masks[1][0, 0] = True
-    mask = flat(masks)
-    grown = []
-    for seed in range(50):
-        _search._swap(
-            mask,
-            np.linspace(1.0, 1e6, N_WEIGHTS),
-            1.0,
-            SIZES,
-            lambda mask: grown.append(mask.copy()),
-            as_many(2),
-            np.random.RandomState(seed),
-        )
+    toy, mask = Stuck(np.linspace(1.0, 1e6, N_WEIGHTS)), flat(PATH)
+    search(toy, mask, n_search=50)
 
-    living = flat(
-        [np.outer([1] * 4, [1, 0, 0, 0, 0]), np.outer([1, 0, 0, 0, 0], [1] * 3)]
-    )
-    assert all(not (mask & (living == 0)).any() for mask in grown)
-    assert {mask.sum() for mask in grown} == {3, 4}
+    alive = [1, 0, 0, 0, 0]
+    living = flat([np.outer([1] * 4, alive), np.outer(alive, [1] * 3)])
+    assert all(not (grown & (living == 0)).any() for grown in toy.masks)
+    assert {grown.sum() for grown in toy.masks[1:]} == {3, 4}
 
 
 def test_trainings_that_diverge_are_no_candidates():
@@ -199,12 +185,6 @@ def test_nothing_to_swap():
 # In a fit.
 
 
-def prepared(model, rows):
-    """The task of the dense training, and the rows whose loss decides."""
-    task, _ = model._prepare(*rows, None)
-    return task, task.validation or task.data
-
-
 WAYS = {
     "kernel": {},
     "momentum and penalty": {"momentum": 0.5, "alpha": 0.01},
@@ -222,18 +202,23 @@ WAYS = {
 }
 
 
+def final_loss(model, X, y):
+    """The loss that decides: of the rows held out, or else of the training rows."""
+    if model.validation_fraction is not None:
+        return model.history_[-1]["valid_loss"]
+    return log_loss(y, model.predict_proba(X))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_the_network_is_the_best_one_found(iris, way):
-    model = small(**WAYS[way]).fit(*iris)
+    model = searching(**WAYS[way]).fit(*iris)
     plain = clone(model).set_params(n_search=0).fit(*iris)
 
     losses = model.search_loss_curve_
     assert len(losses) == 1 + model.n_search
-    task, judge = prepared(model, iris)
-    for fitted, loss in ((plain, losses[0]), (model, losses[-1])):
-        params = flatten(fitted.coefs_, fitted.intercepts_)
-        assert judge.mean_loss(params, task.plan) == loss
+    assert final_loss(plain, *iris) == pytest.approx(losses[0], rel=1e-9)
+    assert final_loss(model, *iris) == pytest.approx(losses[-1], rel=1e-9)
     assert losses == sorted(losses, reverse=True)
     assert plain.search_loss_curve_ is None
 
@@ -261,7 +246,7 @@ def assert_same_evidence(model, plain):
 @pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])
 def test_a_search_finds_better_masks(kind, iris, diabetes):
     rows = iris if kind is ChaosCausalPrunedMLP else diabetes
-    model = small(kind, n_search=20, hidden_layer_sizes=(12,)).fit(*rows)
+    model = searching(kind, n_search=20, hidden_layer_sizes=(12,)).fit(*rows)
 
     losses = model.search_loss_curve_
     assert losses[-1] < 0.95 * losses[0]
@@ -272,62 +257,80 @@ def test_a_search_finds_better_masks(kind, iris, diabetes):
 
 
 def test_masks_found_lead_to_the_same_network_again(iris):
-    model = small().fit(*iris)
-    again = small(prune_criterion=FixedMasks(model.masks_), n_search=0).fit(*iris)
+    model = searching().fit(*iris)
+    again = searching(prune_criterion=FixedMasks(model.masks_), n_search=0).fit(*iris)
 
     np.testing.assert_array_equal(flat(again.coefs_), flat(model.coefs_))
 
 
-def test_sparse_kernel_in_short_calls(iris, monkeypatch):
-    task, _ = small()._prepare(*iris, None)
-    mask = np.random.RandomState(1).uniform(size=task.plan.n_weights) < 0.4
+def make_rows(**changes):
+    """Plan a training of three classes, and draw its rows and parameters."""
+    plan = TrainingPlan(
+        layer_sizes=SIZES,
+        out_activation="softmax",
+        loss="log_loss",
+        is_classifier=True,
+        solver="sgd",
+        momentum=0.0,
+        alpha=0.0,
+        batch_size=1,
+        shuffle=True,
+        engine="numba",
+        device="cpu",
+        **{"activation": "relu", "learning_rate": 0.01} | changes,
+    )
+    rng = np.random.RandomState(0)
+    codes = np.arange(60) % 3
+    data = TrainingData(rng.normal(size=(60, 4)), codes, np.eye(3)[codes], np.ones(60))
+    params = initial_parameters(SIZES, "glorot_uniform", plan.activation, rng)
+    return plan, data, params
+
+
+def test_sparse_kernel_in_short_calls(monkeypatch):
+    rows = make_rows()
+    mask = np.random.RandomState(1).uniform(size=N_WEIGHTS) < 0.4
     options = {"n_epochs": 3, "seed": 3, "largest": 1e15}
-    whole = sparse.train_kept(task.plan, task.data, task.params, mask, **options)
+    whole = sparse.train_kept(*rows, mask, **options)
     monkeypatch.setattr(sparse, "_KERNEL_CALL_SIZE", 1)
-    pieces = sparse.train_kept(task.plan, task.data, task.params, mask, **options)
+    pieces = sparse.train_kept(*rows, mask, **options)
 
     np.testing.assert_array_equal(pieces, whole)
 
 
 @pytest.mark.parametrize("n_kept", [0, 5])
-def test_sparse_kernel_sees_divergence(iris, n_kept):
-    task, _ = small(learning_rate_init=1e200, activation="identity")._prepare(
-        *iris, None
-    )
-    mask = np.arange(task.plan.n_weights) < n_kept
+def test_sparse_kernel_sees_divergence(n_kept):
+    rows = make_rows(learning_rate=1e200, activation="identity")
+    mask = np.arange(N_WEIGHTS) < n_kept
     options = {"n_epochs": 4, "seed": 3}
 
-    found = sparse.train_kept(
-        task.plan, task.data, task.params, mask, **options, largest=1e15
-    )
-
-    assert found is None
-    with pytest.raises(_network.Divergence):
-        _network.train(task.plan, task.data, task.params, mask=mask, **options)
+    assert sparse.train_kept(*rows, mask, **options, largest=1e15) is None
+    with pytest.raises(Divergence):
+        net.train(*rows, mask=mask, **options)
 
 
 @pytest.mark.parametrize("call", [2, 3])
 def test_divergence_in_a_search(iris, monkeypatch, call):
-    train, calls = _network.train, []
+    options = {"batch_size": 50, "n_rounds": 1}
+    plain = searching(n_search=0, **options).fit(*iris)
+    masks = count_trainings(monkeypatch)
+    counted = net.train
 
     def diverge(*args, **kwargs):
-        calls.append(kwargs["mask"])
         # after the dense training come the first mask, a grown one, a swapped one
-        if len(calls) == call:
-            raise _network.Divergence
-        return train(*args, **kwargs)
+        if len(masks) == call - 1:
+            masks.append(kwargs["mask"])
+            raise Divergence
+        return counted(*args, **kwargs)
 
-    options = {"batch_size": 50, "n_rounds": 1}
-    plain = small(n_search=0, **options).fit(*iris)
-    monkeypatch.setattr(_network, "train", diverge)
-    model = small(n_search=6, **options).fit(*iris)
+    monkeypatch.setattr(net, "train", diverge)
+    model = searching(n_search=6, **options).fit(*iris)
 
     if call == 2:  # not even the first mask can be trained
-        assert len(calls) == 3
+        assert len(masks) == 3
         assert model.search_loss_curve_ == []
         np.testing.assert_array_equal(flat(model.masks_), flat(plain.masks_))
     else:
-        assert 3 + 6 <= len(calls) <= 3 + 2 * 6
+        assert 3 + 6 <= len(masks) <= 3 + 2 * 6
         assert len(model.search_loss_curve_) == 7
         assert model.search_loss_curve_[0] == model.search_loss_curve_[1]
 
@@ -342,7 +345,7 @@ GONE = FixedMasks([np.zeros((4, 6), bool), np.ones((6, 3), bool)])
 )
 @pytest.mark.filterwarnings("ignore:The outputs of the pruned network do not")
 def test_fits_without_anything_to_swap(iris, changes):
-    model = small(**changes).fit(*iris)
+    model = searching(**changes).fit(*iris)
     plain = clone(model).set_params(n_search=0).fit(*iris)
 
     assert model.search_loss_curve_ == []
@@ -350,7 +353,7 @@ def test_fits_without_anything_to_swap(iris, changes):
 
 
 def test_a_search_brings_a_layer_back(iris):
-    model = small(prune_criterion=GONE).fit(*iris)
+    model = searching(prune_criterion=GONE).fit(*iris)
 
     assert model.masks_[0].any()
     assert model.flops_ == 18
@@ -359,12 +362,12 @@ def test_a_search_brings_a_layer_back(iris):
 
 @pytest.mark.slow
 def test_search_from_fixed_and_from_significant_masks(iris):
-    masks = small(n_search=0, random_state=5).fit(*iris).masks_
+    masks = searching(n_search=0, random_state=5).fit(*iris).masks_
     for changes in (
         {"prune_criterion": FixedMasks(masks)},
         {"prune_criterion": "intervention", "prune_ratio": None},
     ):
-        model = small(**changes).fit(*iris)
+        model = searching(**changes).fit(*iris)
         plain = clone(model).set_params(n_search=0).fit(*iris)
         assert model.flops_ == plain.flops_ < model.n_weights_
         assert len(model.search_loss_curve_) == 7
@@ -372,7 +375,9 @@ def test_search_from_fixed_and_from_significant_masks(iris):
 
 @pytest.mark.slow
 def test_deep_masks_stay_connected(iris):
-    model = small(hidden_layer_sizes=(8, 7), prune_ratio=0.9, n_search=10).fit(*iris)
+    model = searching(hidden_layer_sizes=(8, 7), prune_ratio=0.9, n_search=10).fit(
+        *iris
+    )
 
     sizes = (4, 8, 7, 3)
     effective = effective_masks(split_layers(flat(model.masks_), sizes))
@@ -381,7 +386,7 @@ def test_deep_masks_stay_connected(iris):
 
 @pytest.mark.slow
 def test_progress_of_a_search(iris, capsys):
-    model = small(verbose=1, n_search=20).fit(*iris)
+    model = searching(verbose=1, n_search=20).fit(*iris)
 
     lines = capsys.readouterr().out.splitlines()
     lines = [line for line in lines if "mask search" in line]
@@ -392,8 +397,8 @@ def test_progress_of_a_search(iris, capsys):
 
 @pytest.mark.slow
 def test_a_path_searches_at_every_ratio(iris):
-    path = pruning_path(small(), *iris, [0.7, 0.85], cv=2)
-    plain = pruning_path(small(n_search=0), *iris, [0.7, 0.85], cv=2)
+    path = pruning_path(searching(), *iris, [0.7, 0.85], cv=2)
+    plain = pruning_path(searching(n_search=0), *iris, [0.7, 0.85], cv=2)
 
     assert path.scores.shape == plain.scores.shape
     assert (path.scores != plain.scores).any()
