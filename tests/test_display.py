@@ -381,8 +381,11 @@ class TestCausalityDisplay:
         assert light[2] == light[3] < light[4]
 
     def test_level_is_on_the_bar(self, fitted):
+        shown = CausalityDisplay.from_estimator(fitted, significance_level=0.3)
+        assert shown.significance_level == 0.3
         for level in (0.5, 0.05, 1e-4):
-            shown = CausalityDisplay.from_estimator(fitted, significance_level=level)
+            p_values = [np.array([[1e-5, 0.01, 0.7]])]
+            shown = CausalityDisplay(p_values=p_values, significance_level=level).plot()
             bar, place = shown.colorbar_, -np.log10(level)
             labels = texts(bar.ax.get_yticklabels())
             labels = dict(zip(bar.get_ticks(), labels, strict=True))
