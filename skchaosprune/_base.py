@@ -15,7 +15,7 @@ from skchaosprune.compact import CompactMLP, compact_layers
 
 
 class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
-    """Everything but the target.
+    """Base class of both estimators.
 
     A child has its own ``__init__`` and ``_valid``, the checks of its parameters, and
     says what ``y`` means: ``_check_rows``, ``_encode``, ``_recode``, ``_output_layer``,
@@ -78,7 +78,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
     def criterion_(self):
         """The criterion that ranked the weights, with the parameters of the fit.
 
-        An object of your own is the one that ``prune_criterion`` holds now.
+        For ``FixedMasks`` and criteria of your own: made from ``prune_criterion`` as it
+        is now; objects and functions come wrapped.
         """
         from skchaosprune.criteria import CRITERIA, get_criterion
 
@@ -88,7 +89,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         return CRITERIA[self._criterion_name](**self._criterion_params)
 
     def weight_table(self):
-        """Tell the story of every weight, one row each.
+        """Return a table with one row per weight.
 
         Returns
         -------
@@ -291,7 +292,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         super().__setstate__(state)
 
     def _plan(self, X, y, sample_weight):
-        """Validate, encode, split, draw all seeds, and refuse what cannot succeed."""
+        """Validate, encode, split, draw all seeds, and check what can be checked."""
         from skchaosprune._fit import plan as planning
         from skchaosprune.criteria import get_criterion
 
@@ -315,8 +316,20 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             seeds,
             data,
             validation,
-            outputs=(*self._output_layer(targets.shape[1]), is_classifier(self)),
+            network=self._describe_network(X.shape[1], targets.shape[1]),
             known=known | learned,
+        )
+
+    def _describe_network(self, n_inputs, n_outputs):
+        """Describe what the network computes."""
+        hidden = _validation.check_hidden_layer_sizes(self.hidden_layer_sizes)
+        loss, out_activation = self._output_layer(n_outputs)
+        return mlp.Network(
+            layer_sizes=(n_inputs, *hidden, n_outputs),
+            activation=self.activation,
+            out_activation=out_activation,
+            loss=loss,
+            is_classifier=is_classifier(self),
         )
 
     def _check_parameters(self):

@@ -107,7 +107,7 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
     warn_all(texts)
     warn_all(_explain_failures(results), FitFailedWarning)
     sparsities, effective_sparsities, scores = np.array(
-        [result.columns for result in results]
+        [result.measures for result in results]
     ).T
     return Bunch(
         ratios=prune_ratios,
@@ -123,7 +123,7 @@ def _explain_failures(results):
     failures = [failure for result in results for failure in result.failures]
     if not failures:
         return []
-    n_fits = sum(len(result.columns) for result in results)
+    n_fits = sum(len(result.measures) for result in results)
     text = f"{len(failures)} of {n_fits} fits failed, the first in {failures[0]}"
     if len(failures) == n_fits:
         raise ValueError(text)
@@ -134,11 +134,11 @@ def _explain_failures(results):
 class _Fold:
     """What the fits of one fold came to.
 
-    ``columns`` are (sparsity, effective sparsity, held-out score) of each ratio,
+    ``measures`` are (sparsity, effective sparsity, held-out score) of each ratio,
     ``dense_score`` is the held-out score of the dense network.
     """
 
-    columns: list
+    measures: list
     dense_score: float
     failures: list
     warnings: list
@@ -151,14 +151,18 @@ def _fit_fold(transformers, model, parts, prune_ratios, name):
         transformers = clone(transformers)
         X_train = transformers.fit_transform(X_train, y_train)
         X_test = transformers.transform(X_test)
+    model._check_parameters()
+    # the phases of every fit are told from verbose=2 on, as in scikit-learn's searches
+    quieter = clone(model).set_params(
+        verbose=max(int(model.verbose) - 1, 0), prune_ratio=prune_ratios[0]
+    )
+    outcomes = _fit_ratios(quieter, X_train, y_train, prune_ratios)
     fold = _Fold([], np.nan, [], [])
-    for ratio, outcome in zip(
-        prune_ratios, _fit_ratios(model, X_train, y_train, prune_ratios), strict=True
-    ):
+    for ratio, outcome in zip(prune_ratios, outcomes, strict=True):
         where = f"{name}, prune_ratio={ratio}"
         if isinstance(outcome, ValueError):
             fold.failures.append(f"{where}: {outcome}")
-            fold.columns.append((np.nan, np.nan, np.nan))
+            fold.measures.append((np.nan, np.nan, np.nan))
             continue
         fold.warnings += outcome.warnings
         fitted = copy.copy(model)
@@ -167,24 +171,15 @@ def _fit_fold(transformers, model, parts, prune_ratios, name):
             dense = fitted._compact(fitted.dense_coefs_, fitted.dense_intercepts_)
             fold.dense_score = dense.score(X_test, y_test)
         score = fitted.score(X_test, y_test)
-        fold.columns.append((fitted.sparsity_, fitted.effective_sparsity_, score))
+        fold.measures.append((fitted.sparsity_, fitted.effective_sparsity_, score))
         if model.verbose:
             print(f"[pruning_path] {where}: score {score:.4f}", flush=True)
     return fold
 
 
+@with_callbacks
 def _fit_ratios(model, X, y, prune_ratios):
     """Fit with each ratio from one dense training; return outcomes or ValueErrors."""
-    model._check_parameters()
-    # the phases of every fit are told from verbose=2 on, as in scikit-learn's searches
-    quieter = clone(model).set_params(
-        verbose=max(int(model.verbose) - 1, 0), prune_ratio=prune_ratios[0]
-    )
-    return _run_ratios(quieter, X, y, prune_ratios)
-
-
-@with_callbacks
-def _run_ratios(model, X, y, prune_ratios):
     from skchaosprune._fit.pruning import prune_and_retrain
     from skchaosprune._fit.scoring import train_and_score
     from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
@@ -195,9 +190,9 @@ def _run_ratios(model, X, y, prune_ratios):
     with one_thread_per_fit(), unwrap_ctrl_c():
         progress = Progress(model, (X, y, None), plans)
         scored = train_and_score(plan.training, plan.resources, progress)
-        for plan in plans:
+        for of_ratio in plans:
             try:
-                outcomes.append(prune_and_retrain(plan, scored, progress))
+                outcomes.append(prune_and_retrain(of_ratio, scored, progress))
             except ValueError as error:
                 progress.abandon_phase()
                 outcomes.append(error)

@@ -16,7 +16,7 @@ def tabulate_weights(model, unit_names):
     ----------
     model : ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor
         Fitted.
-    unit_names : list of ndarray of str
+    unit_names : list of list of str
         Names of the units, layer by layer, inputs and outputs included.
 
     Returns

@@ -176,7 +176,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
         for those that the mask search swapped out.
     criterion_ : Criterion
-        What ranked the weights, with the parameters of the fit.
+        What ranked the weights, with the parameters of the fit; for ``FixedMasks`` and
+        criteria of your own made from ``prune_criterion`` as it is now.
     n_rounds_ : int
         Rounds of training, scoring and pruning. The dense attributes and what the
         criterion recorded and tested are those of the first one.
@@ -555,7 +556,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
         for those that the mask search swapped out.
     criterion_ : Criterion
-        What ranked the weights, with the parameters of the fit.
+        What ranked the weights, with the parameters of the fit; for ``FixedMasks`` and
+        criteria of your own made from ``prune_criterion`` as it is now.
     n_rounds_ : int
         Rounds of training, scoring and pruning. The dense attributes and what the
         criterion recorded and tested are those of the first one.

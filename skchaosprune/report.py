@@ -21,9 +21,9 @@ from skchaosprune import _validation
 from skchaosprune._names import name_units, shorten
 from skchaosprune._network.masks import effective_sparsity
 from skchaosprune._path import pruning_path
+from skchaosprune.compact import serialize_onnx
 
 __all__ = ["PruningReport", "pruning_path"]
-from skchaosprune.compact import serialize_onnx
 
 # What a report compares: label and number format of each row, in their order.
 _MEASURES = {

@@ -12,9 +12,14 @@ from skchaosprune.criteria import (
     Criterion,
     FixedMasks,
     Magnitude,
+    WeightScores,
     get_criterion,
     runs_only_our_code,
 )
+from tests.helpers import assert_same_fit, flat, small
+
+WINDOWS = ("window_size", "window_overlap", "record_every", "reduce_window", "target")
+WINDOWS += ("too_few_windows",)
 
 RECORD = SimpleNamespace(weights=np.arange(3.0))
 
@@ -95,11 +100,67 @@ def test_the_hooks_of_an_object_are_used():
         criterion.check_layer_sizes((3, 2))
     np.testing.assert_array_equal(criterion.score(RECORD), RECORD.weights)
     criterion.check_parameters()
-    assert criterion.needs == ("data",)  # as it is after the check
+    assert criterion.needs == ("data",)  # of today, not of when it was wrapped
     real = clone(criterion).set_params(placebo=False)
     assert (real.placebo, criterion.placebo) == (False, True)
     own.significance_level = None
-    assert not get_criterion(own).has_placebo
+    assert not criterion.has_placebo
+
+
+def test_a_proxy_hands_over_what_it_forwards(iris):
+    class Proxy:
+        """Has the parts that are asked for, and forwards all others."""
+
+        def __init__(self, behind):
+            self.behind = behind
+            for part in ("needs", "has_significance_rule", "score", *WINDOWS):
+                setattr(self, part, getattr(behind, part))
+
+        def __getattr__(self, name):
+            return getattr(self.__dict__["behind"], name)
+
+    behind = ChaosCausality(max_lag=1, trajectory="perturbation")
+    model = small(prune_criterion=Proxy(behind), hidden_layer_sizes=(6,)).fit(*iris)
+
+    assert_same_fit(
+        model, small(prune_criterion=behind, hidden_layer_sizes=(6,)).fit(*iris)
+    )
+    assert model.lyapunov_exponents_ is not None
+    assert model.placebo_test(n_repeats=1).placebo_shares.shape == (1,)
+
+
+def test_parameters_are_checked_before_parts_are_read(iris):
+    class Late(Plain):
+        @property
+        def has_significance_rule(self):
+            return {"yes": True, "no": False}[self.placebo]
+
+        def check_parameters(self):
+            raise ValueError("yes or no")
+
+    with pytest.raises(ValueError, match="yes or no"):
+        small(prune_criterion=Late("perhaps")).fit(*iris)
+
+
+@pytest.mark.parametrize("keep_connected", [True, False])
+@pytest.mark.parametrize("kind", [bool, int, np.uint8, list])
+def test_a_decision_of_any_type_is_a_mask(iris, kind, keep_connected):
+    class Decided(Criterion):
+        has_significance_rule = True
+
+        def score(self, record):
+            keep = record.weights > 0.0
+            keep = keep.tolist() if kind is list else keep.astype(kind)
+            return WeightScores(record.weights, keep=keep)
+
+    model = small(
+        prune_criterion=Decided(), prune_ratio=None, keep_connected=keep_connected
+    ).fit(*iris)
+
+    masks, dense = flat(model.masks_), flat(model.dense_coefs_)
+    assert masks.dtype == bool
+    if not keep_connected:
+        np.testing.assert_array_equal(masks, dense > 0.0)
 
 
 def test_a_child_is_asked_for_its_parts():

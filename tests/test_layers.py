@@ -54,6 +54,9 @@ def find_faults(folder):
                 faults.append(f"{name} imports {package}")
             if package != "skchaosprune" or rest == ["__version__"]:
                 continue
+            if not rest:
+                faults.append(f"{name} imports the package by its name")
+                continue
             if LAYERS.index(rest[0]) > LAYERS.index(room):
                 faults.append(f"{name} imports {rest[0]}")
             depths = range(len(rest), 0, -1)

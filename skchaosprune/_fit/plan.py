@@ -19,7 +19,7 @@ from skchaosprune._training.engine import (
 )
 from skchaosprune._training.plan import TrainingPlan
 from skchaosprune._training.recording import count_windows, resolve_record_every
-from skchaosprune.criteria import runs_only_our_code
+from skchaosprune.criteria import Criterion, runs_only_our_code
 
 # What n_rounds="auto" means: with most criteria rounds pay where few weights are left.
 _ONE_ROUND_UP_TO = 0.7
@@ -63,7 +63,7 @@ class ScoredTraining:
     network: TrainingPlan
     data: mlp.TrainingData
     validation: mlp.TrainingData | None
-    criterion: object
+    criterion: Criterion
     params: np.ndarray
     mask: np.ndarray
     n_epochs: int
@@ -111,8 +111,8 @@ class Schedule:
         Units per layer, inputs and outputs included.
     prune_ratio, prune_scope, keep_connected, rewind, n_search, target_score, importance
         Parameters of the estimators.
-    rounds : int or "auto"
-        Their ``n_rounds``.
+    n_rounds_asked : int or "auto"
+        The parameter ``n_rounds``.
     n_epochs : int
         Passes over the data of each sparse training, at most.
     """
@@ -122,18 +122,18 @@ class Schedule:
     prune_scope: str
     keep_connected: bool
     rewind: bool
-    rounds: int | str
+    n_rounds_asked: int | str
     n_search: int
     n_epochs: int
     target_score: float | None
     importance: str
 
     def __post_init__(self):
-        if self.prune_ratio is None and self.rounds not in ("auto", 1):
+        if self.prune_ratio is None and self.n_rounds_asked not in ("auto", 1):
             raise ValueError(
-                f"n_rounds={self.rounds} needs a prune_ratio, as the significance rule "
-                "of prune_ratio=None decides in one round. Give a prune_ratio in "
-                "[0, 1), or use n_rounds='auto'."
+                f"n_rounds={self.n_rounds_asked} needs a prune_ratio, as the "
+                "significance rule of prune_ratio=None decides in one round. Give a "
+                "prune_ratio in [0, 1), or use n_rounds='auto'."
             )
 
     @property
@@ -141,9 +141,9 @@ class Schedule:
         """Rounds, unless the first scores turn out to be final."""
         if self.prune_ratio is None:
             return 1
-        if self.rounds == "auto":
+        if self.n_rounds_asked == "auto":
             return 1 if self.prune_ratio <= _ONE_ROUND_UP_TO else _N_ROUNDS_ABOVE
-        return self.rounds
+        return self.n_rounds_asked
 
     @cached_property
     def n_kept(self):
@@ -238,7 +238,7 @@ def take_rows(rows, X, y, targets, weights):
     return mlp.TrainingData(X[rows], y[rows], targets[rows], weights)
 
 
-def make_plan(settings, criterion, seeds, data, validation, *, outputs, known):
+def make_plan(settings, criterion, seeds, data, validation, *, network, known):
     """Settle all that a fit will do.
 
     Parameters
@@ -251,8 +251,8 @@ def make_plan(settings, criterion, seeds, data, validation, *, outputs, known):
         From :func:`draw_seeds`.
     data, validation : TrainingData
         Training rows, and rows held out (or None).
-    outputs : tuple of (str, str, bool)
-        Loss, output activation, and whether targets are classes.
+    network : Network
+        What it computes.
     known : dict
         Fitted attributes that need no training.
 
@@ -267,7 +267,7 @@ def make_plan(settings, criterion, seeds, data, validation, *, outputs, known):
         If ``device`` cannot be used or ``engine="numba"`` cannot be honoured, and as
         :func:`check_feasible` says.
     """
-    network = _plan_network(settings, data, outputs)
+    network = _plan_network(settings, network, n_rows=len(data.X))
     plan = FitPlan(
         _plan_training(settings, network, data, validation, criterion, seeds),
         _plan_schedule(settings, network.layer_sizes),
@@ -279,46 +279,41 @@ def make_plan(settings, criterion, seeds, data, validation, *, outputs, known):
     return plan
 
 
-def _plan_network(settings, data, outputs):
-    """Describe the network and how it is trained.
+def _plan_network(settings, network, n_rows):
+    """Describe how a network is trained.
 
     Where there are callbacks, these may still change the engine before an epoch.
     """
-    loss, out_activation, is_classifier = outputs
     check_device(settings["device"])
-    hidden = _validation.check_hidden_layer_sizes(settings["hidden_layer_sizes"])
-    network = TrainingPlan(
-        layer_sizes=(data.X.shape[1], *hidden, data.targets.shape[1]),
-        activation=settings["activation"],
-        out_activation=out_activation,
-        loss=loss,
-        is_classifier=is_classifier,
+    plan = TrainingPlan(
+        **vars(network),
         solver=settings["solver"],
         learning_rate=float(settings["learning_rate_init"]),
         momentum=float(settings["momentum"]),
         alpha=float(settings["alpha"]),
-        batch_size=len(data.X),
+        batch_size=n_rows,
         shuffle=bool(settings["shuffle"]),
         engine=settings["engine"],
         device=str(settings["device"]),
     )
-    return _settle_engine(network, settings["batch_size"], settings["callbacks"])
-
-
-def _settle_engine(network, batch_size, callbacks):
-    """Choose what runs an epoch, and how many rows a step takes: so far all."""
-    obstacle, n_rows = first_obstacle_to_kernel(network, callbacks), network.batch_size
-    if obstacle is not None and network.engine == "numba":
+    callbacks = settings["callbacks"]
+    obstacle = first_obstacle_to_kernel(plan, callbacks)
+    if obstacle is not None and plan.engine == "numba":
         raise ValueError(explain_obstacle(obstacle))
     if callbacks is None:  # nothing else can change what runs an epoch
-        network = replace(network, engine="numba" if obstacle is None else "torch")
+        plan = replace(plan, engine="numba" if obstacle is None else "torch")
+    in_kernel = obstacle is None
+    batch_size = _choose_batch_size(settings["batch_size"], n_rows, in_kernel)
+    return replace(plan, batch_size=batch_size)
+
+
+def _choose_batch_size(batch_size, n_rows, in_kernel):
+    """Choose how many rows a step takes."""
     if batch_size != "auto":
-        size = int(batch_size)
-    elif n_rows <= _SMALL_SET:
-        size = n_rows
-    else:
-        size = 1 if obstacle is None else _TORCH_BATCH
-    return replace(network, batch_size=min(size, n_rows))
+        return min(int(batch_size), n_rows)
+    if n_rows <= _SMALL_SET:
+        return n_rows
+    return 1 if in_kernel else _TORCH_BATCH
 
 
 def _plan_training(settings, network, data, validation, criterion, seeds):
@@ -350,7 +345,7 @@ def _plan_schedule(settings, layer_sizes):
     names += "target_score", "importance"
     return Schedule(
         layer_sizes,
-        rounds=settings["n_rounds"],
+        n_rounds_asked=settings["n_rounds"],
         n_epochs=settings["max_iter"],
         **{name: settings[name] for name in names},
     )
@@ -371,7 +366,7 @@ def _plan_resources(settings, criterion):
 
 
 def check_feasible(plan):
-    """Refuse, before any training, what cannot succeed after it.
+    """Raise an error before any training if the parameters are infeasible.
 
     Parameters
     ----------
@@ -399,7 +394,7 @@ def check_feasible(plan):
     if schedule.prune_ratio is None:
         _check_significance_rule(plan)
     else:
-        schedule.n_kept  # noqa: B018 - raises
+        schedule.n_kept  # noqa: B018 - raises where the ratio is infeasible
 
 
 def _check_significance_rule(plan):

@@ -1,45 +1,14 @@
 """Prune in rounds, search for a better mask, and train what is left."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from skchaosprune._fit.results import Outcome
+from skchaosprune._fit.results import Outcome, Pruning
 from skchaosprune._fit.retraining import train_sparse
 from skchaosprune._fit.scoring import train_and_score
 from skchaosprune._fit.search import search
 from skchaosprune._network.masks import keep_best, keep_significant, rank_weights
-
-
-@dataclass(frozen=True)
-class Pruning:
-    """Where the rounds have come to.
-
-    Attributes
-    ----------
-    mask : ndarray of bool of shape (n_weights,)
-        Of the last round; True = kept.
-    scores : ndarray of shape (n_weights,)
-        Of each weight in the last round in which it lived.
-    pruned_in_round : ndarray of int of shape (n_weights,)
-        The round that pruned it, or 0.
-    params : ndarray of shape (n_parameters,)
-        Where the next training would start without rewinding.
-    n_rounds : int
-        Rounds in all.
-    problems : dict
-        Rounds that ranked by magnitude instead, and why.
-    search_losses : list of float or None
-        The lowest losses of a mask search, at its start and after each swap.
-    """
-
-    mask: np.ndarray
-    scores: np.ndarray
-    pruned_in_round: np.ndarray
-    params: np.ndarray
-    n_rounds: int
-    problems: dict
-    search_losses: list | None = None
 
 
 def prune_and_retrain(plan, scored, progress):

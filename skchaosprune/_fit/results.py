@@ -23,12 +23,43 @@ KEEP_BYTES = 50e6
 
 
 @dataclass(frozen=True)
+class Pruning:
+    """Where the rounds have come to.
+
+    Attributes
+    ----------
+    mask : ndarray of bool of shape (n_weights,)
+        Of the last round; True = kept.
+    scores : ndarray of shape (n_weights,)
+        Of each weight in the last round in which it lived.
+    pruned_in_round : ndarray of int of shape (n_weights,)
+        The round that pruned it, or 0.
+    params : ndarray of shape (n_parameters,)
+        Where the next training would start without rewinding.
+    n_rounds : int
+        Rounds in all.
+    problems : dict
+        Rounds that ranked by magnitude instead, and why.
+    search_losses : list of float or None
+        The lowest losses of a mask search, at its start and after each swap.
+    """
+
+    mask: np.ndarray
+    scores: np.ndarray
+    pruned_in_round: np.ndarray
+    params: np.ndarray
+    n_rounds: int
+    problems: dict
+    search_losses: list | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """A finished fit: its plan, the first scores, the pruning, the last training."""
 
     plan: FitPlan
     scored: Scored
-    pruning: object
+    pruning: Pruning
     sparse: TrainingRun
 
     @property

@@ -46,7 +46,7 @@ def search(plan, pruning, progress):
     with progress.search("mask search", schedule.n_search) as on_swap:
         found, losses = search_masks(
             before,
-            network.layer_sizes,
+            schedule.layer_sizes,
             n_search=schedule.n_search if can_connect else 0,
             train=make_trial(plan, plan.start(pruning.params)),
             judge=lambda params: judge.mean_loss(params, network),
@@ -54,7 +54,7 @@ def search(plan, pruning, progress):
             choose=lambda order: keep_best(
                 order,
                 n_kept,
-                network.layer_sizes,
+                schedule.layer_sizes,
                 keep_connected=schedule.keep_connected,
             ),
             rng=np.random.RandomState(training.score_seed),

@@ -186,8 +186,12 @@ def score_weights(criterion, record):
     verdict = criterion.score(record)
     if not isinstance(verdict, WeightScores):
         verdict = WeightScores(verdict)
-    verdict = replace(verdict, scores=np.asarray(verdict.scores, dtype=np.float64))
-    scores = verdict.scores
+    scores, keep = np.asarray(verdict.scores, dtype=np.float64), verdict.keep
+    verdict = replace(
+        verdict,
+        scores=scores,
+        keep=None if keep is None else np.asarray(keep, dtype=bool),
+    )
     if scores.shape != (record.n_weights,) or np.isnan(scores).any():
         raise ValueError(
             f"prune_criterion={criterion!r} must return {record.n_weights} scores "

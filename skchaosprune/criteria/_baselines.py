@@ -28,7 +28,7 @@ class Magnitude(Criterion):
     """
 
     def score(self, record):
-        """Return ``|w|``; see :class:`ChaosCausality` for the parameters."""
+        """Return ``|w|``; see :class:`Criterion` for the parameters."""
         return WeightScores(np.abs(record.weights))
 
 
@@ -57,7 +57,7 @@ class Movement(Criterion):
     """
 
     def score(self, record):
-        """Return ``w^2 - w_0^2``; see :class:`ChaosCausality` for the parameters."""
+        """Return ``w^2 - w_0^2``; see :class:`Criterion` for the parameters."""
         return WeightScores(record.weights**2 - record.initial_weights**2)
 
 
@@ -84,7 +84,7 @@ class Saliency(Criterion):
     needs = ("data",)
 
     def score(self, record):
-        """Return ``w^2 E[g^2]``; see :class:`ChaosCausality` for the parameters."""
+        """Return ``w^2 E[g^2]``; see :class:`Criterion` for the parameters."""
         from skchaosprune._kernels.ablation import squared_gradients
 
         squares = squared_gradients(record.params, record.network, record.data)
@@ -117,7 +117,7 @@ class Random(Criterion):
         check_seed(self.random_state)
 
     def score(self, record):
-        """Return uniform numbers; see :class:`ChaosCausality` for the parameters."""
+        """Return uniform numbers; see :class:`Criterion` for the parameters."""
         seed = record.seed if self.random_state is None else self.random_state
         return WeightScores(np.random.RandomState(seed).uniform(size=record.n_weights))
 
@@ -168,6 +168,6 @@ class FixedMasks(Criterion):
             raise TypeError(f"{text}; got dtypes {[str(m.dtype) for m in masks]}.")
 
     def score(self, record):
-        """Return the masks; see :class:`ChaosCausality` for the parameters."""
+        """Return the masks; see :class:`Criterion` for the parameters."""
         keep = np.concatenate([np.ravel(mask) for mask in self.masks])
         return WeightScores(keep.astype(np.float64), keep=keep, is_final=True)

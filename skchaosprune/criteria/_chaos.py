@@ -280,7 +280,7 @@ class ChaosCausalMagnitude(ChaosCausality):
     has_significance_rule = False
 
     def score(self, record):
-        """Weigh magnitudes by tests; see :class:`ChaosCausality` for the parameters."""
+        """Weigh magnitudes by tests; see :class:`Criterion` for the parameters."""
         verdict = super().score(record)
         if verdict.problem is not None:
             return replace(verdict, keep=None)

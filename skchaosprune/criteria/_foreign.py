@@ -18,10 +18,6 @@ _PARTS = {
     "snapshots": ("points",),
     "data": (),
 }
-# Parts that Criterion has by default.
-_DEFAULTS = {name for name in vars(Criterion) if not name.startswith("_")}
-_DEFAULTS -= {"check_parameters", "has_placebo", "score"}
-
 OWN_PARTS = (
     "An object of your own has score, needs (a tuple of "
     f"{', '.join(map(repr, NEEDS))}, or empty) and has_significance_rule; with "
@@ -46,8 +42,19 @@ class FunctionCriterion(Criterion):
         return repr(self.function)
 
     def score(self, record):
-        """Call the function; see :class:`ChaosCausality` for the parameters."""
+        """Call the function; see :class:`Criterion` for the parameters."""
         return self.function(record)
+
+
+def _own_or_default(name):
+    """Make a property: the part of the user's object, or the default of Criterion."""
+
+    def get(self):
+        if hasattr(self.own, name):
+            return getattr(self.own, name)
+        return getattr(super(ForeignCriterion, self), name)
+
+    return property(get)
 
 
 class ForeignCriterion(Criterion):
@@ -56,16 +63,22 @@ class ForeignCriterion(Criterion):
     Parameters
     ----------
     own : object
-        What it has of the parts of a criterion takes the place of the defaults.
+        Whatever it has of a criterion takes the place of the default, at any time.
     """
+
+    needs = _own_or_default("needs")
+    has_significance_rule = _own_or_default("has_significance_rule")
+    significance_level = _own_or_default("significance_level")
+    target = _own_or_default("target")
+    placebo = _own_or_default("placebo")
+    has_exponents = _own_or_default("has_exponents")
+    check_parameters = _own_or_default("check_parameters")
+    check_layer_sizes = _own_or_default("check_layer_sizes")
+    perturb = _own_or_default("perturb")
+    make_placebo = _own_or_default("make_placebo")
 
     def __init__(self, own):
         self.own = own
-        parts = set(object.__dir__(own))
-        # one that looks at the layers has masks for them, unless it says otherwise
-        self.chooses_masks = "check_layer_sizes" in parts
-        for name in _DEFAULTS & parts:
-            setattr(self, name, getattr(own, name))
 
     def __repr__(self):
         return repr(self.own)
@@ -81,23 +94,23 @@ class ForeignCriterion(Criterion):
 
     def set_params(self, **params):
         """Set parameters of the object."""
-        self.__init__(self.own.set_params(**params))
+        self.own.set_params(**params)
         return self
-
-    def check_parameters(self):
-        """Let the object check its parameters; it may change while it does."""
-        if "check_parameters" in object.__dir__(self.own):
-            self.own.check_parameters()
-            self.__init__(self.own)
 
     @property
     def has_placebo(self):
         """Whether the object has one, and p-values to compare."""
-        has_own = "make_placebo" in object.__dir__(self.own)
+        has_own = hasattr(self.own, "make_placebo")
         return has_own and self.significance_level is not None
 
+    @property
+    def chooses_masks(self):
+        """Whether masks are final; by default if the object looks at the layers."""
+        looks = hasattr(self.own, "check_layer_sizes")
+        return getattr(self.own, "chooses_masks", looks)
+
     def score(self, record):
-        """Ask the object; see :class:`ChaosCausality` for the parameters."""
+        """Ask the object; see :class:`Criterion` for the parameters."""
         return self.own.score(record)
 
 

@@ -75,7 +75,7 @@ class LossRegression(WindowCriterion):
         np.einsum("tk,tk->k", changes, changes, out=out)
 
     def score(self, record):
-        """Fit the loss reductions; see :class:`ChaosCausality` for the parameters."""
+        """Fit the loss reductions; see :class:`Criterion` for the parameters."""
         problem = self._obstacle(record)
         if problem is not None:
             return give_up(record, problem)
