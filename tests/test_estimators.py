@@ -242,9 +242,10 @@ def test_same_seed_same_bits(iris, seed):
 
 @pytest.mark.slow
 def test_threads_score_blocks_to_the_same_bits(cancer, thread_counts):
-    options = {"hidden_layer_sizes": (24,), "prune_criterion": "chaos_causality"}
+    X, y = cancer[0][:200], cancer[1][:200]
+    options = {"hidden_layer_sizes": (16,), "prune_criterion": "chaos_causality"}
     fits = [
-        small(max_iter=3, n_jobs=n_jobs, **options).fit(*cancer)
+        small(max_iter=4, n_jobs=n_jobs, **options).fit(X, y)
         for n_jobs in (None, 1, 2, -1)
     ]
 

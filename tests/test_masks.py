@@ -292,7 +292,7 @@ two_layers = st.tuples(st.integers(1, 5), st.integers(1, 8), st.integers(1, 3))
 
 
 @given(two_layers, seeds, shares, kinds)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 def test_layer_repair_wastes_only_what_the_counts_force(layer_sizes, seed, share, kind):
     scores, magnitudes = make_scores(layer_sizes, kind, seed)
     prune_ratio = feasible_ratio(share, layer_sizes, "layer")
@@ -303,7 +303,7 @@ def test_layer_repair_wastes_only_what_the_counts_force(layer_sizes, seed, share
 
 
 @given(nets, seeds, st.floats(0, 0.6), kinds, scopes)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 def test_repair_leaves_connected_masks_alone(
     layer_sizes, seed, share, kind, prune_scope
 ):
