@@ -35,7 +35,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import scale
 
 from skchaosprune import ChaosCausalPrunedMLP
-from skchaosprune._network import mlp as _mlp
+from skchaosprune._network import mlp
 from skchaosprune._training import net as _network
 from skchaosprune._training.plan import Watch
 from skchaosprune._training.recording import WindowRecorder, count_windows
@@ -121,7 +121,7 @@ def train_ours(task, n_epochs, exponents):
 
 def make_bare_net(task):
     """Return a plain torch net with the task's initial weights."""
-    coefs, intercepts = _mlp.unflatten(task.params, task.network.layer_sizes)
+    coefs, intercepts = mlp.unflatten(task.params, task.network.layer_sizes)
     layers = []
     for W, b in zip(coefs, intercepts, strict=True):
         layer = torch.nn.Linear(*W.shape, dtype=torch.float64)
@@ -153,7 +153,7 @@ def check_same_epoch(task):
     rng = np.random.RandomState(task.order_seed)
     _, net = train_bare(task, 1, lambda n: torch.from_numpy(rng.permutation(n)))
     layers = [layer for layer in net if isinstance(layer, torch.nn.Linear)]
-    expected = _mlp.flatten(
+    expected = mlp.flatten(
         [layer.weight.detach().numpy().T for layer in layers],
         [layer.bias.detach().numpy() for layer in layers],
     )

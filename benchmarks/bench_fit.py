@@ -45,7 +45,7 @@ from skorch import NeuralNetClassifier
 
 from skchaosprune import ChaosCausalPrunedMLP
 from skchaosprune._fit import scoring
-from skchaosprune._kernels import lyapunov as _lyapunov
+from skchaosprune._kernels import lyapunov
 from skchaosprune._training import net as _network
 from skchaosprune._training.threads import one_thread_per_fit
 
@@ -186,7 +186,7 @@ def split_time(X, y, batch_size):
     with ExitStack() as stack:
         for part, owner, name in (
             ("training", _network, "train"),
-            ("exponents", _lyapunov, "_exponents"),
+            ("exponents", lyapunov, "_exponents"),
             ("tests", scoring, "score_weights"),
         ):
             replacement = timed(part, getattr(owner, name))

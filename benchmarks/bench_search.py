@@ -30,7 +30,7 @@ from sklearn.preprocessing import scale
 
 from skchaosprune import ChaosCausalPrunedMLP
 from skchaosprune._fit import scoring
-from skchaosprune._training import net as _network
+from skchaosprune._training import net
 
 PACKAGES = ("skchaosprune", "joblib", "numpy", "numba", "scikit-learn", "torch")
 RATIOS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
@@ -56,7 +56,7 @@ def load_tables():
 def stopwatch():
     """Yield the seconds of every dense training, scoring and sparse training."""
     spent = defaultdict(list)
-    originals = _network.train, scoring.score_weights
+    originals = net.train, scoring.score_weights
 
     def timed(function, name_of):
         def call(*args, **kwargs):
@@ -67,14 +67,12 @@ def stopwatch():
 
         return call
 
-    _network.train = timed(
-        originals[0], lambda kwargs: "D" if kwargs["mask"].all() else "R"
-    )
+    net.train = timed(originals[0], lambda kwargs: "D" if kwargs["mask"].all() else "R")
     scoring.score_weights = timed(originals[1], lambda kwargs: "S")
     try:
         yield spent
     finally:
-        _network.train, scoring.score_weights = originals
+        net.train, scoring.score_weights = originals
 
 
 def make_model(memory, **settings):

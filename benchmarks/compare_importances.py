@@ -33,7 +33,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
-from skchaosprune._network import mlp as _mlp
+from skchaosprune._network import mlp
 from skchaosprune._network.importance import IMPORTANCES, Explainable
 from skchaosprune._training.threads import one_thread_per_fit
 
@@ -86,7 +86,7 @@ def fit(name, train, **options):
 def make_subject(model, train, seed):
     """Show a fitted network to the rules as ``fit`` does."""
     X, y = train
-    network = _mlp.Network(
+    network = mlp.Network(
         (X.shape[1], *(W.shape[1] for W in model.coefs_)),
         model.activation_,
         model.out_activation_,
@@ -95,7 +95,7 @@ def make_subject(model, train, seed):
     )
     return Explainable(
         network=network,
-        params=_mlp.flatten(model.coefs_, model.intercepts_),
+        params=mlp.flatten(model.coefs_, model.intercepts_),
         data=model._recode(X, y),
         masks=model.masks_,
         p_values=model.p_values_,

@@ -49,7 +49,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skchaosprune import ChaosCausalPrunedMLP
 from skchaosprune._fit.retraining import make_trial
-from skchaosprune._network import mlp as _mlp
+from skchaosprune._network import mlp
 from skchaosprune._network.masks import keep_best, rank_weights
 from skchaosprune._training.threads import one_thread_per_fit
 
@@ -201,7 +201,7 @@ def fit_best_of(model, train, n_masks=N_MASKS):
     judge = training.validation or training.data
     rng = np.random.default_rng(model.random_state)
     best = copy.copy(model)
-    lowest = judge.mean_loss(_mlp.flatten(best.coefs_, best.intercepts_), network)
+    lowest = judge.mean_loss(mlp.flatten(best.coefs_, best.intercepts_), network)
     with one_thread_per_fit():
         for _ in range(n_masks):
             mask = reshuffle_mask(model, rng)
@@ -211,8 +211,8 @@ def fit_best_of(model, train, n_masks=N_MASKS):
             loss = judge.mean_loss(params, network)
             if loss < lowest:
                 lowest = loss
-                best.masks_ = _mlp.split_layers(mask, network.layer_sizes)
-                best.coefs_, best.intercepts_ = _mlp.unflatten(
+                best.masks_ = mlp.split_layers(mask, network.layer_sizes)
+                best.coefs_, best.intercepts_ = mlp.unflatten(
                     params, network.layer_sizes
                 )
     return best

@@ -197,6 +197,11 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         report : PruningReport
             Prints as a table, is one in notebooks, and has ``to_dict()``.
 
+        Raises
+        ------
+        ValueError
+            If ``X``, ``y`` or ``feature_names`` are not valid or do not fit.
+
         Notes
         -----
         "Before" is the dense network when it was scored: after its whole training,
@@ -271,6 +276,12 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         -------
         self : object
             The estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not known, or ``prune_criterion`` is not an object that
+            has the parameter.
         """
         nested = [name for name in params if name.startswith("prune_criterion__")]
         criterion = params.get("prune_criterion", self.prune_criterion)

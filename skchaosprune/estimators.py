@@ -63,7 +63,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Rank all weights together, or remove the same share of each layer.
     keep_connected : bool, default=True
         Give weights of units that lost all inputs or all outputs to better places.
-        False is the paper.
+        ``False`` reproduces the paper.
     rewind : bool, default=True
         Retrain from the initial weights; False goes on from the dense ones.
     n_rounds : int or "auto", default="auto"
@@ -127,7 +127,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         round in place of the weights; a diagnostic of a criterion that tests for
         causality, no explanation.
     callbacks : list or None, default=None
-        Of skorch, cloned for each training; scikit-learn's are no parameter but go to
+        Of skorch, cloned for each training. Set scikit-learn's callbacks with
         ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
         need ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"
@@ -448,7 +448,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Rank all weights together, or remove the same share of each layer.
     keep_connected : bool, default=True
         Give weights of units that lost all inputs or all outputs to better places.
-        False is the paper.
+        ``False`` reproduces the paper.
     rewind : bool, default=True
         Retrain from the initial weights; False goes on from the dense ones.
     n_rounds : int or "auto", default="auto"
@@ -506,7 +506,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         round in place of the weights; a diagnostic of a criterion that tests for
         causality, no explanation.
     callbacks : list or None, default=None
-        Of skorch, cloned for each training; scikit-learn's are no parameter but go to
+        Of skorch, cloned for each training. Set scikit-learn's callbacks with
         ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
         need ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"

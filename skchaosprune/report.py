@@ -87,9 +87,9 @@ class PruningReport:
         None where one of them is constant.
     causal_share, placebo_share : float or None
         Share of the weights of the dense network that the criterion calls causal (an
-        intervention on the rows of the report), and
-        the mean of the same share for five placebos; see
-        :meth:`ChaosCausalPrunedMLP.placebo_test`. None where there is no placebo.
+        intervention on the rows of the report), and the mean of the same share for five
+        placebos; see :meth:`ChaosCausalPrunedMLP.placebo_test`. None where there is no
+        placebo.
     unused_features : list of str
         Inputs that change nothing any more.
     strongest_features : list of dict
@@ -335,7 +335,7 @@ def _onnx_bytes(compact, notes):
     """Size of the file; None, with the reason in ``notes``, where there can be none."""
     try:
         return len(serialize_onnx(compact))
-    except (ImportError, ValueError) as error:  # no onnx, or labels that it has not
+    except (ImportError, ValueError) as error:  # no onnx, or labels it does not support
         notes["onnx_bytes"] = str(error)
         return None
 

@@ -16,7 +16,7 @@ from skchaosprune._kernels.ablation import (
     mean_gradient,
     squared_gradients,
 )
-from skchaosprune._network import mlp as _mlp
+from skchaosprune._network import mlp
 from tests import naive
 from tests.helpers import flat
 
@@ -67,7 +67,7 @@ def make_data(network, n_rows=7, seed=0):
 
 def make_snapshots(network, n_points=2, scale=1.0, seed=1):
     rng = np.random.RandomState(seed)
-    n_parameters = _mlp.count_parameters(network.layer_sizes)
+    n_parameters = mlp.count_parameters(network.layer_sizes)
     return scale * rng.standard_normal((n_points, n_parameters))
 
 
@@ -108,7 +108,7 @@ def test_ablation_of_any_pruned_network(
     network = make_network(hidden, output, n_inputs=n_inputs, activation=activation)
     data = make_data(network, n_rows, seed)
     snapshots = make_snapshots(network, n_points, seed=seed)
-    n_weights = _mlp.count_weights(network.layer_sizes)
+    n_weights = mlp.count_weights(network.layer_sizes)
     gone = np.random.RandomState(seed).uniform(size=n_weights) > density
     snapshots[:, :n_weights][:, gone] = 0.0
 
@@ -121,15 +121,15 @@ def test_ablation_of_any_pruned_network(
 def test_the_naive_loss_is_the_one_of_the_estimators(output):
     network = make_network(output=output)
     data, params = make_data(network), make_snapshots(network)[0]
-    coefs, intercepts = _mlp.unflatten(params, network.layer_sizes)
-    z = _mlp.logits(data.X, coefs, intercepts, network.activation)
+    coefs, intercepts = mlp.unflatten(params, network.layer_sizes)
+    z = mlp.logits(data.X, coefs, intercepts, network.activation)
 
     expected = [
         naive.row_loss(params, network, x, target)
         for x, target in zip(data.X, data.targets, strict=True)
     ]
 
-    losses = _mlp.row_losses(z, data.targets, network.out_activation, network.loss)
+    losses = mlp.row_losses(z, data.targets, network.out_activation, network.loss)
     np.testing.assert_allclose(losses, expected, rtol=1e-12)
 
 
@@ -158,13 +158,13 @@ def test_what_no_row_can_notice_is_exactly_zero(output):
     data, snapshots = make_data(network), make_snapshots(network)
     data.X[:, 2] = 0.0
     for params in snapshots:
-        coefs, intercepts = _mlp.unflatten(params, network.layer_sizes)
+        coefs, intercepts = mlp.unflatten(params, network.layer_sizes)
         coefs[0][1] = 0.0
         intercepts[0][3] = -100.0
         coefs[1][:, 2] = 0.0
 
     for values in assert_same_ablation(snapshots, network, data):
-        first, second, _ = _mlp.split_layers(values, network.layer_sizes)
+        first, second, _ = mlp.split_layers(values, network.layer_sizes)
         assert not first[1:3].any() and not first[:, 3].any()
         assert not second[3].any() and not second[:, 2].any()
         assert first[0].any() and second[:3].any()
@@ -219,7 +219,7 @@ def test_one_row_has_no_standard_error():
 def test_progress(monkeypatch):
     network = make_network()
     data, snapshots = make_data(network), make_snapshots(network)
-    n_weights = _mlp.count_weights(network.layer_sizes)
+    n_weights = mlp.count_weights(network.layer_sizes)
     monkeypatch.setattr("skchaosprune._kernels.ablation._BLOCK_ELEMENTS", 3 * n_weights)
     shares = []
 
@@ -247,7 +247,7 @@ def test_a_diverged_network_neither_warns_nor_raises(output):
 
 def autograd(params, network, data):
     """Return each row's gradient by the weights, flat, from torch alone."""
-    weights, biases = _mlp.unflatten(params, network.layer_sizes)
+    weights, biases = mlp.unflatten(params, network.layer_sizes)
     weights = [torch.tensor(W, requires_grad=True) for W in weights]
     gradients = []
     for x, t in zip(data.X, data.targets, strict=True):

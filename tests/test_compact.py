@@ -33,7 +33,7 @@ from skchaosprune import (
     CompactMLP,
     compact,
 )
-from skchaosprune._network import mlp as _mlp
+from skchaosprune._network import mlp
 from skchaosprune.compact import compact_layers
 from skchaosprune.criteria import FixedMasks
 from tests import naive
@@ -222,8 +222,8 @@ def test_layers_are_the_oracles_and_compute_the_same(
         (*left[:2], np.arange(len(left[2]))),
     )
     assert_allclose(
-        _mlp.logits(X[:, left[2]], *left[:2], activation),
-        _mlp.logits(X, coefs, intercepts, activation),
+        mlp.logits(X[:, left[2]], *left[:2], activation),
+        mlp.logits(X, coefs, intercepts, activation),
         rtol=1e-12,
         atol=1e-12,
     )
@@ -332,9 +332,9 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
     network, X = make_network(), np.random.RandomState(0).standard_normal((57, 8))
     whole = network.predict_proba(X)
 
-    monkeypatch.setattr(_mlp, "_BLOCK_ELEMENTS", 60)
+    monkeypatch.setattr(mlp, "_BLOCK_ELEMENTS", 60)
 
-    assert len(_mlp.row_blocks(57, network.layer_sizes_)) == 6
+    assert len(mlp.row_blocks(57, network.layer_sizes_)) == 6
     assert_allclose(network.predict_proba(X), whole, rtol=1e-12)
 
 
@@ -676,7 +676,7 @@ def test_large_layers_are_stored_sparse_where_few_weights_are_left():
         expected = dense_logits(network, rows)
         assert_allclose(
             network.predict_proba(rows),
-            _mlp.outputs_from_logits(expected, "softmax"),
+            mlp.outputs_from_logits(expected, "softmax"),
             atol=1e-12,
         )
 

@@ -27,14 +27,9 @@ from sklearn.preprocessing import scale
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skchaosprune import ChaosCausalPrunedMLP
-from skchaosprune._kernels import ablation as _ablation
-from skchaosprune._kernels import granger as _granger
-from skchaosprune._kernels import lyapunov as _lyapunov
-from skchaosprune._kernels import sgd as _kernels
-from skchaosprune._kernels import sparse as _sparse
-from skchaosprune._network import importance as _importance
-from skchaosprune._training import net as _network
-from skchaosprune._training import threads
+from skchaosprune._kernels import ablation, granger, lyapunov, sgd, sparse
+from skchaosprune._network import importance
+from skchaosprune._training import net, threads
 from skchaosprune.criteria import _blocks
 
 pytestmark = [
@@ -248,19 +243,19 @@ def test_a_fork_forgets_the_fits_of_other_threads(found):
 # What goes on when Ctrl-C is pressed: the options of the fit, the function that runs
 # then, and which of its calls (None: any one).
 PHASES = {
-    "dense training": ({}, _kernels, "train_rows", None),
-    "exponents": ({}, _lyapunov, "_exponents", None),
-    "causality": ({}, _granger, "_test_causes", None),
-    "exponents in threads": ({"n_jobs": 2}, _lyapunov, "_exponents", None),
-    "causality in threads": ({"n_jobs": 2}, _granger, "_test_causes", None),
-    "second round": ({"n_rounds": 2}, _network, "train", 1),
-    "mask search": ({"n_search": 9}, _sparse, "_train_kept", None),
-    "sparse training": ({}, _network, "train", 1),
-    "torch": (FITS["torch"], _network, "train", 0),
-    "intervention": (FITS["intervention"], _ablation, "_ablate_block", None),
+    "dense training": ({}, sgd, "train_rows", None),
+    "exponents": ({}, lyapunov, "_exponents", None),
+    "causality": ({}, granger, "_test_causes", None),
+    "exponents in threads": ({"n_jobs": 2}, lyapunov, "_exponents", None),
+    "causality in threads": ({"n_jobs": 2}, granger, "_test_causes", None),
+    "second round": ({"n_rounds": 2}, net, "train", 1),
+    "mask search": ({"n_search": 9}, sparse, "_train_kept", None),
+    "sparse training": ({}, net, "train", 1),
+    "torch": (FITS["torch"], net, "train", 0),
+    "intervention": (FITS["intervention"], ablation, "_ablate_block", None),
     "importances": (
         {"importance": "permutation"},
-        _importance,
+        importance,
         "_losses_from_first_layer",
         None,
     ),

@@ -17,7 +17,7 @@ from scipy import special, stats
 from statsmodels.tsa.ar_model import ar_select_order
 from statsmodels.tsa.stattools import grangercausalitytests
 
-from skchaosprune._kernels import granger as _granger
+from skchaosprune._kernels import granger
 from skchaosprune._kernels.granger import GRANGER_TESTS, granger_causality
 from tests import naive
 
@@ -33,7 +33,7 @@ TINY = 1e-280
 # Change the following manually to check seed insensitivity:
 SEED_RANGE = range(1)
 
-FIELDS = [field.name for field in dataclasses.fields(_granger.GrangerCausalityResult)]
+FIELDS = [field.name for field in dataclasses.fields(granger.GrangerCausalityResult)]
 
 
 def largest_lag(n_times):
@@ -230,7 +230,7 @@ def test_matches_naive_with_a_smooth_effect():
 
 def test_restricted_regressors_of_a_smooth_effect_are_orthonormal():
     effect = smooth(60, 1)[:, 0].cumsum()
-    factors = _granger._factor_effect(effect, 6)
+    factors = granger._factor_effect(effect, 6)
     for basis, rank, residual in zip(
         factors.basis, factors.rank, factors.residual, strict=True
     ):
@@ -275,7 +275,7 @@ def test_log_sf_chi2_closed_forms():
     statistic = np.array([1.0, 100.0, 1e4, 1e6])
     half = statistic / 2
     for df, expected in ((2.0, -half), (4.0, -half + np.log1p(half))):
-        log_sf = _granger._log_sf_chi2(statistic, np.full(4, df))
+        log_sf = granger._log_sf_chi2(statistic, np.full(4, df))
         assert_allclose(log_sf, expected, rtol=1e-12)
 
 
@@ -283,7 +283,7 @@ def test_log_sf_f_closed_form():
     statistic, df_denom = np.meshgrid(
         [0.5, 10.0, 1e3, 1e10, 1e25], [10.0, 1000.0, 50_000.0]
     )
-    log_sf = _granger._log_sf_f(statistic, np.full((3, 5), 2.0), df_denom)
+    log_sf = granger._log_sf_f(statistic, np.full((3, 5), 2.0), df_denom)
     expected = -df_denom / 2 * np.log1p(2 * statistic / df_denom)
     assert_allclose(log_sf, expected, rtol=1e-10)
 
@@ -302,14 +302,14 @@ def test_tail_formula_of_f_joins_the_body(df_num):
     for df_denom in (40.0, 300.0, 10_000.0):
         statistic, expected = far_out(partial(special.fdtrc, df_num, df_denom))
         a, b = np.full((2, len(statistic)), [[df_denom / 2], [df_num / 2]])
-        tail = _granger._log_beta_tail(a, b, df_denom / df_num / statistic)
+        tail = granger._log_beta_tail(a, b, df_denom / df_num / statistic)
         assert_allclose(tail, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("df", [1.0, 5.0, 14.0, 100.0])
 def test_tail_formula_of_chi2_joins_the_body(df):
     statistic, expected = far_out(partial(special.chdtrc, df))
-    tail = _granger._log_gamma_tail(np.full(len(statistic), df / 2), statistic / 2)
+    tail = granger._log_gamma_tail(np.full(len(statistic), df / 2), statistic / 2)
     assert_allclose(tail, expected, rtol=1e-12)
 
 
@@ -410,11 +410,11 @@ def test_threads_over_blocks_give_the_same_bits():
     causes = mixed_causes(effect)
     test = "ssr_ftest"
     plain = granger_causality(effect, causes, max_lag=5, test=test)
-    factors = _granger._factor_effect(effect, 5)
+    factors = granger._factor_effect(effect, 5)
     blocks = [slice(i, i + 20) for i in range(0, causes.shape[1], 20)]
     with ThreadPoolExecutor(4) as pool:
         results = pool.map(
-            lambda block: _granger._test_causes(factors, causes[:, block], test), blocks
+            lambda block: granger._test_causes(factors, causes[:, block], test), blocks
         )
         for block, result in zip(blocks, results, strict=True):
             assert_same_bits(result, plain, block)
@@ -461,7 +461,7 @@ def test_selected_lag_is_that_of_statsmodels(n_times, max_lag):
             np.round(autoregression(n_times, lag, seed)),
         ):
             bic = bic_by_statsmodels(effect, max_lag)
-            selected = _granger._select_lag(effect, max_lag)
+            selected = granger._select_lag(effect, max_lag)
             assert selected == np.argmin(bic) + 1
             assert isinstance(selected, int)
             chosen.add(selected)
@@ -470,7 +470,7 @@ def test_selected_lag_is_that_of_statsmodels(n_times, max_lag):
 
 @pytest.mark.parametrize("lag", [1, 2, 3, 5])
 def test_selected_lag_is_the_one_built_in(lag):
-    assert _granger._select_lag(autoregression(400, lag), 5) == lag
+    assert granger._select_lag(autoregression(400, lag), 5) == lag
 
 
 @pytest.mark.parametrize(
@@ -514,7 +514,7 @@ def test_selected_lag_of_degenerate_effects(effect, expected):
     before = effect.copy()
     with warnings.catch_warnings(), np.errstate(all="raise", under="ignore"):
         warnings.simplefilter("error")
-        assert _granger._select_lag(effect, 5) == expected
+        assert granger._select_lag(effect, 5) == expected
     assert_array_equal(effect, before)
 
 
@@ -525,7 +525,7 @@ def test_selected_lag_of_degenerate_effects(effect, expected):
 def test_selected_lag_unchanged_by_scale_and_shift(seed, scale, shift):
     effect = autoregression(60, 1 + seed % 5, seed)
     changed = -(10**scale) * (effect + shift)
-    assert _granger._select_lag(changed, 5) == _granger._select_lag(effect, 5)
+    assert granger._select_lag(changed, 5) == granger._select_lag(effect, 5)
 
 
 # Some lags only
@@ -539,10 +539,10 @@ def test_some_lags_alone_give_the_same_bits(max_lag, test):
     causes = mixed_causes(effect)
     plain = granger_causality(effect, causes, max_lag=max_lag, test=test)
     for min_lag in range(1, max_lag + 1):
-        factors = _granger._factor_effect(effect, max_lag, min_lag)
+        factors = granger._factor_effect(effect, max_lag, min_lag)
         with warnings.catch_warnings(), np.errstate(all="raise"):
             warnings.simplefilter("error")
-            result = _granger._test_causes(factors, causes, test)
+            result = granger._test_causes(factors, causes, test)
         assert_untestable(result, slice(0, min_lag - 1))
         assert_array_equal(result.df_num, plain.df_num)
         tested = slice(min_lag - 1, None)
@@ -558,10 +558,10 @@ def test_selected_lag_alone_matches_statsmodels(lag, test):
     effect = autoregression(150, lag)
     causes = noise(150, 3, seed=1)
     effect[1:] += 0.3 * causes[:-1, 0]
-    selected = _granger._select_lag(effect, 5)
+    selected = granger._select_lag(effect, 5)
     assert selected == lag == np.argmin(bic_by_statsmodels(effect, 5)) + 1
-    factors = _granger._factor_effect(effect, selected, selected)
-    result = _granger._test_causes(factors, causes, test)
+    factors = granger._factor_effect(effect, selected, selected)
+    result = granger._test_causes(factors, causes, test)
     for j in range(causes.shape[1]):
         pair = np.column_stack([effect, causes[:, j]])
         statistic, p_value = grangercausalitytests(pair, [lag])[lag][0][test][:2]

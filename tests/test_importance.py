@@ -14,7 +14,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.preprocessing import scale
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
-from skchaosprune._network import mlp as _mlp
+from skchaosprune._network import mlp
 from skchaosprune._network.importance import (
     IMPORTANCES,
     Explainable,
@@ -59,15 +59,15 @@ def make_subject(
     p_values[rng.uniform(size=p_values.size) < 0.1] = np.nan
     X = rng.standard_normal((n_rows, n_features))
     # targets that the network is good at, so that shuffling spoils something
-    layers = _mlp.unflatten(params, layer_sizes)
-    params[-n_outputs:] -= _mlp.logits(X, *layers, activation).mean(axis=0)
-    targets = _mlp.logits(X, *layers, activation)
+    layers = mlp.unflatten(params, layer_sizes)
+    params[-n_outputs:] -= mlp.logits(X, *layers, activation).mean(axis=0)
+    targets = mlp.logits(X, *layers, activation)
     targets += 0.1 * rng.standard_normal(targets.shape)
     is_classifier = out_activation != "identity"
     if is_classifier:
         targets = (targets >= np.maximum(0.0, targets.max(axis=1, keepdims=True))) * 1.0
-    data = _mlp.TrainingData(X, None, targets, rng.uniform(0.5, 1.5, size=n_rows))
-    network = _mlp.Network(layer_sizes, activation, out_activation, loss, is_classifier)
+    data = mlp.TrainingData(X, None, targets, rng.uniform(0.5, 1.5, size=n_rows))
+    network = mlp.Network(layer_sizes, activation, out_activation, loss, is_classifier)
     return Explainable(network, params, data, masks, p_values, seed=7)
 
 
@@ -76,7 +76,7 @@ def with_rows(subject, rows, sample_weight):
     data = subject.data
     return replace(
         subject,
-        data=_mlp.TrainingData(data.X[rows], None, data.targets[rows], sample_weight),
+        data=mlp.TrainingData(data.X[rows], None, data.targets[rows], sample_weight),
     )
 
 
@@ -164,14 +164,14 @@ def test_unused_inputs_get_exactly_zero(rule):
 
 def test_unused_inputs_are_not_shuffled(subject, monkeypatch):
     calls = []
-    row_losses = _mlp.row_losses
+    row_losses = mlp.row_losses
 
     def count(*args):
         calls.append(args)
         return row_losses(*args)
 
     subject.layers[0][0][1] = 0.0
-    monkeypatch.setattr(_mlp, "row_losses", count)
+    monkeypatch.setattr(mlp, "row_losses", count)
     permutation_importances(subject, n_repeats=4)
 
     assert len(calls) == 1 + 2 * 4  # as it is, and two inputs four times
@@ -216,11 +216,11 @@ def test_importances_move_with_their_columns(rule, subject):
 def test_hidden_units_may_change_places(rule, order):
     subject = make_subject()
     (first, second), (bias, last) = subject.layers
-    p_first, p_second = _mlp.unflatten(subject.p_values, (3, 4, 3))[0]
+    p_first, p_second = mlp.unflatten(subject.p_values, (3, 4, 3))[0]
     moved = replace(
         subject,
-        params=_mlp.flatten([first[:, order], second[order]], [bias[order], last]),
-        p_values=_mlp.flatten([p_first[:, order], p_second[order]], []),
+        params=mlp.flatten([first[:, order], second[order]], [bias[order], last]),
+        p_values=mlp.flatten([p_first[:, order], p_second[order]], []),
         masks=[subject.masks[0][:, order], subject.masks[1][order]],
     )
 
@@ -237,7 +237,7 @@ def test_units_of_the_inputs_do_not_matter(rule, factors):
     (first, *rest), intercepts = subject.layers
     rows = replace(subject.data, X=subject.data.X * factors)
     coefs = [first / np.array(factors)[:, np.newaxis], *rest]
-    other = replace(subject, data=rows, params=_mlp.flatten(coefs, intercepts))
+    other = replace(subject, data=rows, params=mlp.flatten(coefs, intercepts))
 
     np.testing.assert_allclose(
         IMPORTANCES[rule](other), IMPORTANCES[rule](subject), rtol=1e-8, atol=1e-13
@@ -250,7 +250,7 @@ def test_scaled_layers_scale_their_products(factors):
     subject = make_subject(activation="relu")
     (first, second), (bias, last) = subject.layers
     a, b = factors
-    params = _mlp.flatten([a * first, b * second], [a * bias, last])
+    params = mlp.flatten([a * first, b * second], [a * bias, last])
     other = replace(subject, params=params)
 
     for rule in (gradient_importances, connection_importances):
@@ -311,23 +311,23 @@ def test_blocks_of_rows_change_nothing(rule, monkeypatch):
     subject = make_subject(n_rows=57)
     whole = IMPORTANCES[rule](subject)
 
-    monkeypatch.setattr(_mlp, "_BLOCK_ELEMENTS", 40)
+    monkeypatch.setattr(mlp, "_BLOCK_ELEMENTS", 40)
 
-    assert len(_mlp.row_blocks(57, subject.network.layer_sizes)) == 6
+    assert len(mlp.row_blocks(57, subject.network.layer_sizes)) == 6
     np.testing.assert_allclose(IMPORTANCES[rule](subject), whole, rtol=1e-10)
 
 
 def test_many_outputs_make_no_small_blocks_of_rows(monkeypatch):
     sizes = []
-    hidden_outputs = _mlp.hidden_outputs
+    hidden_outputs = mlp.hidden_outputs
 
     def note(X, *args):
         sizes.append(len(X))
         return hidden_outputs(X, *args)
 
     subject = make_subject(output=("softmax", "log_loss", 100))
-    monkeypatch.setattr(_mlp, "hidden_outputs", note)
-    monkeypatch.setattr(_mlp, "_BLOCK_ELEMENTS", 100)
+    monkeypatch.setattr(mlp, "hidden_outputs", note)
+    monkeypatch.setattr(mlp, "_BLOCK_ELEMENTS", 100)
     gradient_importances(subject)
 
     assert sizes == [20]
@@ -361,7 +361,7 @@ def explain(model, X, targets, seed=0):
     """What a fitted model looked like to its rule."""
     layer_sizes = (X.shape[1], *(W.shape[1] for W in model.coefs_))
     is_classifier = hasattr(model, "classes_")
-    network = _mlp.Network(
+    network = mlp.Network(
         layer_sizes,
         model.activation_,
         model.out_activation_,
@@ -370,8 +370,8 @@ def explain(model, X, targets, seed=0):
     )
     return Explainable(
         network,
-        _mlp.flatten(model.coefs_, model.intercepts_),
-        _mlp.TrainingData(X, None, targets, np.ones(len(X))),
+        mlp.flatten(model.coefs_, model.intercepts_),
+        mlp.TrainingData(X, None, targets, np.ones(len(X))),
         model.masks_,
         model.p_values_,
         seed,

@@ -5,15 +5,15 @@ import pytest
 from scipy import special
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from skchaosprune._network import mlp as _mlp
+from skchaosprune._network import mlp
 
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
 
 
 def random_net(layer_sizes, seed=0):
     rng = np.random.RandomState(seed)
-    params = rng.standard_normal(_mlp.count_parameters(layer_sizes))
-    return params, *_mlp.unflatten(params, layer_sizes)
+    params = rng.standard_normal(mlp.count_parameters(layer_sizes))
+    return params, *mlp.unflatten(params, layer_sizes)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -24,8 +24,8 @@ def test_outputs_are_those_of_scikit_learn(activation, n_classes):
     other = MLPClassifier((6, 5), activation=activation, max_iter=1, random_state=0)
     other.partial_fit(X, y, classes=np.arange(n_classes))
 
-    z = _mlp.logits(X, other.coefs_, other.intercepts_, activation)
-    outputs = _mlp.outputs_from_logits(z, other.out_activation_)
+    z = mlp.logits(X, other.coefs_, other.intercepts_, activation)
+    outputs = mlp.outputs_from_logits(z, other.out_activation_)
 
     expected = other.predict_proba(X)
     np.testing.assert_allclose(outputs, expected[:, -outputs.shape[1] :], rtol=1e-10)
@@ -35,13 +35,13 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
     layer_sizes = (4, 6, 3)
     params, coefs, intercepts = random_net(layer_sizes)
     X = np.random.RandomState(1).standard_normal((57, 4))
-    whole = _mlp.logits(X, coefs, intercepts, "tanh")
+    whole = mlp.logits(X, coefs, intercepts, "tanh")
 
-    monkeypatch.setattr(_mlp, "_BLOCK_ELEMENTS", 60)
+    monkeypatch.setattr(mlp, "_BLOCK_ELEMENTS", 60)
 
-    assert len(_mlp.row_blocks(57, layer_sizes)) == 6
+    assert len(mlp.row_blocks(57, layer_sizes)) == 6
     np.testing.assert_allclose(
-        _mlp.logits(X, coefs, intercepts, "tanh"), whole, rtol=1e-12
+        mlp.logits(X, coefs, intercepts, "tanh"), whole, rtol=1e-12
     )
 
 
@@ -52,7 +52,7 @@ def test_flat_layout_is_weights_then_biases():
     np.testing.assert_array_equal(coefs[1], params[6:9].reshape(3, 1))
     np.testing.assert_array_equal(intercepts[0], params[9:12])
     np.testing.assert_array_equal(intercepts[1], params[12:])
-    np.testing.assert_array_equal(_mlp.flatten(coefs, intercepts), params)
+    np.testing.assert_array_equal(mlp.flatten(coefs, intercepts), params)
     coefs[0][0, 0] = 7.0
     assert params[0] == 7.0  # views
 
@@ -60,7 +60,7 @@ def test_flat_layout_is_weights_then_biases():
 @pytest.mark.parametrize("activation", ["logistic", "relu"])
 def test_initial_weights_have_scikit_learns_range(activation):
     layer_sizes = (30, 400, 1)
-    params = _mlp.initial_parameters(
+    params = mlp.initial_parameters(
         layer_sizes, "glorot_uniform", activation, np.random.RandomState(0)
     )
     other = MLPRegressor(
@@ -69,7 +69,7 @@ def test_initial_weights_have_scikit_learns_range(activation):
     X = np.random.RandomState(0).standard_normal((5, 30))
     other.set_params(learning_rate_init=1e-300).partial_fit(X, X[:, 0])
 
-    coefs, intercepts = _mlp.unflatten(params, layer_sizes)
+    coefs, intercepts = mlp.unflatten(params, layer_sizes)
     for ours, theirs in zip(
         [*coefs, intercepts[0]], [*other.coefs_, other.intercepts_[0]], strict=True
     ):
@@ -83,14 +83,14 @@ def test_softmax_is_scipys_to_the_bit(n_rows, order):
     z = 300.0 * np.random.RandomState(0).standard_normal((n_rows, 19))
     z = np.asarray(z, order=order)
 
-    np.testing.assert_array_equal(_mlp.softmax(z), special.softmax(z, axis=1))
+    np.testing.assert_array_equal(mlp.softmax(z), special.softmax(z, axis=1))
 
 
 def test_log_losses_of_extreme_logits_are_finite():
     z = np.array([[1e4], [-1e4]])
 
-    binary = _mlp.row_losses(z, np.ones((2, 1)), "logistic", "log_loss")
-    classes = _mlp.row_losses(np.c_[z, -z], np.eye(2)[[0, 0]], "softmax", "log_loss")
+    binary = mlp.row_losses(z, np.ones((2, 1)), "logistic", "log_loss")
+    classes = mlp.row_losses(np.c_[z, -z], np.eye(2)[[0, 0]], "softmax", "log_loss")
 
     np.testing.assert_allclose(binary, [0.0, 1e4])
     np.testing.assert_allclose(classes, [0.0, 2e4])
@@ -100,13 +100,13 @@ def test_row_errors_count_wrong_rows():
     z = np.array([[2.0, 1.0], [0.0, 1.0], [0.0, 3.0]])
     targets = np.eye(2)[[0, 0, 1]]
     np.testing.assert_array_equal(
-        _mlp.row_errors(z, targets, "softmax", True), [0.0, 1.0, 0.0]
+        mlp.row_errors(z, targets, "softmax", True), [0.0, 1.0, 0.0]
     )
     one = np.array([[0.5], [-0.5], [0.0]])
     np.testing.assert_array_equal(
-        _mlp.row_errors(one, np.array([[1.0], [1.0], [0.0]]), "logistic", True),
+        mlp.row_errors(one, np.array([[1.0], [1.0], [0.0]]), "logistic", True),
         [0.0, 1.0, 0.0],
     )
     np.testing.assert_allclose(
-        _mlp.row_errors(one, np.zeros((3, 1)), "identity", False), [0.25, 0.25, 0.0]
+        mlp.row_errors(one, np.zeros((3, 1)), "identity", False), [0.25, 0.25, 0.0]
     )

@@ -17,7 +17,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.dataset import ValidSplit
 
 from skchaosprune import ChaosCausalPrunedMLP
-from skchaosprune._network import mlp as _mlp
+from skchaosprune._network import mlp
 from skchaosprune._training.threads import one_thread_per_fit
 from tests.test_compact import (
     ACTIVATIONS,
@@ -142,7 +142,7 @@ def test_pruned_weights_stay_zero_whatever_trains_them(optimizer, form):
         assert (W[mask] != old[mask]).any()
     biases = [layer.bias.detach().numpy() for layer in module.layers[::2]]
     used = module.selected_features.numpy()
-    expected = _mlp.logits(X[:, used], effective_weights(module), biases, "tanh")
+    expected = mlp.logits(X[:, used], effective_weights(module), biases, "tanh")
     assert_allclose(run(module, X), expected, rtol=1e-10)
 
 

@@ -248,7 +248,7 @@ def effective_sparsity(masks):
     return sparsity(effective_masks(masks))
 
 
-# Which: orders and costs.
+# Orders of weights, and costs on a path.
 
 
 def _split_order(order, layer_sizes, n_groups):
@@ -290,7 +290,7 @@ def _fill(orders, n_kept, protected, living):
     return kept
 
 
-# Connected: paths and units.
+# Connectivity repair: paths and units.
 
 
 def _cheapest_path(costs, combine):

@@ -64,6 +64,8 @@ class Criterion(ABC, BaseEstimator):
         The series that is recorded with trajectories; see :class:`ChaosCausality`.
     placebo : bool, default=False
         Whether it scores its own placebo.
+    has_placebo : bool
+        Whether ``placebo_test`` works: with ``make_placebo`` and a level.
     has_exponents : bool, default=False
         Whether the window series are Lyapunov exponents.
     chooses_masks : bool, default=False
