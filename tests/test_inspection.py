@@ -2,6 +2,7 @@
 
 import warnings
 
+import numba
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -176,9 +177,11 @@ def test_partial_dependence(fitted_problem):
 
 @pytest.fixture(scope="module")
 def shap():
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         # shap sets up its colours in ways that matplotlib is to drop
         warnings.simplefilter("ignore", PendingDeprecationWarning)
+        # compiling its functions takes longer than running them
+        patch.setattr(numba.config, "DISABLE_JIT", True)
         return pytest.importorskip("shap")
 
 
