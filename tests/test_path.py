@@ -249,6 +249,7 @@ def keep_the_last_layer(record):
     return np.arange(record.n_weights)
 
 
+@pytest.mark.slow
 def test_path_in_two_jobs_keeps_the_configuration(iris):
     X, y = pd.DataFrame(iris[0], columns=list("abcd")), iris[1]
     chooser = FunctionTransformer(choose_columns)

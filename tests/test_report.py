@@ -157,6 +157,7 @@ def test_zero_weights_of_the_dense_network_are_no_connections(iris):
     assert before["effective_flops"] == 7
 
 
+@pytest.mark.slow
 def test_bytes_are_those_of_the_files(fitted, dense, report, tmp_path):
     pytest.importorskip("onnx")
     for model, measured in (dense, report.before), (fitted, report.after):
