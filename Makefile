@@ -18,11 +18,11 @@ export SCIPY_ARRAY_API = 1
 demo: .venv/.plots .venv/.export  ## prune a network on breast cancer and save a figure
 	$(BIN)/python examples/demo.py
 
-test: .venv/.tests  ## run the whole test suite
-	$(BIN)/python -m pytest
+test: .venv/.tests  ## run the whole test suite, one process per core
+	$(BIN)/python -m pytest -n auto
 
 test-oldest: $(OLDEST)/.tests-$(CHOICE)  ## the same with the oldest supported versions
-	$(OLDEST)/bin/python -m pytest
+	$(OLDEST)/bin/python -m pytest -n auto
 
 lint: .venv/.lint  ## check style and formatting
 	$(BIN)/ruff check .

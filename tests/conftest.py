@@ -12,6 +12,23 @@ from sklearn.preprocessing import scale
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune.criteria import _blocks
 
+# Files whose tests start processes: one after the other, and from one pool of joblib's.
+PROCESSES = {"test_dask.py", "test_faults.py", "test_memory.py", "test_path.py"}
+PROCESSES |= {"test_progress.py"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each worker whole files, and one of them all files with processes."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "processes" if file.rpartition("/")[2] in PROCESSES else file
+
+    return Scheduling(config, log)
+
 
 @pytest.fixture(scope="session")
 def iris():

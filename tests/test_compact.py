@@ -2,10 +2,7 @@
 
 import copy
 import io
-import json
 import pickle
-import subprocess
-import sys
 import warnings
 import zipfile
 
@@ -21,7 +18,7 @@ from scipy import sparse
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import accuracy_score, get_scorer, log_loss, r2_score
+from sklearn.metrics import accuracy_score, get_scorer, r2_score
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -994,35 +991,6 @@ def test_damage_is_found_or_harmless(tmp_path):
             assert_array_equal(other.predict_proba(X), expected)
 
     assert n_refused > 80
-
-
-_LOAD_AND_PREDICT = """
-import json, sys
-import numpy as np
-from skchaosprune import CompactMLP
-network = CompactMLP.load_npz(sys.argv[1])
-X = np.linspace(-1, 1, 24).reshape(3, 8)
-heavy = {"torch", "skorch", "numba", "onnx", "onnxruntime", "matplotlib"}
-print(json.dumps([network.predict_proba(X).tolist(), sorted(heavy & set(sys.modules))]))
-"""
-
-
-def test_a_file_is_used_without_torch(tmp_path):
-    network = make_network()
-    network.save_npz(tmp_path / "net.npz")
-
-    result = subprocess.run(
-        [sys.executable, "-c", _LOAD_AND_PREDICT, str(tmp_path / "net.npz")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    probabilities, heavy = json.loads(result.stdout)
-    X = np.linspace(-1, 1, 24).reshape(3, 8)
-    assert_allclose(probabilities, network.predict_proba(X), rtol=1e-12)
-    assert heavy == []
-    assert log_loss([0, 1, 2], probabilities) > 0
 
 
 def test_odd_rows():

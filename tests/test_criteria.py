@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.base import clone
-from statsmodels.stats.multitest import multipletests
 
 from skchaosprune import granger_causality, largest_lyapunov_exponent
 from skchaosprune._network.mlp import Network, TrainingData
@@ -247,6 +246,8 @@ def test_corrections_leave_out_what_is_not_tested(record):
 
     for correction in CORRECTIONS:
         corrected = ChaosCausality(correction=correction).score(record)
+        from statsmodels.stats.multitest import multipletests
+
         expected = multipletests(plain.p_values[tested], method=correction)[1]
         np.testing.assert_array_equal(corrected.p_values[tested], expected)
         np.testing.assert_array_equal(corrected.scores, plain.scores)

@@ -1,4 +1,4 @@
-"""Searches on a dask cluster: the bits of one process, from processes and threads."""
+"""Searches on a dask cluster: the bits of this process, from others and threads."""
 
 import faulthandler
 
@@ -13,9 +13,14 @@ from skchaosprune import ChaosCausalPrunedMLP
 from tests.helpers import assert_same_fit
 from tests.test_readme import FOLDER, run_blocks
 
-distributed = pytest.importorskip("distributed", reason="the extra 'dask'")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Persisting input arguments"),
+]
 
-pytestmark = pytest.mark.filterwarnings("ignore:Persisting input arguments")
+
+@pytest.fixture
+def distributed():
+    return pytest.importorskip("distributed", reason="the extra 'dask'")
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +46,9 @@ def thread_limits():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_jobs, has_memory", [(None, False), (2, True)])
-def test_threads_of_one_worker_give_the_same(iris, tmp_path, n_jobs, has_memory):
+def test_threads_of_one_worker_give_the_same(
+    distributed, iris, tmp_path, n_jobs, has_memory
+):
     serial = make_search().fit(*iris)
     before = thread_limits()
     memory = str(tmp_path / "memory") if has_memory else None
@@ -68,7 +75,16 @@ def test_threads_of_one_worker_give_the_same(iris, tmp_path, n_jobs, has_memory)
 
 
 @pytest.mark.slow
-def test_the_page_runs_and_two_processes_give_the_same(tmp_path, monkeypatch):
+def test_the_page_runs_and_another_process_gives_the_same(
+    distributed, tmp_path, monkeypatch
+):
+    class OneProcess(distributed.LocalCluster):
+        """Half as many processes to start, which takes the longest."""
+
+        def __init__(self, **options):
+            super().__init__(**options | {"n_workers": 1})
+
+    monkeypatch.setattr("dask.distributed.LocalCluster", OneProcess)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     blocks, names = run_blocks(FOLDER / "docs" / "distributed.md")
 

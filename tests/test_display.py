@@ -1,7 +1,6 @@
 """What is drawn, from arrays and from fits; that it fits on its axes."""
 
 import pickle
-import subprocess
 import sys
 from inspect import signature
 
@@ -216,17 +215,6 @@ class TestContract:
         for kind in ALL:
             with pytest.raises(ImportError, match=r"pip install skchaosprune\[plots\]"):
                 make_display(kind).plot()
-
-
-def test_import_leaves_matplotlib_out():
-    code = (
-        "import sys, skchaosprune.display; "
-        "print([name for name in ('matplotlib', 'torch') if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
 
 
 class TestFeatureNames:

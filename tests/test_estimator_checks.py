@@ -12,7 +12,7 @@ from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 @parametrize_with_checks(
     [
         ChaosCausalPrunedMLP(),
-        ChaosCausalPrunedMLP(n_search=2),
+        ChaosCausalPrunedMLP((8,), max_iter=40, n_search=2),
         ChaosCausalPrunedMLPRegressor(),
     ]
 )

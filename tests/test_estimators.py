@@ -482,7 +482,7 @@ before = set(sys.modules)
 import skchaosprune
 new = {name.split(".")[0] for name in set(sys.modules) - before}
 print(sorted(new - sys.stdlib_module_names))
-from skchaosprune import ChaosCausalPrunedMLP, CompactMLP
+from skchaosprune import ChaosCausalPrunedMLP, CompactMLP, NetworkDisplay
 heavy = {"torch", "skorch", "numba", "statsmodels", "matplotlib", "onnx"}
 print(sorted(heavy & set(sys.modules)))
 """

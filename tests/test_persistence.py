@@ -253,9 +253,14 @@ def test_prediction_and_looking_need_no_torch(kept, tmp_path):
     cases = [kept["names"], kept["regressor"]]
     cases = [(model, X, model.compact()) for model, X in cases]
     joblib.dump(cases, tmp_path / "models")
+    cases[0][2].save_npz(tmp_path / "models.npz")
     code = f"""
 import sys, joblib
-for model, X, compact in joblib.load(sys.argv[1]):
+from skchaosprune import CompactMLP
+cases = joblib.load(sys.argv[1])
+from_npz, (_, X, compact) = CompactMLP.load_npz(sys.argv[1] + ".npz"), cases[0]
+assert (from_npz.predict_proba(X) == compact.predict_proba(X)).all()
+for model, X, compact in cases:
     for network in (model, compact, model.compact()):
         network.predict(X)
         if hasattr(network, "classes_"):

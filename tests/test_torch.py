@@ -373,7 +373,7 @@ def test_defaults_follow_the_estimator():
         ("whole", {"iterator_train__shuffle": False, "batch_size": 5}),
         ("compact", {"predict_nonlinearity": None}),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_settings_override_defaults(form, settings):
     X, y = make_codes("three classes")
