@@ -149,6 +149,22 @@ def test_a_pickle_without_a_version_warns(kept):
     assert state == vars(model)
 
 
+def test_a_state_with_the_tuple_of_earlier_times_is_read(kept):
+    for name in ("defaults", "regressor"):
+        model, X = kept[name]
+        state = model.__getstate__()
+        names = "_criterion_name", "_criterion_params", "_loss", "_score_seed"
+        state["_fitted_with"] = tuple(state.pop(attribute) for attribute in names)
+
+        other = type(model).__new__(type(model))
+        other.__setstate__(state)
+
+        assert set(vars(other)) == set(vars(model))
+        np.testing.assert_array_equal(outputs(other, X), outputs(model, X))
+        assert repr(other.criterion_) == repr(model.criterion_)
+        assert "_fitted_with" in state  # it is left as it was
+
+
 def test_skops_asks_for_one_type_only(kept):
     for name in ("defaults", "names", "pipeline", "regressor"):
         model, _ = kept[name]
