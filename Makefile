@@ -34,7 +34,7 @@ docs: .venv/.docs  ## build the documentation, warnings are errors
 dev: .venv/.plots .venv/.tests .venv/.docs .venv/.lint  ## everything that a contributor needs
 
 coverage: .venv/.tests  ## kernels run as plain Python here, so that they count
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests -m "not slow" \
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests -n auto -m "not slow" \
 		--ignore=tests/test_estimator_checks.py \
 		--cov=skchaosprune --cov-report=term-missing --cov-fail-under=95
 
