@@ -30,6 +30,7 @@ OUTPUTS = {
     "regression": ("identity", "squared_error", 1),
 }
 HIDDEN = [((), "identity"), ((5,), "logistic"), ((4, 3), "tanh"), ((3, 4, 2), "relu")]
+HIDDEN += [((4, 3), "identity")]
 TORCH_ACTIVATION = {
     "identity": lambda z: z,
     "logistic": torch.sigmoid,
@@ -152,7 +153,7 @@ def test_large_logits(hidden, output):
     assert np.abs(effects).max() > 10.0
 
 
-@pytest.mark.parametrize("output", ["multiclass", "multiclass, squared error"])
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_what_no_row_can_notice_is_exactly_zero(output):
     network = make_network((5, 4), output, activation="relu")
     data, snapshots = make_data(network), make_snapshots(network)
@@ -177,6 +178,8 @@ def test_what_no_row_can_notice_is_exactly_zero(output):
         ((70,), "multiclass"),
         ((4, 3), "multiclass, squared error"),
         ((4, 3), "binary"),
+        ((4, 3), "regression"),
+        ((), "regression"),
     ],
 )
 def test_blocks_and_short_kernel_calls_change_nothing(monkeypatch, hidden, output):

@@ -204,8 +204,8 @@ def test_bic_tests_one_lag(record):
     assert np.isneginf(result.scores[4])
 
 
-def test_placebo_is_the_shuffled_series(record):
-    kind = GrangerUpdates
+@pytest.mark.parametrize("kind", [ChaosCausality, GrangerUpdates])
+def test_placebo_is_the_shuffled_series(record, kind):
     real = kind().score(record)
     placebo = kind(placebo=True, random_state=5).score(record)
 

@@ -64,6 +64,8 @@ def pyplot():
     from matplotlib import pyplot
 
     yield pyplot
+    for number in pyplot.get_fignums():
+        pyplot.figure(number).canvas.draw()  # a layout may warn only now
     pyplot.close("all")
 
 
@@ -138,7 +140,7 @@ class TestContract:
             assert pyplot.get_fignums()[-1] == shown.figure_.number
             for name, value in given.items():
                 assert getattr(shown, name) is value
-            shown.figure_.canvas.draw()  # a layout may warn only now
+        assert len(pyplot.get_fignums()) == len(LAYER_SIZES)
 
     @pytest.mark.parametrize("kind", ALL)
     def test_given_axes(self, kind, pyplot):

@@ -543,15 +543,15 @@ MOMENTS = ["dense training: epoch 2", "scoring: weight", "sparse training: epoch
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-@pytest.mark.parametrize("moment", [*MOMENTS, "window"])
+@pytest.mark.parametrize("moment", [*MOMENTS, "reduce_window", "score"])
 def test_an_interrupted_fit_leaves_nothing(iris, monkeypatch, moment, error):
-    class Interrupted(ChaosCausality):
-        def reduce_window(self, window, out, n_jobs=None):
-            raise error
+    def interrupt(*args, **kwargs):
+        raise error
 
     model = small(prune_criterion="chaos_causality", verbose=1)
-    if moment == "window":
-        model.set_params(prune_criterion=Interrupted())
+    if moment in ("reduce_window", "score"):
+        kind = type("Interrupted", (ChaosCausality,), {moment: interrupt})
+        model.set_params(prune_criterion=kind())
     parameters = model.get_params(deep=False)
     monkeypatch.setattr(sys, "stdout", Interruption(moment, error))
 

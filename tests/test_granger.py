@@ -405,10 +405,10 @@ def test_memory_layout_gives_the_same_bits(layout):
     assert_same_bits(granger_causality(effect, changed, max_lag=5), plain)
 
 
-def test_threads_over_blocks_give_the_same_bits():
+@pytest.mark.parametrize("test", GRANGER_TESTS)
+def test_threads_over_blocks_give_the_same_bits(test):
     effect = noise(45)
     causes = mixed_causes(effect)
-    test = "ssr_ftest"
     plain = granger_causality(effect, causes, max_lag=5, test=test)
     factors = granger._factor_effect(effect, 5)
     blocks = [slice(i, i + 20) for i in range(0, causes.shape[1], 20)]

@@ -2,6 +2,7 @@
 
 import ast
 import shutil
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -24,6 +25,12 @@ HOMES = {
     "onnx": "_export",
     "matplotlib": "display",
 }
+
+
+# From outside the standard library, anywhere; and what may be missing, late only.
+DEPENDENCIES = {"joblib", "numba", "numpy", "scipy", "sklearn", "skchaosprune"}
+DEPENDENCIES |= {"skorch", "statsmodels", "threadpoolctl", "torch"}
+EXTRAS = {"matplotlib", "onnx", "pandas"}
 
 
 def imported(path):
@@ -108,3 +115,16 @@ def test_steps_do_not_take_the_estimator(room):
         for argument in (*node.posonlyargs, *node.args, *node.kwonlyargs)
     }
     assert not names & {"estimator", "model", "est", "clf"}
+
+
+def test_packages_that_may_be_missing_are_imported_late():
+    known = DEPENDENCIES | sys.stdlib_module_names
+    for path in FOLDER.rglob("*.py"):
+        top = {
+            alias.name if isinstance(node, ast.Import) else node.module
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        assert {name.split(".")[0] for name in top} <= known, path
+        assert {package for package, *_ in imported(path)} <= known | EXTRAS, path

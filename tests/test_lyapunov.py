@@ -319,6 +319,7 @@ def test_no_series_give_no_exponents():
 def test_constant_series():
     series = np.tile([0.0, -3.5, 1e308, 5e-324], (50, 1))
     np.testing.assert_array_equal(largest_lyapunov_exponent(series), 0.0)
+    assert [largest_lyapunov_exponent(column) for column in series.T] == [0.0] * 4
 
 
 def test_static_tolerance_is_compared_with_the_range():

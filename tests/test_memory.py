@@ -12,6 +12,7 @@ from skchaosprune import (
     ChaosCausalPrunedMLPRegressor,
     __version__,
 )
+from skchaosprune._fit.plan import ScoredTraining
 from skchaosprune.criteria import CRITERIA, ChaosCausality, FixedMasks
 from tests.helpers import assert_same_fit, count_trainings, small
 
@@ -192,6 +193,14 @@ def test_the_version_is_a_part_of_the_key(iris, tmp_path):
     # joblib writes down of what it took the key
     (description,) = tmp_path.rglob("metadata.json")
     assert repr(__version__) in description.read_text()
+
+
+def test_another_version_makes_a_new_entry(iris, tmp_path, trainings, monkeypatch):
+    quick(tmp_path).fit(*iris)
+    monkeypatch.setattr(ScoredTraining.__init__, "__defaults__", ("0.0.0",))
+    quick(tmp_path).fit(*iris)
+
+    assert count_dense(trainings) == len(entries(tmp_path)) == 2
 
 
 def test_own_code_is_run_every_time(iris, tmp_path, trainings):

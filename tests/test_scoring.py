@@ -201,6 +201,18 @@ def test_a_twin_of_pruned_weights_is_perturbed_in_a_living_one(iris):
         assert difference[weight] == pytest.approx(1e-6)
 
 
+def test_one_candidate_is_perturbed():
+    criterion = ChaosCausality(trajectory="perturbation", perturbation_size=0.5)
+    params, candidates = np.arange(14.0), np.arange(10) > 6
+
+    moved = [criterion.perturb(params, candidates, seed) - params for seed in range(40)]
+
+    changed = {tuple(np.flatnonzero(difference)) for difference in moved}
+    assert changed == {(7,), (8,), (9,)}
+    assert all(difference.max() == 0.5 for difference in moved)
+    assert ChaosCausality().perturb(params, candidates, 0) is None
+
+
 def test_what_cannot_be_perturbed(iris):
     X, y = iris
     lost = clone(TWINS).set_params(perturbation_size=1e-30)
