@@ -14,7 +14,7 @@ from skchaosprune.criteria import _blocks
 
 # Files whose tests start processes: one after the other, and from one pool of joblib's.
 PROCESSES = {"test_dask.py", "test_faults.py", "test_memory.py", "test_path.py"}
-PROCESSES |= {"test_progress.py"}
+PROCESSES |= {"test_progress.py", "test_readme.py"}
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -4,10 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from joblib import parallel_config
 
 import skchaosprune
-from skchaosprune import ChaosCausalPrunedMLP
 from skchaosprune.criteria import CRITERIA
 
 FOLDER = Path(__file__).parents[1]
@@ -15,28 +13,16 @@ README = FOLDER / "README.md"
 
 
 def run_blocks(path):
-    """Run the Python blocks of a page, in their order; return them and their names.
-
-    Searches stay in this process, unless they choose a backend of their own.
-    """
+    """Run the Python blocks of a page, in their order; return them and their names."""
     blocks = re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL)
     names = {}
-    with parallel_config(backend="sequential"):
-        for block in blocks:
-            exec(compile(block, str(path), "exec"), names)
+    for block in blocks:
+        exec(compile(block, str(path), "exec"), names)
     return blocks, names
-
-
-@pytest.fixture
-def short_trainings(monkeypatch):
-    """Train for fewer epochs where the code does not say for how many."""
-    defaults = ChaosCausalPrunedMLP.__init__.__kwdefaults__
-    monkeypatch.setitem(defaults, "max_iter", 10)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The weights are ranked by magnitude:UserWarning")
-@pytest.mark.usefixtures("short_trainings")
 def test_code_of_the_readme_runs(capsys, tmp_path, monkeypatch):
     pytest.importorskip("onnx")
     plt = pytest.importorskip("matplotlib.pyplot")
@@ -62,7 +48,6 @@ def test_code_of_the_readme_runs(capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("short_trainings")
 @pytest.mark.parametrize("page", ["index", "getting_started"])
 def test_code_of_the_documentation_runs(page):
     blocks, names = run_blocks(FOLDER / "docs" / f"{page}.md")
