@@ -18,9 +18,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import Bunch
 
+import skchaosprune
 from skchaosprune import (
     ChaosCausalPrunedMLP,
     ChaosCausalPrunedMLPRegressor,
+    display,
     pruning_path,
 )
 from skchaosprune._network import masks as _pruning
@@ -121,6 +123,11 @@ def as_if_fitted(model, **attributes):
     for name, value in attributes.items():
         setattr(model, name, value)
     return model
+
+
+def test_every_display_is_in_the_lists():
+    names = {kind.__name__ for kind in ALL}
+    assert names == set(display.__all__) <= set(skchaosprune.__all__)
 
 
 class TestContract:

@@ -25,50 +25,63 @@ HOMES = {
     "onnx": "_export",
     "matplotlib": "display",
 }
+# From outside the standard library; what may be missing is imported late only.
+DEPENDENCIES = {"joblib", "numpy", "scipy", "sklearn", "skchaosprune", "threadpoolctl"}
+MAY_BE_MISSING = {"matplotlib", "onnx", "pandas"}
+KNOWN = DEPENDENCIES | HOMES.keys() | MAY_BE_MISSING | sys.stdlib_module_names
 
 
-# From outside the standard library, anywhere; and what may be missing, late only.
-DEPENDENCIES = {"joblib", "numba", "numpy", "scipy", "sklearn", "skchaosprune"}
-DEPENDENCIES |= {"skorch", "statsmodels", "threadpoolctl", "torch"}
-EXTRAS = {"matplotlib", "onnx", "pandas"}
-
-
-def imported(path):
-    """Names of all that a file imports, at its top or late, as lists of their parts."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def imported(nodes):
+    """Names of all that is imported, as lists of their parts; calls as one of them."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} has a relative import"
-            yield from ([*node.module.split("."), alias.name] for alias in node.names)
+            start = node.module.split(".") if node.level == 0 else ["."]
+            yield from ([*start, alias.name] for alias in node.names)
+            if start == ["importlib"]:
+                yield ["importlib"]
+        elif isinstance(node, ast.Name) and node.id == "__import__":
+            yield ["importlib"]
 
 
 def find_faults(folder):
     """List imports against the order of the rooms or out of a home, and circles."""
     files = {
-        path.relative_to(folder)
-        .with_suffix("")
-        .as_posix()
-        .replace("/__init__", ""): path
-        for path in folder.rglob("*.py")
-        if path != folder / "__init__.py"
+        str(path.relative_to(folder).with_suffix("")).replace("/__init__", ""): path
+        for path in sorted(folder.rglob("*.py"))
     }
-    faults, graph = [], {}
+    rooms = {name.split("/")[0] for name in files} - {"__init__"}
+    faults = [f"{room} has no place in LAYERS" for room in rooms ^ set(LAYERS)]
+    graph = {name: set() for name in files}
+    rank = {room: place for place, room in enumerate(LAYERS)}
     for name, path in files.items():
-        room, graph[name] = name.split("/")[0], set()
-        for package, *rest in imported(path):
-            if HOMES.get(package, room) != room:
+        room = name.split("/")[0]
+        tree = ast.parse(path.read_text())
+        by_name = {
+            alias.name.split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        }
+        if "skchaosprune" in by_name:
+            faults.append(f"{name} imports the package by its name, with all rooms")
+        late = {package for package, *_ in imported(tree.body)} & MAY_BE_MISSING
+        faults += [f"{name} imports {package} at its top" for package in late]
+        for package, *rest in imported(ast.walk(tree)):
+            if HOMES.get(package, room) != room or package not in KNOWN:
                 faults.append(f"{name} imports {package}")
-            if package != "skchaosprune" or rest == ["__version__"]:
-                continue
-            if not rest:
-                faults.append(f"{name} imports the package by its name")
-                continue
-            if LAYERS.index(rest[0]) > LAYERS.index(room):
-                faults.append(f"{name} imports {rest[0]}")
-            depths = range(len(rest), 0, -1)
-            places = ["/".join(rest[:depth]) for depth in depths]
-            graph[name].add(next(place for place in places if place in files))
+            elif package == "importlib" and name != "__init__":
+                faults.append(f"{name} imports by a call")
+            elif package == "skchaosprune" and rest and rest != ["__version__"]:
+                places = ["/".join(rest[:depth]) for depth in range(len(rest), 0, -1)]
+                place = next((place for place in places if place in files), None)
+                if place is None or place == "__init__":
+                    faults.append(f"{name} imports {rest[0]}, which is no room")
+                elif rank.get(rest[0], 0) > rank.get(room, 0):
+                    faults.append(f"{name} imports {rest[0]}")
+                else:
+                    graph[name].add(place)
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -80,51 +93,42 @@ def test_order_of_the_rooms():
     assert find_faults(FOLDER) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "line", "fault"),
-    [
-        (
-            "_network/mlp",
-            "from skchaosprune._network import masks",
-            "circle: _network/",
-        ),
-        ("compact", "from skchaosprune.report import x", "compact imports report"),
-        ("_network/mlp", "import torch.nn", "_network/mlp imports torch"),
-    ],
-)
-def test_what_is_planted_is_found(tmp_path, name, line, fault):
+PLANTED = {
+    "from skchaosprune._network import masks": "circle: _network/",
+    "from skchaosprune.report import make_report": "_network/mlp imports report",
+    "import skchaosprune.report as r": "_network/mlp imports the package by its name",
+    "from skchaosprune import pruning_path": "_network/mlp imports pruning_path, which",
+    "from .masks import keep_best": "_network/mlp imports .",
+    "from importlib import import_module": "_network/mlp imports by a call",
+    "__import__('torch')": "_network/mlp imports by a call",
+    "import torch.nn": "_network/mlp imports torch",
+    "import requests": "_network/mlp imports requests",
+}
+
+
+@pytest.mark.parametrize("line", PLANTED)
+def test_what_is_planted_is_found(tmp_path, line):
     folder = tmp_path / "skchaosprune"
-    shutil.copytree(FOLDER, folder)
-    with (folder / f"{name}.py").open("a") as file:
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "_new.py").touch()
+    with (folder / "_network" / "mlp.py").open("a") as file:
         file.write(f"\n\ndef late():\n    {line}\n")
 
-    assert any(found.startswith(fault) for found in find_faults(folder))
+    faults = find_faults(folder)
+
+    assert "_new has no place in LAYERS" in faults
+    assert any(fault.startswith(PLANTED[line]) for fault in faults)
 
 
-@pytest.mark.parametrize(
-    "room", ["_network", "_kernels", "_training", "criteria", "_fit"]
-)
-def test_steps_do_not_take_the_estimator(room):
+def test_steps_do_not_take_the_estimator():
     """Progress alone holds it, as scikit-learn's callbacks require."""
     names = {
         argument.arg
+        for room in ("_network", "_kernels", "_training", "criteria", "_fit")
         for path in (FOLDER / room).rglob("*.py")
         if path.name != "progress.py"
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.arguments)
         for argument in (*node.posonlyargs, *node.args, *node.kwonlyargs)
     }
-    assert not names & {"estimator", "model", "est", "clf"}
-
-
-def test_packages_that_may_be_missing_are_imported_late():
-    known = DEPENDENCIES | sys.stdlib_module_names
-    for path in FOLDER.rglob("*.py"):
-        top = {
-            alias.name if isinstance(node, ast.Import) else node.module
-            for node in ast.parse(path.read_text()).body
-            if isinstance(node, ast.Import | ast.ImportFrom)
-            for alias in node.names
-        }
-        assert {name.split(".")[0] for name in top} <= known, path
-        assert {package for package, *_ in imported(path)} <= known | EXTRAS, path
+    assert not names & {"estimator", "model", "est", "clf", "fitted"}

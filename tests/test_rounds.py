@@ -1,6 +1,8 @@
 """Rounds of training, scoring and pruning."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,6 +143,13 @@ def test_one_warning_names_the_rounds_that_cannot_test(iris):
         "(Also in round 3.)"
     ]
     assert caught[0].filename == __file__
+
+    # in a worker of joblib's, all that is outside is the standard library
+    with warnings.catch_warnings(record=True) as caught, ThreadPoolExecutor(1) as pool:
+        warnings.simplefilter("always")
+        pool.submit(model.fit, *iris).result()
+
+    assert Path(caught[0].filename).name == "_base.py"
 
 
 @pytest.mark.slow

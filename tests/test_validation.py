@@ -183,6 +183,13 @@ CRITERION = [
 ]
 
 
+@pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])
+def test_every_parameter_is_checked(iris, kind):
+    for name in kind().get_params(deep=False):
+        with pytest.raises((TypeError, ValueError), match=name):
+            kind((3,)).set_params(**{name: object()}).fit(*iris)
+
+
 @pytest.mark.parametrize("options, words", CRITERION, ids=names(CRITERION))
 def test_criterion_parameters(iris, options, words):
     model = classifier(prune_criterion=ChaosCausality(**options))

@@ -1,6 +1,7 @@
 """What a fit found out, as fitted attributes and as warnings."""
 
 import inspect
+import sys
 import warnings
 from dataclasses import dataclass
 
@@ -240,6 +241,8 @@ def _measure(outcome, params, mask):
 def warn_all(texts, category=UserWarning):
     """Warn whoever called the package, directly or through scikit-learn.
 
+    In a worker of joblib's nobody has, and the warning points at ``fit``.
+
     Parameters
     ----------
     texts : iterable of str
@@ -250,13 +253,18 @@ def warn_all(texts, category=UserWarning):
     level, frame = 1, inspect.currentframe()
     while frame.f_back is not None and _is_inside(frame):
         level, frame = level + 1, frame.f_back
+    if _package(frame) in sys.stdlib_module_names:
+        level = 2
     for text in texts:
         warnings.warn(text, category, stacklevel=level)
 
 
 def _is_inside(frame):
-    package = frame.f_globals.get("__name__", "").partition(".")[0]
-    return package in ("skchaosprune", "sklearn", "joblib")
+    return _package(frame) in ("skchaosprune", "sklearn", "joblib")
+
+
+def _package(frame):
+    return frame.f_globals.get("__name__", "").partition(".")[0]
 
 
 def _describe(criterion):
