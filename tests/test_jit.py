@@ -38,19 +38,14 @@ def test_kernels_compile_with_and_without_a_cache(monkeypatch, writable):
     assert not any({"fastmath", "parallel"} & set(given) for given in options)
 
 
-# All kernels are decorated, which may fail; one small one is compiled. And a fit.
+# All kernels are decorated, which may fail; one small one is compiled.
 _CALL = """
 import importlib, pkgutil
-import numpy as np
 import skchaosprune
-from skchaosprune import _kernels, ChaosCausalPrunedMLP
+from skchaosprune import _kernels
 from skchaosprune._kernels import sgd
 for module in pkgutil.iter_modules(_kernels.__path__):
     importlib.import_module(f"skchaosprune._kernels.{module.name}")
-X, y = np.random.RandomState(0).normal(size=(40, 3)), np.arange(40) % 2
-ChaosCausalPrunedMLP(
-    (3,), max_iter=2, engine="torch", prune_criterion="magnitude"
-).fit(X, y)
 print(skchaosprune.__file__, sgd._logistic.stats.cache_path, sgd._logistic(0.0))
 """
 
