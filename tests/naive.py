@@ -182,7 +182,7 @@ def choose(ranked, n_pruned, prune_scope):
 
 
 def choose_connected(ranked, n_pruned, layer_sizes, prune_scope, path):
-    """Repair as the docstring of choose_masks tells it, around a given best path."""
+    """Repair as the docstring of keep_best tells it, around a given best path."""
     groups = group_weights(ranked, prune_scope)
     n_kept = [len(group) - n for group, n in zip(groups, n_pruned, strict=True)]
     cost = {
