@@ -3,6 +3,7 @@
 import torch
 
 from skchaosprune._training.callbacks import acts_in_batches
+from skchaosprune._training.module import MLPLoss
 
 
 def first_obstacle_to_kernel(plan, callbacks):
@@ -22,21 +23,36 @@ def first_obstacle_to_kernel(plan, callbacks):
     return None
 
 
-def first_obstacle_in_optimizer(learner, optimizer):
+def first_obstacle_in_optimizer(learner):
     """Return why the next epoch cannot run in the numba kernel, or None.
 
-    Callbacks may have changed the optimiser, or replaced the one of the learner.
+    Callbacks may have changed the optimiser of the learner, or replaced it.
     """
+    optimizer = learner.optimizer
+    if type(optimizer) is not torch.optim.SGD:
+        return f"a callback replaced the optimiser by {type(optimizer).__name__}"
     if not all(part.requires_grad for part in learner.module.parameters()):
         return "some parameters are frozen"
     if len(optimizer.param_groups) != 1:
         return "the optimiser has several parameter groups"
     group = optimizer.param_groups[0]
+    if not learner.is_all_of(group["params"]):
+        return "the optimiser updates some of the parameters only"
     for name in ("dampening", "weight_decay", "nesterov", "maximize"):
         if group[name]:
             return f"the optimiser's {name} is {group[name]}"
-    if group["momentum"] and not learner.shares_velocity(optimizer):
+    if group["momentum"] and not learner.shares_velocity():
         return "a callback replaced the optimiser or its momentum"
+    return None
+
+
+def first_obstacle_in_loss(plan, loss):
+    """Return why the next epoch cannot run in the numba kernel, or None."""
+    if type(loss) is not MLPLoss:
+        return f"a callback replaced the loss by {type(loss).__name__}"
+    planned = plan.loss, plan.out_activation, plan.layer_sizes[-1]
+    if (loss.loss, loss.out_activation, loss.n_outputs) != planned:
+        return "a callback changed the loss"
     return None
 
 

@@ -27,11 +27,16 @@ class Learner:
         View of the weights in the module's parameters.
     velocity : torch.Tensor of shape (n_parameters,)
         Momentum of SGD, which the kernel and the optimiser share.
+    has_new_optimizer : bool
+        Whether a callback replaced the optimiser.
     """
 
     def __init__(self, module, optimizer, params, mask, buffer):
         self.module, self.optimizer, self.buffer = module, optimizer, buffer
-        self._mask = mask
+        self.has_new_optimizer = False
+        self._mask, self._pruned = mask, mask == 0.0
+        self._parts = [*module.coefs, *module.intercepts]
+        self._views = [part.data for part in self._parts]
         module.flat.copy_(params)
         self.weights = module.flat[: mask.numel()]
         self.weights.mul_(mask)
@@ -42,18 +47,22 @@ class Learner:
 
     def _parts_of_velocity(self):
         """Pair each parameter of the module with its part of ``velocity``."""
-        parts = [*self.module.coefs, *self.module.intercepts]
-        velocities = torch.split(self.velocity, [part.numel() for part in parts])
-        for part, velocity in zip(parts, velocities, strict=True):
+        sizes = [part.numel() for part in self._parts]
+        velocities = torch.split(self.velocity, sizes)
+        for part, velocity in zip(self._parts, velocities, strict=True):
             yield part, velocity.view(part.shape)
 
-    def shares_velocity(self, optimizer):
-        """Return whether an optimiser keeps its momentum in ``velocity``."""
+    def shares_velocity(self):
+        """Return whether the optimiser keeps its momentum in ``velocity``."""
         for part, velocity in self._parts_of_velocity():
-            buffer = optimizer.state[part].get("momentum_buffer")
+            buffer = self.optimizer.state[part].get("momentum_buffer")
             if buffer is None or buffer.data_ptr() != velocity.data_ptr():
                 return False
         return True
+
+    def is_all_of(self, parts):
+        """Return whether these are the parameters of the module, in any order."""
+        return set(map(id, parts)) == set(map(id, self._parts))
 
     def compute_gradient(self, batch, loss_function, alpha):
         """Return the loss of a batch and its logits, with the gradient in place."""
@@ -74,6 +83,37 @@ class Learner:
         """Take one step of the optimiser; masked weights stay zero."""
         self.optimizer.step()
         self.weights.mul_(self._mask)
+
+    def settle(self, module, optimizer):
+        """Take over what callbacks have changed; masked weights are zero again.
+
+        Parameters
+        ----------
+        module : MLPModule
+            What the callbacks see; values may have been written, or assigned to
+            ``data``.
+        optimizer : torch.optim.Optimizer
+            The one to step from now on.
+
+        Raises
+        ------
+        ValueError
+            If the module or one of its parameters is another object.
+        """
+        parts = [*module.coefs, *module.intercepts] if module is self.module else []
+        if not self.is_all_of(parts):
+            raise ValueError(
+                "A callback replaced the module or one of its parameters, and the fit "
+                "would go on with the old ones. Write the values into the parameters, "
+                "as in net.module_.coefs[0].data.copy_(values)."
+            )
+        for part, view in zip(self._parts, self._views, strict=True):
+            if part.data_ptr() != view.data_ptr():
+                view.copy_(part.data)
+                part.data = view
+        self.weights.masked_fill_(self._pruned, 0.0)
+        self.has_new_optimizer |= optimizer is not self.optimizer
+        self.optimizer = optimizer
 
     def record(self, row):
         """Copy the weights into a row of the buffer."""

@@ -20,6 +20,7 @@ from skchaosprune._training.callbacks import (
 )
 from skchaosprune._training.engine import (
     explain_obstacle,
+    first_obstacle_in_loss,
     first_obstacle_in_optimizer,
     first_obstacle_to_kernel,
 )
@@ -41,7 +42,7 @@ class _PrunableNet:
 
     Training is skorch's: its fit loop, optimiser, history and callbacks. Only the
     epoch is ours: one numba kernel where that is the same thing, else a torch loop
-    without data loaders. After every step the weights are multiplied by the mask.
+    without data loaders. The mask is applied after every step and every callback.
     """
 
     def prepare(
@@ -108,8 +109,19 @@ class _PrunableNet:
             if is_raised_by_callback(error):
                 raise StopTraining from None
             raise
+        self._settle()
         if method_name == "on_epoch_end" and self._has_reached_target_score():
             raise StopTraining
+
+    def _settle(self):
+        """Go on with what callbacks may have written, under the mask."""
+        self._own.settle(self.module_, self.optimizer_)
+
+    def finish(self):
+        """Return the parameters that the training has led to."""
+        self._settle()  # the last callback may have ended the training
+        self._check_finite()
+        return self.numpy_params().copy()
 
     def _has_reached_target_score(self):
         if self._target_score is None:
@@ -166,6 +178,8 @@ class _PrunableNet:
         if self._twin is not None:
             if not torch.equal(self._own.module.flat, self._left_at):
                 self._refuse_callback("a callback changed weights")
+            if self._own.has_new_optimizer:
+                self._refuse_callback("a callback replaced the optimiser")
             self._twin.follow(self._own)
         order = np.arange(len(self._data.X))
         if self._plan.shuffle:
@@ -185,7 +199,9 @@ class _PrunableNet:
         """Return the engine of the next epoch; callbacks may change it."""
         obstacle = first_obstacle_to_kernel(self._plan, self.callbacks)
         if obstacle is None:
-            obstacle = first_obstacle_in_optimizer(self._own, self.optimizer_)
+            obstacle = first_obstacle_in_optimizer(self._own)
+        if obstacle is None:
+            obstacle = first_obstacle_in_loss(self._plan, self.criterion_)
         if obstacle is None:
             return "numba"
         if self._plan.engine == "numba":
@@ -498,4 +514,4 @@ def train(
             "A callback ended the training before its first epoch was over; let it "
             "train for one epoch at least."
         )
-    return TrainingRun(net.numpy_params().copy(), history, net.engine_)
+    return TrainingRun(net.finish(), history, net.engine_)

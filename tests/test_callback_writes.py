@@ -1,0 +1,214 @@
+"""Callbacks that write weights, at any event: the mask holds, and all views agree."""
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+
+from skchaosprune import ChaosCausalPrunedMLPRegressor
+from skchaosprune.criteria import ChaosCausality
+from tests.helpers import small
+from tests.networks import initial, make_data, make_plan, train_plan
+
+BETWEEN_EPOCHS = ["on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end"]
+IN_BATCHES = ["on_batch_begin", "on_grad_computed", "on_batch_end"]
+EVENTS = [(event, engine) for event in BETWEEN_EPOCHS for engine in ("numba", "torch")]
+EVENTS += [(event, "torch") for event in IN_BATCHES]
+
+
+def at(event, function):
+    """Make a callback that calls ``function(net)`` at an event."""
+
+    def call(self, net, *args, **kwargs):
+        function(net)
+
+    return type("At", (Callback,), {event: call})()
+
+
+def write_in_place(net):
+    for part in net.module_.parameters():
+        part.data.add_(0.25)
+
+
+def assign_data(net):
+    for part in net.module_.parameters():
+        part.data = part.data + 0.25
+
+
+def load_state(net):
+    state = {name: W + 0.25 for name, W in net.module_.state_dict().items()}
+    net.module_.load_state_dict(state)
+
+
+def write_nan_where_pruned(net):
+    for part in net.module_.coefs:
+        part.data[part.data == 0.0] = np.nan
+
+
+WAYS = [write_in_place, assign_data, load_state, write_nan_where_pruned]
+
+
+def assert_views_agree(model, X):
+    """Compare coefs, masks, sparsity, the compact network and the one of torch."""
+    for W, mask in zip(model.coefs_, model.masks_, strict=True):
+        assert not W[~mask].any()
+    n_kept = sum(np.count_nonzero(W) for W in model.coefs_)
+    assert model.sparsity_ == 1.0 - n_kept / model.n_weights_
+    compact, module = model.compact(), model.to_torch()
+    with torch.no_grad():
+        z = module(torch.from_numpy(X))
+    if hasattr(model, "classes_"):
+        answer = model.predict_proba(X)
+        np.testing.assert_allclose(compact.predict_proba(X), answer, atol=1e-12)
+        np.testing.assert_allclose(torch.softmax(z, 1).numpy(), answer, atol=1e-12)
+    else:
+        answer = model.predict(X)
+        np.testing.assert_allclose(compact.predict(X), answer, atol=1e-12)
+        np.testing.assert_allclose(z.numpy().ravel(), answer, atol=1e-12)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("event", "engine"), EVENTS)
+def test_pruned_weights_stay_zero_whatever_a_callback_writes(iris, event, engine, way):
+    model = small(engine=engine, callbacks=[at(event, way)], n_rounds=2).fit(*iris)
+
+    assert model.engine_ == engine
+    assert_views_agree(model, iris[0])
+
+
+@pytest.mark.parametrize("event", BETWEEN_EPOCHS)
+def test_pruned_weights_of_a_regressor_stay_zero(diabetes, event):
+    X, y = diabetes
+    model = small(ChaosCausalPrunedMLPRegressor, callbacks=[at(event, assign_data)])
+
+    assert_views_agree(model.fit(X, y), X)
+
+
+class WriteAndEnd(Callback):
+    """Write weights, then ask for the end as EarlyStopping does."""
+
+    def on_train_end(self, net, **kwargs):
+        write_in_place(net)
+        raise KeyboardInterrupt
+
+
+def test_a_callback_may_write_as_it_ends_the_training(iris):
+    assert_views_agree(small(callbacks=[WriteAndEnd()]).fit(*iris), iris[0])
+
+
+@pytest.mark.parametrize(("event", "engine"), EVENTS)
+def test_all_ways_to_write_train_the_same(event, engine):
+    plan = make_plan(engine=engine, batch_size=10)
+    mask = np.arange(plan.n_weights) % 2 == 0
+    runs = [
+        train_plan(plan, [at(event, way)], mask=mask).params
+        for way in (write_in_place, assign_data, load_state)
+    ]
+
+    np.testing.assert_array_equal(runs[0], runs[1])
+    np.testing.assert_array_equal(runs[0], runs[2])
+    assert np.abs(runs[0] - train_plan(plan, mask=mask).params).max() > 1e-3
+
+
+@pytest.mark.parametrize("event", ["on_epoch_end", "on_train_end"])
+def test_nan_that_a_callback_writes_is_an_error(event):
+    def write_nan(net):
+        net.module_.coefs[0].data.fill_(np.nan)
+
+    with pytest.raises(ValueError, match="no longer finite"):
+        train_plan(make_plan(), [at(event, write_nan)], n_epochs=1)
+
+
+def replace_parameter(net):
+    net.module_.coefs[0] = torch.nn.Parameter(net.module_.coefs[0].detach().clone())
+
+
+def initialize_again(net):
+    net.initialize_module()
+
+
+@pytest.mark.parametrize("way", [replace_parameter, initialize_again])
+def test_another_module_is_refused(way):
+    with pytest.raises(ValueError, match="replaced the module or one of its param"):
+        train_plan(make_plan(), [at("on_epoch_begin", way)])
+
+
+def switch_to(make_optimizer, epoch=3):
+    def switch(net):
+        if len(net.history) == epoch:
+            net.optimizer_ = make_optimizer(net.module_)
+
+    return at("on_epoch_begin", switch)
+
+
+def adam(module):
+    return torch.optim.Adam(module.parameters(), lr=0.01)
+
+
+def sgd_of_first_layer(module):
+    return torch.optim.SGD([module.coefs[0]], lr=0.1)
+
+
+@pytest.mark.parametrize("engine", ["auto", "torch"])
+@pytest.mark.parametrize("make_optimizer", [adam, sgd_of_first_layer])
+def test_another_optimizer_is_stepped_from_then_on(engine, make_optimizer):
+    plan = make_plan(engine=engine, batch_size=10, shuffle=False)
+    data, params = make_data(plan), initial(plan)
+    run = train_plan(plan, [switch_to(make_optimizer)], n_epochs=4)
+
+    params = train_plan(plan, n_epochs=2).params
+    expected = train_by_hand(plan, data, params, make_optimizer, n_epochs=2)
+    assert run.engine == "torch"
+    np.testing.assert_allclose(run.params, expected, atol=1e-10)
+
+
+def train_by_hand(plan, data, params, make_optimizer, n_epochs):
+    """Train in a plain loop of torch; the loss is that of a softmax."""
+    from skchaosprune._training.module import MLPLoss, MLPModule
+
+    module = MLPModule(plan.layer_sizes, plan.activation)
+    module.flat.copy_(torch.from_numpy(params))
+    optimizer = make_optimizer(module)
+    loss_of = MLPLoss(plan.loss, plan.out_activation, plan.layer_sizes[-1])
+    parts = [data.X, data.targets, data.sample_weight]
+    for _ in range(n_epochs):
+        for first in range(0, len(data.X), plan.batch_size):
+            rows = slice(first, first + plan.batch_size)
+            X, targets, weights = (torch.from_numpy(part[rows]) for part in parts)
+            optimizer.zero_grad()
+            loss = loss_of(module(X), targets, weights)
+            squares = sum((W * W).sum() for W in module.coefs)
+            (loss + 0.5 * plan.alpha / len(X) * squares).backward()
+            optimizer.step()
+    return module.flat.numpy()
+
+
+class SmallLoss(torch.nn.Module):
+    def forward(self, z, targets, sample_weight):
+        return 0.0 * torch.mean(z)
+
+
+def replace_loss(net):
+    net.criterion_ = SmallLoss()
+
+
+def change_loss(net):
+    net.criterion_.loss = "squared_error"
+
+
+@pytest.mark.parametrize("change", [replace_loss, change_loss])
+def test_another_loss_needs_torch(change):
+    callback = at("on_epoch_begin", change)
+
+    assert train_plan(make_plan(engine="auto"), [callback]).engine == "torch"
+    with pytest.raises(ValueError, match="cannot be honoured: a callback .* the loss"):
+        train_plan(make_plan(engine="numba"), [callback])
+
+
+def test_a_twin_refuses_another_optimizer(iris):
+    criterion = ChaosCausality(trajectory="perturbation")
+    callbacks = [switch_to(lambda module: torch.optim.SGD(module.parameters(), 0.1))]
+    model = small(prune_criterion=criterion, callbacks=callbacks, max_iter=80)
+
+    with pytest.raises(ValueError, match="a callback replaced the optimiser"):
+        model.fit(*iris)
