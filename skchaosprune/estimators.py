@@ -127,9 +127,10 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         round in place of the weights; a diagnostic of a criterion that tests for
         causality, no explanation.
     callbacks : list or None, default=None
-        Of skorch, cloned for each training. Set scikit-learn's callbacks with
-        ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
-        need ``validation_fraction``.
+        Of skorch, copied for each training; one with a ``dirname``, like a Checkpoint,
+        gets a new folder in it. Set scikit-learn's callbacks with ``set_callbacks``.
+        Those that monitor ``valid_loss`` (skorch's default) need
+        ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"
         What runs an epoch: the compiled kernel wherever it does the same as torch
         ("sgd", CPU, no callback that acts inside a batch), else a torch loop.
@@ -506,9 +507,10 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         round in place of the weights; a diagnostic of a criterion that tests for
         causality, no explanation.
     callbacks : list or None, default=None
-        Of skorch, cloned for each training. Set scikit-learn's callbacks with
-        ``set_callbacks``. Those that monitor ``valid_loss`` (skorch's default)
-        need ``validation_fraction``.
+        Of skorch, copied for each training; one with a ``dirname``, like a Checkpoint,
+        gets a new folder in it. Set scikit-learn's callbacks with ``set_callbacks``.
+        Those that monitor ``valid_loss`` (skorch's default) need
+        ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"
         What runs an epoch: the compiled kernel wherever it does the same as torch
         ("sgd", CPU, no callback that acts inside a batch), else a torch loop.

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_memory
 from skchaosprune import __version__, _validation
 from skchaosprune._network import mlp
 from skchaosprune._network.masks import count_in_groups
+from skchaosprune._training.copies import CallbackCopies
 from skchaosprune._training.engine import (
     check_device,
     explain_obstacle,
@@ -160,9 +161,13 @@ class Resources:
     ``memory`` is None where it cannot be used.
     """
 
-    callbacks: list | None
+    callbacks: CallbackCopies | None
     n_jobs: int | None
     memory: Memory | None
+
+    def copy_callbacks(self, name):
+        """Return the callbacks for a training of this name, or None."""
+        return None if self.callbacks is None else self.callbacks.copy(name)
 
 
 @dataclass(frozen=True)
@@ -358,11 +363,12 @@ def _plan_resources(settings, criterion):
     where nothing fixes the seeds: there is no ``memory`` then.
     """
     callbacks, memory = settings["callbacks"], check_memory(settings["memory"])
+    copies = None if callbacks is None else CallbackCopies(callbacks)
     is_cache = isinstance(memory, Memory) and memory.location is not None
     is_fixed = settings["random_state"] is not None and callbacks is None
     if not (is_cache and is_fixed and runs_only_our_code(criterion)):
         memory = None
-    return Resources(callbacks, settings["n_jobs"], memory)
+    return Resources(copies, settings["n_jobs"], memory)
 
 
 def check_feasible(plan):

@@ -66,6 +66,11 @@ class Outcome:
     @property
     def warnings(self):
         """What the user should know, as texts."""
+        callbacks = self.plan.resources.callbacks
+        return self._problems() + ([] if callbacks is None else callbacks.warnings)
+
+    def _problems(self):
+        """Say in which rounds magnitudes decided, and why."""
         if not self.pruning.problems:
             return []
         first, *others = self.pruning.problems

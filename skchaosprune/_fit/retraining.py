@@ -7,7 +7,7 @@ from skchaosprune._training import net
 from skchaosprune._training.plan import Divergence
 
 
-def train_sparse(plan, params, mask, epochs=None):
+def train_sparse(plan, params, mask, epochs=None, *, name="sparse"):
     """Train under a mask, as the last training of a fit.
 
     Parameters
@@ -20,6 +20,8 @@ def train_sparse(plan, params, mask, epochs=None):
         True = kept.
     epochs : object or None, default=None
         Told of each epoch.
+    name : str, default="sparse"
+        Of the folders of callbacks.
 
     Returns
     -------
@@ -36,7 +38,7 @@ def train_sparse(plan, params, mask, epochs=None):
         seed=training.order_seed,
         validation=training.validation,
         target_score=schedule.target_score,
-        callbacks=plan.resources.callbacks,
+        callbacks=plan.resources.copy_callbacks(name),
         epochs=epochs,
     )
 
@@ -61,7 +63,7 @@ def make_trial(plan, params):
 
     def train(mask):
         try:
-            return train_sparse(plan, params, mask).params
+            return train_sparse(plan, params, mask, name="search").params
         except Divergence:
             return None
 

@@ -44,23 +44,29 @@ def train_and_score(training, resources, progress, round_number=1):
     scored : Scored
         The run, the record and the verdict.
     """
-    names = "dense training", "scoring"
-    if round_number > 1:
-        names = f"round {round_number}: training", f"round {round_number}: scoring"
-    arguments = training, resources, names, progress
+    arguments = training, resources, round_number, progress
     if round_number > 1 or resources.memory is None:
         return _train_and_score(*arguments)
-    ignored = ["resources", "names", "progress"]
+    ignored = ["resources", "round_number", "progress"]
     scored = resources.memory.cache(_train_and_score, ignore=ignored)(*arguments)
     if not progress.phases:
         progress.say("dense training and scoring: taken from memory")
-        for name in names:
+        for name in _phases(round_number):
             progress.skip(name)
     return scored
 
 
-def _train_and_score(training, resources, names, progress):
+def _phases(round_number):
+    """Name the phases of a round."""
+    if round_number == 1:
+        return "dense training", "scoring"
+    return f"round {round_number}: training", f"round {round_number}: scoring"
+
+
+def _train_and_score(training, resources, round_number, progress):
     """Train and score; without callbacks all depends on ``training`` alone."""
+    names = _phases(round_number)
+    folder = "dense" if round_number == 1 else f"round-{round_number}"
     watch = _make_watch(training, resources.n_jobs)
     # not may_stop: the record is planned for the whole training
     with progress.training(names[0], training.n_epochs) as epochs:
@@ -74,7 +80,7 @@ def _train_and_score(training, resources, names, progress):
             validation=training.validation,
             watch=watch,
             target_score=training.target_score,
-            callbacks=resources.callbacks,
+            callbacks=resources.copy_callbacks(folder),
             epochs=epochs,
         )
     record = _make_record(training, run, watch)

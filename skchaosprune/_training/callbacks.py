@@ -3,7 +3,6 @@
 import dis
 from functools import lru_cache
 
-from sklearn.base import clone
 from skorch.callbacks import Callback, EpochScoring, LRScheduler, ProgressBar
 
 _BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -50,14 +49,6 @@ def is_raised_by_callback(error):
     operation = frame.f_code.co_code[trace.tb_lasti]
     owner = frame.f_locals.get("self")
     return dis.opname[operation] == "RAISE_VARARGS" and isinstance(owner, Callback)
-
-
-def clone_callback(callback):
-    """Clone a callback or a pair of a name and a callback; return classes as is."""
-    if isinstance(callback, tuple | list):
-        name, callback = callback
-        return name, clone_callback(callback)
-    return callback if isinstance(callback, type) else clone(callback, safe=False)
 
 
 class Report(Callback):

@@ -15,7 +15,6 @@ from skchaosprune._training.callbacks import (
     Report,
     StopTraining,
     acts_in_batches,
-    clone_callback,
     is_raised_by_callback,
 )
 from skchaosprune._training.engine import (
@@ -476,7 +475,7 @@ def train(
     target_score : float or None
         Stop at the end of the epoch in which the training score reaches it.
     callbacks : list or None
-        The user's skorch callbacks; cloned.
+        skorch callbacks, for this training alone.
     epochs : object or None
         Has ``begin()``, called when an epoch begins, and ``end(number, loss, params)``,
         called when it has ended: ``params`` is a function that returns the flat
@@ -493,10 +492,10 @@ def train(
         If a weight is no longer finite, ``engine="numba"`` cannot be honoured, or a
         callback would act on one of two twins only.
     """
-    clones = [clone_callback(callback) for callback in callbacks or ()]
+    callbacks = list(callbacks or ())
     if epochs is not None:
-        clones.append(("report", Report(epochs)))
-    net = _build_net(plan, n_epochs, validation, clones)
+        callbacks.append(("report", Report(epochs)))
+    net = _build_net(plan, n_epochs, validation, callbacks)
     net.prepare(
         plan,
         data,

@@ -1,0 +1,256 @@
+"""Copies of callbacks: each training its own, with its own files, linked together."""
+
+import io
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback, Checkpoint, LoadInitState, TrainEndCheckpoint
+
+from skchaosprune import pruning_path
+from skchaosprune._training.copies import CallbackCopies
+from tests.helpers import assert_same_fit, small
+
+CHECKPOINTS = {
+    "best": lambda folder: Checkpoint(monitor="train_loss_best", dirname=folder),
+    "last": lambda folder: TrainEndCheckpoint(dirname=folder),
+}
+
+never_loads = pytest.warns(UserWarning, match="LoadInitState had nothing to load")
+
+
+def is_dense(net):
+    return all(bool((W != 0.0).all()) for W in net.module_.coefs)
+
+
+def keep_best_of_dense(folder, monitor=is_dense):
+    return Checkpoint(monitor=monitor, dirname=str(folder), load_best=True)
+
+
+def folders(path):
+    """Names of the folders that hold files, sorted, below a path."""
+    found = {file.parent.relative_to(path) for file in path.rglob("*.pt")}
+    return sorted(map(str, found))
+
+
+def test_a_checkpoint_of_the_sparse_training_is_not_that_of_the_dense_one(
+    iris, tmp_path
+):
+    checkpoint = keep_best_of_dense(tmp_path, "train_loss_best")
+    plain = small(max_iter=30).fit(*iris)
+
+    model = small(max_iter=30, callbacks=[checkpoint]).fit(*iris)
+
+    assert_same_fit(model, plain)  # the loss falls in every epoch
+    assert folders(tmp_path) == ["fit-1/1-dense", "fit-1/2-sparse"]
+
+
+def test_a_training_never_loads_what_another_saved(iris, tmp_path):
+    model = small(callbacks=[keep_best_of_dense(tmp_path)])
+
+    with pytest.raises(FileNotFoundError, match="2-sparse"):  # as skorch has it
+        model.fit(*iris)
+
+
+def test_every_training_has_a_folder(iris, tmp_path):
+    options = {"prune_ratio": 0.5, "n_rounds": 2, "n_search": 1}
+    model = small(callbacks=[TrainEndCheckpoint(dirname=str(tmp_path))], **options)
+
+    for _ in range(2):
+        model.fit(*iris)
+
+    names = ["1-dense", "2-round-2", "3-search", "4-search", "5-sparse"]
+    expected = [f"fit-{fit}/{name}" for fit in (1, 2) for name in names]
+    assert folders(tmp_path) == expected
+
+
+def test_every_ratio_of_a_path_has_a_folder(iris, tmp_path):
+    model = small(callbacks=[TrainEndCheckpoint(dirname=str(tmp_path))])
+
+    pruning_path(model, *iris, prune_ratios=[0.3, 0.5], cv=2)
+
+    names = ["1-dense", "2-sparse", "3-sparse"]
+    expected = [f"fit-{fold}/{name}" for fold in (1, 2) for name in names]
+    assert folders(tmp_path) == expected
+
+
+def test_callbacks_that_share_a_dirname_share_the_folders(iris, tmp_path):
+    callbacks = [make(str(tmp_path)) for make in CHECKPOINTS.values()]
+    small(callbacks=callbacks).fit(*iris)
+
+    for folder in folders(tmp_path):
+        names = {path.name for path in (tmp_path / folder).iterdir()}
+        assert {"params.pt", "train_end_params.pt"} <= names
+
+
+def test_a_checkpoint_without_a_dirname_writes_below_the_current_one(
+    iris, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    small(callbacks=[TrainEndCheckpoint, ("b", Checkpoint("train_loss_best"))]).fit(
+        *iris
+    )
+
+    assert folders(tmp_path) == ["fit-1/1-dense", "fit-1/2-sparse"]
+
+
+class WritesFile(Callback):
+    """A callback of the user's own, which keeps a file in its ``dirname``."""
+
+    def __init__(self, dirname):
+        self.dirname = dirname
+
+    def on_train_end(self, net, **kwargs):
+        os.makedirs(self.dirname, exist_ok=True)
+        with open(os.path.join(self.dirname, "own.pt"), "x"):
+            pass
+
+
+def test_own_callbacks_with_a_dirname_get_folders(iris, tmp_path):
+    callback = WritesFile(tmp_path)
+    small(callbacks=[callback]).fit(*iris)
+
+    assert folders(tmp_path) == ["fit-1/1-dense", "fit-1/2-sparse"]
+    assert callback.dirname == tmp_path
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_searches_with_checkpoints_score_as_without(iris, tmp_path, n_jobs):
+    grid, options = {"prune_ratio": [0.2, 0.5, 0.7]}, {"cv": 3, "n_jobs": n_jobs}
+    plain = GridSearchCV(small(), grid, **options).fit(*iris)
+    model = small(callbacks=[keep_best_of_dense(tmp_path, "train_loss_best")])
+
+    search = GridSearchCV(model, grid, error_score="raise", **options).fit(*iris)
+
+    name = "mean_test_score"
+    np.testing.assert_array_equal(search.cv_results_[name], plain.cv_results_[name])
+    assert len(folders(tmp_path)) == 2 * (3 * 3 + 1)
+
+
+def test_fits_in_threads_have_their_own_folders(iris, tmp_path):
+    plain, together = small().fit(*iris), threading.Barrier(4)
+
+    def fit(_):
+        callback = keep_best_of_dense(tmp_path, "train_loss_best")
+        together.wait()
+        return small(callbacks=[callback]).fit(*iris)
+
+    with ThreadPoolExecutor(4) as pool:
+        for model in pool.map(fit, range(4)):
+            assert_same_fit(model, plain)
+    assert len(folders(tmp_path)) == 8
+
+
+@pytest.mark.parametrize("remake", [lambda model: model, clone])
+@pytest.mark.parametrize("kind", CHECKPOINTS)
+def test_no_training_starts_from_a_checkpoint_of_another(iris, tmp_path, kind, remake):
+    checkpoint = CHECKPOINTS[kind](str(tmp_path))
+    callbacks = [checkpoint, ("load", LoadInitState(checkpoint))]
+    model = remake(small(callbacks=callbacks))
+
+    for _ in range(2):
+        with never_loads:
+            model.fit(*iris)
+
+    assert_same_fit(model, small().fit(*iris))
+
+
+def test_callbacks_in_a_grid_refer_to_each_other(iris, tmp_path):
+    checkpoint = TrainEndCheckpoint(dirname=str(tmp_path))
+    grid = {"callbacks": [None, [LoadInitState(checkpoint), checkpoint]]}
+
+    with never_loads:
+        search = GridSearchCV(small(), grid, error_score="raise").fit(*iris)
+
+    without, with_ = search.cv_results_["mean_test_score"]
+    assert without == with_
+
+
+class Follower(Callback):
+    def __init__(self, leader):
+        self.leader = leader
+
+    def on_epoch_end(self, net, **kwargs):
+        net.history.record("leader_saw", self.leader.n_seen_)
+
+
+class Leader(Callback):
+    def __init__(self, step=1):
+        self.step = step
+
+    def initialize(self):
+        self.n_seen_ = 0
+        return self
+
+    def on_epoch_end(self, net, **kwargs):
+        self.n_seen_ += self.step
+
+
+@pytest.mark.parametrize("remake", [lambda model: model, clone])
+def test_copies_refer_to_copies(iris, remake):
+    leaders = [Leader(1), Leader(10)]
+    callbacks = [Leader(5), *leaders, Follower(leaders[1])]
+
+    model = remake(small(max_iter=3, callbacks=callbacks)).fit(*iris)
+
+    for history in model.history_, model.dense_history_:
+        assert [row["leader_saw"] for row in history] == [10, 20, 30]
+    assert not hasattr(leaders[1], "n_seen_")
+
+
+class Locked(Callback):
+    def __init__(self):
+        self.lock = threading.Lock()
+
+
+REFUSED = {
+    "a lock": (lambda: [Locked()], "cannot be copied.*on_train_begin"),
+    "a buffer": (
+        lambda: [Checkpoint(f_params=io.BytesIO())],
+        "f_params=<_io.BytesIO.*as dirname",
+    ),
+    "an absolute name": (
+        lambda: [TrainEndCheckpoint(f_history=os.path.abspath("h"), fn_prefix="")],
+        "f_history='.*outside of the folder.*as dirname",
+    ),
+    "an absolute prefix": (
+        lambda: [TrainEndCheckpoint(fn_prefix=os.path.abspath("h"))],
+        "f_params='params.pt', outside of the folder",
+    ),
+    "a folder above": (
+        lambda: [("named", Checkpoint(f_optimizer="../o.pt"))],
+        "f_optimizer='../o.pt', outside of the folder",
+    ),
+    "a pickle": (lambda: [Checkpoint(f_pickle="net.pkl")], "f_pickle='net.pkl', but"),
+    "unlisted": (
+        lambda: [LoadInitState(Checkpoint()), TrainEndCheckpoint()],
+        "refers to a Checkpoint that is not in callbacks.*weight_init",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_private_is_refused_before_any_training(iris, case):
+    make, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        small(callbacks=make()).fit(*iris)
+
+
+def test_a_dirname_that_cannot_be_made_is_an_error(iris, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+
+    with pytest.raises(OSError, match=str(file)):
+        small(callbacks=[Checkpoint(dirname=str(file))]).fit(*iris)
+
+
+def test_callbacks_of_the_user_are_never_run(iris):
+    leader = Leader()
+    copies = CallbackCopies([leader])
+
+    assert copies.copy("a")[0] is not copies.copy("b")[0]
+    assert vars(leader) == {"step": 1}
