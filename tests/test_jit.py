@@ -1,41 +1,140 @@
-"""Kernels compile also where no cache directory is writable."""
+"""Kernels compile whatever has become of their cache, and where there is none."""
 
+import errno
+import importlib.util
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
+from numba.core import caching
 
 import skchaosprune
+from skchaosprune._kernels import jit as jit_module
 from skchaosprune._kernels.jit import jit
 
-
+SOURCE = """
 def double(x):
     return 2 * x
 
 
-@pytest.mark.parametrize("writable", [True, False])
-def test_kernels_compile_with_and_without_a_cache(monkeypatch, writable):
-    options = []
-    njit = numba.njit
+def triple(x):
+    return 3 * x
+"""
 
-    def fake_njit(*args, **given):
-        if args:  # numba's own use of it
-            return njit(*args, **given)
-        options.append(given)
-        if given.get("cache") and not writable:
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(nogil=True)
 
-    monkeypatch.setattr(numba, "njit", fake_njit)
+@pytest.fixture
+def functions(tmp_path, monkeypatch):
+    """A module of two functions, whose kernels are kept in ``tmp_path / "cache"``."""
+    (tmp_path / "functions.py").write_text(SOURCE, encoding="utf-8")
+    path = tmp_path / "functions.py"
+    spec = importlib.util.spec_from_file_location("functions", path)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "functions", module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 0)
+    monkeypatch.setattr(jit_module, "_has_warned", False)
+    return module
 
-    assert jit(double)(21) == 42
-    assert all(given["nogil"] for given in options)
-    assert len(options) == (1 if writable else 2)
-    assert not any({"fastmath", "parallel"} & set(given) for given in options)
+
+def call_anew(function, *values):
+    """Call as a new process does; return the results and how many kernels it found."""
+    kernel = jit(function)
+    return [kernel(value) for value in values], sum(kernel.stats.cache_hits.values())
+
+
+def test_kernels_are_kept_and_found(functions):
+    assert call_anew(functions.double, 21, 1.5) == ([42, 3.0], 0)
+    assert call_anew(functions.double, 21, 1.5) == ([42, 3.0], 2)
+
+
+def test_options_are_safe(functions):
+    kernel = jit(functions.double)
+
+    assert kernel.targetoptions["nogil"]
+    assert not any(kernel.targetoptions.get(name) for name in ("fastmath", "parallel"))
+
+
+def flip(content, rng):
+    content = bytearray(content)
+    content[rng.integers(len(content))] ^= 1 << rng.integers(8)
+    return bytes(content)
+
+
+DAMAGES = {
+    "empty": lambda content, rng: b"",
+    "cut": lambda content, rng: content[: rng.integers(1, len(content))],
+    "random": lambda content, rng: rng.bytes(len(content)),
+    "a pickle of something else": lambda content, rng: pickle.dumps("something else"),
+    "a flipped bit": flip,
+}
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_cache_is_a_miss_and_heals(functions, tmp_path, damage, suffix):
+    rng = np.random.default_rng(0)
+    call_anew(functions.double, 21)
+    (path,) = tmp_path.glob(f"cache/*/*.{suffix}")
+    whole = path.read_bytes()
+    for _ in range(30 if damage == "a flipped bit" else 1):
+        path.write_bytes(DAMAGES[damage](whole, rng))
+        assert call_anew(functions.double, 21)[0] == [42]
+        assert call_anew(functions.double, 21) == ([42], 1)
+
+
+def test_a_kernel_in_the_place_of_another_is_not_run(functions, tmp_path):
+    """The index may name the wrong file: one for floats in the place of integers'."""
+    call_anew(functions.double, 21, 1.5)
+    first, second = sorted(tmp_path.glob("cache/*/*.nbc"))
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+
+    assert call_anew(functions.double, 21, 1.5)[0] == [42, 3.0]
+    assert call_anew(functions.double, 21, 1.5) == ([42, 3.0], 2)
+
+
+def test_a_full_disk_warns_once_and_the_kernels_run(functions, monkeypatch):
+    def fail(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(caching.IndexDataCacheFile, "_save_index", fail)
+        with pytest.warns(UserWarning, match="No space left.*NUMBA_CACHE_DIR") as seen:
+            assert call_anew(functions.double, 21, 1.5) == ([42, 3.0], 0)
+            assert call_anew(functions.triple, 14) == ([42], 0)
+
+    assert len(seen) == 1
+    call_anew(functions.double, 21)
+    assert call_anew(functions.double, 21) == ([42], 1)
+
+
+def test_a_damaged_cache_on_a_full_disk_is_a_miss(functions, tmp_path, monkeypatch):
+    call_anew(functions.double, 21)
+    for path in tmp_path.glob("cache/*/*.nb?"):
+        path.write_bytes(b"")
+
+    def fail(*args):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(caching.IndexDataCacheFile, "_open_for_write", fail)
+    with pytest.warns(UserWarning, match="Read-only file system"):
+        assert call_anew(functions.double, 21) == ([42], 0)
+
+
+def test_a_kernel_without_any_place_for_a_cache(functions, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(caching.FunctionCache, "__init__", fail)
+    assert call_anew(functions.double, 21) == ([42], 0)
 
 
 # All kernels are decorated, which may fail; one small one is compiled.
@@ -50,26 +149,49 @@ print(skchaosprune.__file__, sgd._logistic.stats.cache_path, sgd._logistic(0.0))
 """
 
 
-@pytest.mark.slow
-def test_a_kernel_where_no_cache_is_writable(tmp_path):
-    """A file in the place of a directory stops even the superuser."""
+def call_in_child(tmp_path, environment, *, before=""):
+    """Run ``_CALL`` on a copy of the package, each warning an error."""
+    copy = tmp_path / "skchaosprune"
     package = Path(skchaosprune.__file__).parent
-    copy = tmp_path / package.name
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    for kernel in copy.rglob("*.py"):
+    for kernel in copy.rglob("*.py"):  # stops even the superuser
         (kernel.parent / "__pycache__").touch()
-    places = ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR")
-    environment = os.environ | dict.fromkeys(places, "/dev/null/cache")
-
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _CALL],
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", before + _CALL],
         cwd=tmp_path,
-        env=environment,
+        env=os.environ | {"NUMBA_DISABLE_JIT": "0"} | environment,
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
 
+
+@pytest.mark.slow
+def test_a_kernel_where_no_cache_is_writable(tmp_path):
+    places = ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR")
+    result = call_in_child(tmp_path, dict.fromkeys(places, "/dev/null/cache"))
+
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.split() == [str(copy / "__init__.py"), "None", "0.5"]
+    copy = tmp_path / "skchaosprune" / "__init__.py"
+    assert result.stdout.split() == [str(copy), "None", "0.5"]
+
+
+_NO_SPACE = """
+import resource, warnings
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # bytes of a file, at most
+warnings.simplefilter("always")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+def test_a_kernel_where_the_disk_is_full(tmp_path):
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    result = call_in_child(tmp_path, environment, before=_NO_SPACE)
+
+    assert result.returncode == 0
+    assert result.stdout.split()[-1] == "0.5"
+    assert result.stderr.count("UserWarning") == 1
+    assert "Compiled kernels cannot be kept in" in result.stderr
+    assert not list(tmp_path.glob("cache/*/*.nbc"))
