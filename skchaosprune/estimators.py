@@ -144,7 +144,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``n_rounds``,
         ``n_search``, ``rewind`` or ``importance``. Needs a
         ``random_state``; not used where code of yours takes part: ``callbacks``, own
-        criteria, a callable ``target``.
+        criteria, a callable ``target``. Entries are pickles: use a folder that you
+        trust.
     random_state : int, RandomState or None, default=None
         Seed of initial weights, row orders, splits and random scores. None draws a
         fresh one; the global generators of numpy and torch are never touched.
@@ -524,7 +525,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``n_rounds``,
         ``n_search``, ``rewind`` or ``importance``. Needs a
         ``random_state``; not used where code of yours takes part: ``callbacks``, own
-        criteria, a callable ``target``.
+        criteria, a callable ``target``. Entries are pickles: use a folder that you
+        trust.
     random_state : int, RandomState or None, default=None
         Seed of initial weights, row orders, splits and random scores. None draws a
         fresh one; the global generators of numpy and torch are never touched.

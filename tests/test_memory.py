@@ -1,5 +1,12 @@
 """``memory=``: what is kept, what is taken from it, and that no result hears of it."""
 
+import errno
+import hashlib
+import io
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -192,7 +199,8 @@ def test_the_version_is_a_part_of_the_key(iris, tmp_path):
 
     # joblib writes down of what it took the key
     (description,) = tmp_path.rglob("metadata.json")
-    assert repr(__version__) in description.read_text()
+    text = description.read_text(encoding="utf-8")
+    assert f"skchaosprune {__version__}, numpy {np.__version__}" in text
 
 
 def test_another_version_makes_a_new_entry(iris, tmp_path, trainings, monkeypatch):
@@ -201,6 +209,103 @@ def test_another_version_makes_a_new_entry(iris, tmp_path, trainings, monkeypatc
     quick(tmp_path).fit(*iris)
 
     assert count_dense(trainings) == len(entries(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("package", ["numpy", "scipy", "numba", "torch", "skorch"])
+def test_versions_of_others_are_a_part_of_the_key(package):
+    text = f"{package} {version(package)}"
+    assert text in ScoredTraining.versions.split(", ")
+
+
+def flip_bit(content, rng):
+    content = bytearray(content)
+    content[rng.integers(len(content))] ^= 1 << rng.integers(8)
+    return bytes(content)
+
+
+def dump_instead(value):
+    def dump(content, rng):
+        buffer = io.BytesIO()
+        joblib.dump(value, buffer)
+        return buffer.getvalue()
+
+    return dump
+
+
+DAMAGES = {
+    "a flipped bit": (flip_bit, 40),
+    "cut": (lambda content, rng: content[: rng.integers(len(content))], 5),
+    "empty": (lambda content, rng: b"", 1),
+    "another type": (dump_instead({"a": 1}), 1),
+    "an array": (dump_instead(np.arange(3.0)), 1),
+    "a wrong digest": (dump_instead(("0" * 64, b"abc")), 1),
+    "a digest of no pickle": (
+        dump_instead((hashlib.sha256(b"abc").hexdigest(), b"abc")),
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_entry_is_computed_again(iris, tmp_path, damage, compress):
+    rng = np.random.default_rng(0)
+    make, n_times = DAMAGES[damage]
+    memory = joblib.Memory(tmp_path, verbose=0, compress=compress)
+    model = quick(tmp_path, prune_criterion="magnitude").set_params(memory=memory)
+    plain = clone(model).set_params(memory=None).fit(*iris)
+    model.fit(*iris)
+    (path,) = entries(tmp_path)
+    whole = path.read_bytes()
+    for _ in range(n_times):
+        path.write_bytes(make(whole, rng))
+        assert_same_fit(model.fit(*iris), plain)
+        assert model.dense_history_ == plain.dense_history_
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b""), Path.unlink])
+def test_a_lost_file_of_an_entry_does_no_harm(iris, tmp_path, damage):
+    model = quick(tmp_path).fit(*iris)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"output.pkl", "metadata.json"} <= {path.name for path in files}
+    for path in files:
+        damage(path)
+        assert_same_fit(quick(tmp_path).fit(*iris), model)
+
+
+def test_a_full_disk_loses_no_training(iris, tmp_path, monkeypatch, trainings):
+    def fail(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(joblib.numpy_pickle, "dump", fail)
+    with pytest.warns(Warning, match="Unable to cache to disk.*No space left"):
+        model = quick(tmp_path).fit(*iris)
+
+    assert count_dense(trainings) == 1
+    assert_same_fit(model, quick(None, memory=None).fit(*iris))
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_a_folder_that_cannot_be_made_is_an_error(iris, tmp_path, trainings, below):
+    file = tmp_path / "file"
+    file.touch()
+    folder = file / "folder" if below else file
+
+    with pytest.raises(ValueError, match=r"memory='.*file.*no folder that can be made"):
+        quick(folder).fit(*iris)
+    assert not trainings
+
+
+def test_a_memory_whose_folder_is_gone_makes_it_again_or_says_so(iris, tmp_path):
+    memory = joblib.Memory(tmp_path / "cache", verbose=0)
+    shutil.rmtree(tmp_path / "cache")
+    model = quick(None, memory=memory).fit(*iris)
+    assert len(entries(tmp_path)) == 1
+
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "cache").touch()
+    with pytest.raises(ValueError, match="memory=Memory.*no folder that can be made"):
+        model.fit(*iris)
 
 
 def test_own_code_is_run_every_time(iris, tmp_path, trainings):

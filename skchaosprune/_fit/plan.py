@@ -1,8 +1,10 @@
 """What a fit is going to do, settled before the first training."""
 
+import os
 from collections import namedtuple
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.metadata import version
 
 import numpy as np
 from joblib import Memory
@@ -29,8 +31,16 @@ _N_ROUNDS_ABOVE = 5
 _SMALL_SET = 32  # batch_size="auto" trains on the whole set at once up to so many rows
 _TORCH_BATCH = 32
 
+_COMPUTE = "numpy", "scipy", "numba", "torch", "skorch", "scikit-learn"
+
 # Of initial weights, row orders, scores and the validation split.
 Seeds = namedtuple("Seeds", "init order score split")
+
+
+def _list_versions():
+    """List the packages that the numbers of a fit depend on, each with its version."""
+    others = [f"{name} {version(name)}" for name in _COMPUTE]
+    return ", ".join([f"skchaosprune {__version__}", *others])
 
 
 @dataclass(frozen=True)
@@ -57,8 +67,8 @@ class ScoredTraining:
         Training score that ends the training.
     order_seed, score_seed : int
         Of the row orders, and of criteria that draw.
-    version : str
-        Of the package.
+    versions : str
+        Of the package, and of those that numbers depend on.
     """
 
     network: TrainingPlan
@@ -72,7 +82,7 @@ class ScoredTraining:
     target_score: float | None
     order_seed: int
     score_seed: int
-    version: str = __version__
+    versions: str = _list_versions()
 
     @property
     def iterations_per_epoch(self):
@@ -362,13 +372,27 @@ def _plan_resources(settings, criterion):
     A cached training would not be the same where code of the user's takes part, or
     where nothing fixes the seeds: there is no ``memory`` then.
     """
-    callbacks, memory = settings["callbacks"], check_memory(settings["memory"])
+    callbacks, memory = settings["callbacks"], _open_memory(settings["memory"])
     copies = None if callbacks is None else CallbackCopies(callbacks)
     is_cache = isinstance(memory, Memory) and memory.location is not None
     is_fixed = settings["random_state"] is not None and callbacks is None
     if not (is_cache and is_fixed and runs_only_our_code(criterion)):
         memory = None
     return Resources(copies, settings["n_jobs"], memory)
+
+
+def _open_memory(memory):
+    """Return the cache, with a folder; raise an error if that cannot be made."""
+    try:
+        opened = check_memory(memory)
+        if getattr(opened, "location", None) is not None:
+            os.makedirs(opened.location, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"memory={memory!r} is no folder that can be made: {error}. Give the path "
+            "of one that can be written, a joblib.Memory, or None for no cache."
+        ) from error
+    return opened
 
 
 def check_feasible(plan):

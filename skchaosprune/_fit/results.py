@@ -106,7 +106,7 @@ class Outcome:
             ("initial_", self.plan.training.params),
             ("dense_", self.scored.run.params),
         ):
-            # a sum is a copy, plain memory even from a memory map, without -0.0
+            # a sum is a copy, without -0.0
             coefs, intercepts = mlp.unflatten(params + 0.0, network.layer_sizes)
             learned[f"{prefix}coefs_"] = [np.array(W) for W in coefs]
             learned[f"{prefix}intercepts_"] = [np.array(b) for b in intercepts]
@@ -285,5 +285,5 @@ def _copy(array):
 
 
 def _copy_if_small(array):
-    """Copy an array, which may be a memory map; None for none and for large ones."""
+    """Copy an array, as fits of a path share it; None for none and for large ones."""
     return None if array is None or array.nbytes > KEEP_BYTES else np.array(array)

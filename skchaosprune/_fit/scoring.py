@@ -1,5 +1,7 @@
 """Train a network, record it, and score its weights."""
 
+import hashlib
+import pickle
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,16 +46,47 @@ def train_and_score(training, resources, progress, round_number=1):
     scored : Scored
         The run, the record and the verdict.
     """
-    arguments = training, resources, round_number, progress
     if round_number > 1 or resources.memory is None:
-        return _train_and_score(*arguments)
-    ignored = ["resources", "round_number", "progress"]
-    scored = resources.memory.cache(_train_and_score, ignore=ignored)(*arguments)
+        return _train_and_score(training, resources, round_number, progress)
+    scored = _recall(training, resources, progress)
     if not progress.phases:
         progress.say("dense training and scoring: taken from memory")
         for name in _phases(round_number):
             progress.skip(name)
     return scored
+
+
+def _recall(training, resources, progress):
+    """Take the first round from memory, or train, score and keep it there."""
+    arguments = training, resources, progress
+    ignored = ["resources", "progress"]
+    cached = resources.memory.cache(_train_and_pack, ignore=ignored)
+    try:
+        return _unpack(cached(*arguments))
+    except _DamagedEntry:
+        cached.call_and_shelve(*arguments).clear()
+        return _unpack(cached(*arguments))
+
+
+def _train_and_pack(training, resources, progress):
+    """Return the pickle of a first round, and its digest."""
+    content = pickle.dumps(_train_and_score(training, resources, 1, progress))
+    return hashlib.sha256(content).hexdigest(), content
+
+
+class _DamagedEntry(Exception):
+    """Raised where memory holds something else than it was given."""
+
+
+def _unpack(entry):
+    """Return the first round that was packed; loads no byte that has changed."""
+    try:
+        digest, content = entry
+        if digest == hashlib.sha256(content).hexdigest():
+            return pickle.loads(content)
+        raise ValueError("the content is not that of the digest")
+    except Exception as error:  # whatever an entry leads to that is something else
+        raise _DamagedEntry from error
 
 
 def _phases(round_number):

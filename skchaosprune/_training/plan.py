@@ -1,6 +1,5 @@
 """What a training is given, and what it returns, in plain values."""
 
-import pickle
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,14 +60,6 @@ class TrainingRun:
     params: np.ndarray
     history: list
     engine: str
-
-    def __reduce__(self):
-        # joblib's own unpickler takes long for many small objects
-        return _load_run, (self.params, pickle.dumps(self.history), self.engine)
-
-
-def _load_run(params, history, engine):
-    return TrainingRun(params, pickle.loads(history), engine)
 
 
 class Divergence(ValueError):
