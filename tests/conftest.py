@@ -1,11 +1,11 @@
 """Shared data and fitted models; scikit-learn's array checks need the flag below."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before scipy is imported
 
 import pytest
-from joblib import Parallel
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.preprocessing import scale
 
@@ -66,11 +66,11 @@ def thread_counts(monkeypatch):
     """Let small nets use threads, too; how many they took, each time they did."""
     counts = []
 
-    def parallel(n_threads, **options):
+    def make_pool(n_threads):
         counts.append(n_threads)
-        return Parallel(n_threads, **options)
+        return ThreadPoolExecutor(n_threads)
 
     monkeypatch.setattr(_blocks, "_WEIGHTS_PER_THREAD", 1)
     monkeypatch.setattr(_blocks, "_BLOCK_SIZE", 32)
-    monkeypatch.setattr(_blocks, "Parallel", parallel)
+    monkeypatch.setattr(_blocks, "ThreadPoolExecutor", make_pool)
     return counts

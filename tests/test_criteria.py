@@ -171,7 +171,7 @@ def test_windows_become_exponents(decimals, thread_counts):
 
 
 def test_small_nets_take_no_threads(monkeypatch):
-    monkeypatch.setattr(_blocks, "Parallel", None)
+    monkeypatch.setattr(_blocks, "ThreadPoolExecutor", None)
     window = np.random.RandomState(0).normal(size=(50, 600))
 
     ChaosCausality().reduce_window(window, np.empty(600), n_jobs=2)

@@ -1,6 +1,9 @@
 """One thread per fit, limits that are restored, and Ctrl-C inside numba."""
 
+import sys
 import threading
+import time
+from itertools import count
 
 import pytest
 import torch
@@ -8,6 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from skchaosprune._training import threads
 from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
+from skchaosprune.criteria import _blocks
 
 
 def blas_threads():
@@ -148,6 +152,81 @@ def test_after_ctrl_c_while_threads_are_restored_the_next_fit_does(monkeypatch, 
         assert blas_threads() == {2}
         assert torch.get_num_threads() == threads_of_a_new_thread() == 2
         torch.set_num_threads(before)
+
+
+def fit_once():
+    """Enter and leave in a frame of its own, as a fit does."""
+    with one_thread_per_fit():
+        assert torch.get_num_threads() == 1
+        assert blas_threads() == {1}
+
+
+def press_ctrl_c(function, place):
+    """Press Ctrl-C at one of the places where Python looks for it.
+
+    It looks where a function of Python begins and where one of C has returned.
+    """
+    n_seen = 0
+
+    def profile(frame, event, argument):
+        nonlocal n_seen
+        if event in ("call", "c_return"):
+            n_seen += 1
+            if n_seen - 1 == place:
+                raise KeyboardInterrupt
+
+    sys.setprofile(profile)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["", "the traceback is kept"])
+def test_ctrl_c_anywhere_in_the_limits_is_made_up_for(keep):
+    def enter_and_leave():
+        with one_thread_per_fit():
+            pass
+
+    before, kept, n_late = torch.get_num_threads(), [], 0
+    with threadpool_limits(2, user_api="blas"):
+        torch.set_num_threads(2)
+        for place in count():
+            fit_once()
+            assert blas_threads() == {2}, place
+            assert torch.get_num_threads() == threads_of_a_new_thread() == 2, place
+            try:
+                press_ctrl_c(enter_and_leave, place)
+                break
+            except KeyboardInterrupt as error:
+                kept += [error] if keep else []
+            n_late += blas_threads() != {2} or torch.get_num_threads() != 2
+        torch.set_num_threads(before)
+    assert place > 50
+    assert n_late <= 2 if keep else n_late == 0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_no_thread_outlives_blocks_that_were_interrupted(thread_counts, error):
+    begun, n_before = [], threading.active_count()
+
+    def work(block):
+        begun.append(block)
+        time.sleep(0.01)
+
+    def interrupt(n_done):
+        raise error
+
+    with pytest.raises(error) as caught:
+        _blocks.run_in_blocks(work, 1000, 2, interrupt)
+
+    end = time.monotonic() + 10
+    while threading.active_count() > n_before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert caught.tb is not None  # it keeps all frames of the call
+    assert threading.active_count() == n_before
+    assert len(begun) < 8
+    assert thread_counts == [2]
 
 
 def test_ctrl_c_inside_numba_is_still_ctrl_c():

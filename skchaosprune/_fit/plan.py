@@ -374,18 +374,21 @@ def _plan_resources(settings, criterion):
     """
     callbacks, memory = settings["callbacks"], _open_memory(settings["memory"])
     copies = None if callbacks is None else CallbackCopies(callbacks)
-    is_cache = isinstance(memory, Memory) and memory.location is not None
     is_fixed = settings["random_state"] is not None and callbacks is None
-    if not (is_cache and is_fixed and runs_only_our_code(criterion)):
+    if not (_is_cache(memory) and is_fixed and runs_only_our_code(criterion)):
         memory = None
     return Resources(copies, settings["n_jobs"], memory)
+
+
+def _is_cache(memory):
+    return isinstance(memory, Memory) and memory.location is not None
 
 
 def _open_memory(memory):
     """Return the cache, with a folder; raise an error if that cannot be made."""
     try:
         opened = check_memory(memory)
-        if getattr(opened, "location", None) is not None:
+        if _is_cache(opened) and opened.backend == "local":
             os.makedirs(opened.location, exist_ok=True)
     except OSError as error:
         raise ValueError(

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
@@ -11,8 +12,23 @@ import threadpoolctl
 import torch
 
 _fits_lock = threading.Lock()
-_fits_running = {}  # fit: the thread that it runs in
+_fits_running = weakref.WeakSet()
 _threads_before = None  # noted by the first fit in, until the last one out has restored
+_thread = threading.local()  # n_torch: what torch had here, until that is restored
+
+
+class _Fit:
+    """The thread of a fit, and the frame in which it runs."""
+
+    def __init__(self, frame):
+        self.thread, self.frame = threading.get_ident(), frame
+
+    def is_running(self):
+        """Return whether the frame is still on the stack of its thread."""
+        frame = sys._current_frames().get(self.thread)
+        while frame is not None and frame is not self.frame:
+            frame = frame.f_back
+        return frame is not None
 
 
 def _forget_fits():
@@ -35,13 +51,20 @@ def one_thread_per_fit():
     overlapping ``threadpool_limits`` would leave the process at one thread for ever.
     torch keeps a number for each thread beside the one that new threads get, so every
     fit also sets its own, and the last one out of a thread restores it.
+
+    Ctrl-C may come at any moment, also in here. What leaves does so once more then;
+    where it had no chance to, the next fit drops it.
     """
-    fit = object()
+    fit = _Fit(sys._getframe(2))  # 1 is contextlib's, which has called this one
     try:
         _enter(fit)
         yield
     finally:
-        _leave(fit)
+        try:
+            _leave(fit)
+        except BaseException:
+            _leave(fit)
+            raise
 
 
 @contextmanager
@@ -61,14 +84,16 @@ def unwrap_ctrl_c():
 def _enter(fit):
     global _threads_before
     with _fits_lock:
+        _drop_finished()
         if _threads_before is None:
             libraries = _find_blas(len(sys.modules))
             pools = [(library, library.num_threads) for library in libraries]
             _threads_before = pools, _count_torch_threads()
-        _fits_running[fit] = threading.get_ident()
+        _fits_running.add(fit)
         for pool, _ in _threads_before[0]:
             pool.set_num_threads(1)
         _let_any_thread_set_blas()
+        _thread.n_torch = _threads_before[1]
     torch.set_num_threads(1)
 
 
@@ -85,8 +110,11 @@ def _count_torch_threads():
     """Return how many threads torch may use while no fit is running.
 
     A thread that first used torch during another's fit has kept the limit of that fit;
-    a new one has not.
+    a new one has not. A thread that Ctrl-C kept from restoring has kept its own.
     """
+    known = getattr(_thread, "n_torch", None)
+    if known is not None and torch.get_num_threads() == 1:
+        return known
     if threading.current_thread() is threading.main_thread():
         return torch.get_num_threads()
     with ThreadPoolExecutor(1) as pool:
@@ -94,19 +122,30 @@ def _count_torch_threads():
 
 
 def _leave(fit):
+    """Restore what no other fit needs; may be called again where it was interrupted."""
     global _threads_before
     with _fits_lock:
-        if fit not in _fits_running:
-            return  # interrupted before anything was changed, or in a forked child
-        del _fits_running[fit]
+        _fits_running.discard(fit)
+        _drop_finished()
+        if _threads_before is None:
+            return  # interrupted before anything was changed
         pools, n_torch = _threads_before
-        if threading.get_ident() not in _fits_running.values():
+        here = threading.get_ident()
+        if not any(other.thread == here for other in _fits_running):
             torch.set_num_threads(n_torch)
+            _thread.n_torch = None
         if not _fits_running:
             for pool, n_threads in pools:
                 pool.set_num_threads(n_threads)
             _let_any_thread_set_blas()
             _threads_before = None  # not earlier: the next fit restores what is left
+
+
+def _drop_finished():
+    """Forget fits that Ctrl-C kept from leaving."""
+    for fit in list(_fits_running):
+        if not fit.is_running():
+            _fits_running.discard(fit)
 
 
 def _let_any_thread_set_blas():

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from skchaosprune._validation import check_choice, check_number
-from skchaosprune.criteria._blocks import map_blocks
+from skchaosprune.criteria._blocks import run_in_blocks
 from skchaosprune.criteria._granger import GrangerCriterion
 
 TRAJECTORIES = ("weights", "perturbation")
@@ -201,8 +201,7 @@ class ChaosCausality(GrangerCriterion):
         def reduce(block):
             lyapunov._exponents(window[:, block], out[block], *options)
 
-        for _ in map_blocks(reduce, out.size, n_jobs):
-            pass
+        run_in_blocks(reduce, out.size, n_jobs)
 
     def perturb(self, params, candidates, seed):
         """Return where a twin training starts; None where there is no twin.

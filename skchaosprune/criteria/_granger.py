@@ -7,7 +7,7 @@ import numpy as np
 
 from skchaosprune._validation import check_bool, check_choice, check_number
 from skchaosprune.criteria._base import WeightScores, check_seed, give_up, make_rng
-from skchaosprune.criteria._blocks import map_blocks
+from skchaosprune.criteria._blocks import run_in_blocks
 from skchaosprune.criteria._windows import TARGETS, WindowCriterion
 
 LAG_RULES = ("bonferroni", "bic", "min")
@@ -103,12 +103,10 @@ class GrangerCriterion(WindowCriterion):
         effect = granger._factor_effect(record.target_series, highest, lowest)
 
         def test(block):
-            return block, _best_lag(effect, record.window_series[:, block], self.test)
+            series = record.window_series[:, block]
+            log_p[block], lags[block] = _best_lag(effect, series, self.test)
 
-        for block, found in map_blocks(test, record.n_weights, record.n_jobs):
-            log_p[block], lags[block] = found
-            if record.on_progress is not None:
-                record.on_progress(min(block.stop, record.n_weights))
+        run_in_blocks(test, record.n_weights, record.n_jobs, record.on_progress)
         log_p[~record.alive], lags[~record.alive] = np.nan, 0
         return log_p, lags
 
