@@ -84,22 +84,8 @@ class Learner:
         self.optimizer.step()
         self.weights.mul_(self._mask)
 
-    def settle(self, module, optimizer):
-        """Take over what callbacks have changed; masked weights are zero again.
-
-        Parameters
-        ----------
-        module : MLPModule
-            What the callbacks see; values may have been written, or assigned to
-            ``data``.
-        optimizer : torch.optim.Optimizer
-            The one to step from now on.
-
-        Raises
-        ------
-        ValueError
-            If the module or one of its parameters is another object.
-        """
+    def check_parts(self, module):
+        """Raise ValueError if the module or one of its parameters is another object."""
         parts = [*module.coefs, *module.intercepts] if module is self.module else []
         if not self.is_all_of(parts):
             raise ValueError(
@@ -107,8 +93,17 @@ class Learner:
                 "would go on with the old ones. Write the values into the parameters, "
                 "as in net.module_.coefs[0].data.copy_(values)."
             )
+
+    def settle(self, optimizer):
+        """Take over what callbacks have written; masked weights are zero again.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            The one to step from now on.
+        """
         for part, view in zip(self._parts, self._views, strict=True):
-            if part.data_ptr() != view.data_ptr():
+            if part.data_ptr() != view.data_ptr():  # assigned to part.data
                 view.copy_(part.data)
                 part.data = view
         self.weights.masked_fill_(self._pruned, 0.0)

@@ -12,6 +12,7 @@ from skorch.helper import predefined_split
 
 from skchaosprune._kernels import sgd
 from skchaosprune._training.callbacks import (
+    BATCH_EVENTS,
     Report,
     StopTraining,
     acts_in_batches,
@@ -108,13 +109,15 @@ class _PrunableNet:
             if is_raised_by_callback(error):
                 raise StopTraining from None
             raise
-        self._settle()
+        self._settle(in_batch=method_name in BATCH_EVENTS)
         if method_name == "on_epoch_end" and self._has_reached_target_score():
             raise StopTraining
 
-    def _settle(self):
+    def _settle(self, in_batch=False):
         """Go on with what callbacks may have written, under the mask."""
-        self._own.settle(self.module_, self.optimizer_)
+        if not in_batch:  # takes long for every batch
+            self._own.check_parts(self.module_)
+        self._own.settle(self.optimizer_)
 
     def finish(self):
         """Return the parameters that the training has led to."""
