@@ -21,7 +21,7 @@ from tests.helpers import assert_same_fit, flat, small
 WINDOWS = ("window_size", "window_overlap", "record_every", "reduce_window", "target")
 WINDOWS += ("too_few_windows",)
 
-RECORD = SimpleNamespace(weights=np.arange(3.0))
+RECORD = SimpleNamespace(weights=np.arange(3.0), read_only=lambda: RECORD)
 
 
 class Plain:
@@ -202,3 +202,49 @@ def test_code_of_the_user_is_known():
 
     assert all(runs_only_our_code(criterion) for criterion in ours)
     assert not any(runs_only_our_code(get_criterion(own)) for own in others)
+
+
+def write_weights(record):
+    record.weights[:] = 0.0
+    return record.weights
+
+
+def write_rows(record):
+    record.data.X[0] = 0.0
+    return record.weights
+
+
+def write_snapshots(record):
+    record.snapshots[:] = 0.0
+    return record.weights
+
+
+class Writes(Plain):
+    needs = ("data", "snapshots")
+    points = (0.5,)
+
+    def __init__(self, write):
+        self.write = write
+
+    def score(self, record):
+        return self.write(record)
+
+
+@pytest.mark.parametrize("write", [write_weights, write_rows, write_snapshots])
+def test_a_criterion_cannot_change_the_training(iris, write):
+    X, y = np.array(iris[0], order="C"), iris[1]
+
+    for criterion in (Writes(write), write)[: 2 if write is write_weights else 1]:
+        with pytest.raises(ValueError, match="read-only"):
+            small(prune_criterion=criterion).fit(X, y)
+
+    np.testing.assert_array_equal(X, iris[0])
+
+
+def test_a_target_cannot_change_the_rows(iris):
+    def target(targets, outputs):
+        targets[:] = 0.0
+        return 0.0
+
+    with pytest.raises(ValueError, match="read-only"):
+        small(prune_criterion=ChaosCausality(target=target), max_iter=80).fit(*iris)

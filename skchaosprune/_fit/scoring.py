@@ -13,6 +13,7 @@ from skchaosprune._training.recording import (
     SnapshotRecorder,
     TrainingRecord,
     WindowRecorder,
+    lock,
     snapshot_iterations,
 )
 from skchaosprune.criteria import WeightScores, score_weights
@@ -184,7 +185,7 @@ def _make_target(training):
     def call(params):
         z = rows.logits(params, network)
         outputs = mlp.outputs_from_logits(z, network.out_activation)
-        value = target(rows.targets, outputs)
+        value = target(lock(rows.targets), outputs)
         if np.ndim(value) != 0 or not np.isfinite(value):
             raise ValueError(
                 f"target={target!r} returned {value!r}; it must return one finite "

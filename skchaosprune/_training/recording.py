@@ -1,6 +1,6 @@
 """Recording of a training: windows of weights, snapshots, and the final record."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -252,3 +252,25 @@ class TrainingRecord:
     def initial_weights(self):
         """Weights before training, ``(n_weights,)``."""
         return self.initial_params[: self.n_weights]
+
+    def read_only(self):
+        """Return the same record; who writes into its arrays gets an error."""
+        data = None if self.data is None else _lock_arrays(self.data)
+        return _lock_arrays(replace(self, data=data))
+
+
+def _lock_arrays(values):
+    """Return a dataclass whose arrays are views that cannot be written."""
+    locked = {
+        name: lock(value)
+        for name, value in vars(values).items()
+        if isinstance(value, np.ndarray)
+    }
+    return replace(values, **locked)
+
+
+def lock(array):
+    """Return a view of an array that cannot be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
