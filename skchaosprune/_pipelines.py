@@ -1,11 +1,10 @@
 """Functions that take an estimator or the whole pipeline that ends in it."""
 
-from pathlib import Path
-
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from skchaosprune._files import write_file
 from skchaosprune.compact import CompactMLP, serialize_onnx
 
 
@@ -19,12 +18,14 @@ def to_onnx(estimator, path):
         :class:`ChaosCausalPrunedMLPRegressor`, its compact form, or a fitted Pipeline
         of one of these behind a :class:`~sklearn.preprocessing.StandardScaler`.
     path : str or path-like
-        The file.
+        The file. An old one is replaced in one step, when the new one is complete.
 
     Raises
     ------
     ImportError
         If onnx is not installed.
+    OSError
+        If the file or its folder cannot be written; an old file stays as it was.
     TypeError
         If ``estimator`` is none of these, or a Pipeline has other steps.
     ValueError
@@ -42,6 +43,9 @@ def to_onnx(estimator, path):
     become 0 and 1. A regressor has the output ``prediction``, float32 ``(n_samples,)``.
     Weight matrices of which few entries are left are stored as values and places, and
     put together once, when the file is loaded.
+
+    The file is written to a temporary one in the same folder, which then takes its
+    place; a process that is killed may leave that hidden ``.tmp`` file behind.
 
     Probabilities agree with those of the estimator to 1e-5, usually to 1e-6, unless
     rows lose digits in single precision or the network computes with values in the
@@ -69,8 +73,7 @@ def to_onnx(estimator, path):
             "or a Pipeline of a StandardScaler and one of these (of a search its "
             f"best_estimator_). Got {type(network).__name__} instead."
         )
-    # written in one step at the end, so that a failure leaves no half of a file
-    Path(path).write_bytes(serialize_onnx(network, scaler))
+    write_file(path, serialize_onnx(network, scaler))
 
 
 def _split(estimator):

@@ -9,6 +9,7 @@ from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, Target
 from sklearn.utils.metaestimators import available_if
 
 from skchaosprune._export import npz, onnx
+from skchaosprune._files import write_file
 from skchaosprune._network import mlp
 from skchaosprune._persistence import Versioned
 
@@ -272,26 +273,22 @@ class CompactMLP(Versioned):
         Parameters
         ----------
         path : str or path-like
-            The file; written as it is named.
+            The file; written as it is named. An old one is replaced in one step, when
+            the new one is complete.
 
         Raises
         ------
+        OSError
+            If the file or its folder cannot be written; an old file stays as it was.
         ValueError
             If class labels or feature names are neither numbers, bools nor strings.
+
+        Notes
+        -----
+        The file is written to a temporary one in the same folder, which then takes its
+        place; a process that is killed may leave that hidden ``.tmp`` file behind.
         """
-        npz.save(
-            path,
-            self._weights,
-            self.intercepts_,
-            activation=self.activation_,
-            out_activation=self.out_activation_,
-            loss=self.loss_,
-            n_features_in=self.n_features_in_,
-            selected_features=self.selected_features_,
-            classes=getattr(self, "classes_", None),
-            feature_names_in=getattr(self, "feature_names_in_", None),
-            target=[self.target_mean_, self.target_scale_],
-        )
+        write_file(path, serialize_npz(self))
 
     @classmethod
     def load_npz(cls, path):
@@ -329,9 +326,9 @@ class CompactMLP(Versioned):
         Parameters
         ----------
         path : str or path-like
-            The file.
+            The file. An old one is replaced in one step, when the new one is complete.
         """
-        Path(path).write_bytes(serialize_onnx(self))
+        write_file(path, serialize_onnx(self))
 
     def to_torch(self):
         """Build the network as a torch module.
@@ -504,6 +501,22 @@ class CompactMLP(Versioned):
             regressor_tags=None if is_classifier else RegressorTags(),
             input_tags=InputTags(),
         )
+
+
+def serialize_npz(compact):
+    """Return the bytes of an npz file."""
+    return npz.serialize(
+        compact._weights,
+        compact.intercepts_,
+        activation=compact.activation_,
+        out_activation=compact.out_activation_,
+        loss=compact.loss_,
+        n_features_in=compact.n_features_in_,
+        selected_features=compact.selected_features_,
+        classes=getattr(compact, "classes_", None),
+        feature_names_in=getattr(compact, "feature_names_in_", None),
+        target=[compact.target_mean_, compact.target_scale_],
+    )
 
 
 def serialize_onnx(compact, scaler=None):

@@ -3,8 +3,6 @@
 import html
 import textwrap
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
@@ -21,7 +19,7 @@ from skchaosprune import _validation
 from skchaosprune._names import name_units, shorten
 from skchaosprune._network.masks import effective_sparsity
 from skchaosprune._path import pruning_path
-from skchaosprune.compact import serialize_onnx
+from skchaosprune.compact import serialize_npz, serialize_onnx
 
 __all__ = ["PruningReport", "pruning_path"]
 
@@ -273,7 +271,7 @@ def make_report(estimator, X, y, feature_names=None):
     after |= _count(compact, coefs) | {"flops": estimator.flops_}
     notes = {}
     for measured, network in (before, dense), (after, compact):
-        measured["npz_bytes"] = _npz_bytes(network)
+        measured["npz_bytes"] = len(serialize_npz(network))
         measured["onnx_bytes"] = _onnx_bytes(network, notes)
     some = np.arange(1000) % len(rows)
     for name, part in ("1_row", rows[:1]), ("1000_rows", rows[some]):
@@ -322,13 +320,6 @@ def _count(compact, coefs):
         "n_features": len(compact.selected_features_),
         "effective_flops": compact.n_weights_,
     }
-
-
-def _npz_bytes(compact):
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "network.npz")
-        compact.save_npz(path)
-        return path.stat().st_size
 
 
 def _onnx_bytes(compact, notes):

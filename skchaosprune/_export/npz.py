@@ -1,7 +1,6 @@
 """An npz file of a compact network: plain arrays, without pickle."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -9,8 +8,8 @@ from scipy.sparse import csr_array
 _FORMAT = "skchaosprune.CompactMLP/1"
 
 
-def save(path, weights, intercepts, *, classes, feature_names_in, **values):
-    """Write weights ``(fan_out, fan_in)``, dense or sparse, and all that is with them.
+def serialize(weights, intercepts, *, classes, feature_names_in, **values):
+    """Return a file of weights ``(fan_out, fan_in)``, dense or sparse, and the rest.
 
     ``values`` are numbers, strings or arrays; ``classes`` and ``feature_names_in`` may
     be None.
@@ -28,14 +27,13 @@ def save(path, weights, intercepts, *, classes, feature_names_in, **values):
             continue
         for part in ("data", "indices", "indptr"):
             arrays[f"{part}_{layer}"] = getattr(W, part)
-    # made in memory first, so that a failure leaves no half of a file
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    Path(path).write_bytes(buffer.getvalue())
+    return buffer.getvalue()
 
 
 def load(content):
-    """Return the arguments of the network that :func:`save` wrote, from its bytes."""
+    """Return the arguments of the network in a file of :func:`serialize`."""
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         return _read_arrays(dict(stored))
 

@@ -1,0 +1,84 @@
+"""Files that are written in one step, so that none is lost on the way."""
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+_N_LOOKS = 20
+
+
+def write_file(path, content):
+    """Write a file in one step: whatever fails leaves an old file as it was.
+
+    The bytes go to a temporary file in the same folder, which takes the place of the
+    target when it is complete, with the owner and the mode of an old file. Links are
+    followed. What is no regular file, like a pipe, is written directly.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    content : bytes
+        All of it.
+
+    Raises
+    ------
+    OSError
+        If the file or its folder cannot be written; names ``path``.
+    """
+    path = Path(path)
+    target = os.path.realpath(path)
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        old = None
+    if old is not None:
+        if not (stat.S_ISREG(old.st_mode) and _is_name_of(target, path)):
+            path.write_bytes(content)
+            return
+        # a read-only file is refused, and not replaced
+        with path.open("r+b"):
+            pass
+    try:
+        _write_and_replace(target, content, old)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _is_name_of(target, path):
+    """Tell whether a path leads to its target; not to a deleted file below /proc."""
+    # more than once, as another writer may replace the file between two looks at it
+    return any(
+        os.path.exists(target) and os.path.samefile(path, target)
+        for _ in range(_N_LOOKS)
+    )
+
+
+def _write_and_replace(target, content, old):
+    # a short name, as that of the target may be as long as names can be
+    folder, name = os.path.dirname(target), f".{secrets.token_hex(8)}.tmp"
+    temporary = os.path.join(folder, name)
+    try:
+        # not with the tempfile module, whose files nobody else may read
+        with open(temporary, "xb") as file:
+            if old is not None:
+                _take_over_rights(temporary, old)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _take_over_rights(path, old):
+    """Give a file the owner and group of another, as far as permitted, and its mode."""
+    if hasattr(os, "chown"):
+        for user, group in (old.st_uid, -1), (-1, old.st_gid):
+            with suppress(OSError):
+                os.chown(path, user, group)
+    os.chmod(path, stat.S_IMODE(old.st_mode))
