@@ -1,5 +1,6 @@
-"""Files that are written in one step, so that none is lost on the way."""
+"""Files that are written in one step, and read up to a size."""
 
+import io
 import os
 import secrets
 import stat
@@ -7,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _N_LOOKS = 20
+_BLOCK_SIZE = 2**20
 
 
 def write_file(path, content):
@@ -45,6 +47,26 @@ def write_file(path, content):
         _write_and_replace(target, content, old)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def read_file(path, max_bytes):
+    """Return the bytes of a file, unless there are more than ``max_bytes``."""
+    buffer = io.BytesIO()
+    with Path(path).open("rb") as file:
+        check_size(path, os.fstat(file.fileno()).st_size, max_bytes)
+        while block := file.read(min(_BLOCK_SIZE, max_bytes + 1 - buffer.tell())):
+            buffer.write(block)
+    check_size(path, buffer.tell(), max_bytes)
+    return buffer.getvalue()
+
+
+def check_size(path, n_bytes, max_bytes):
+    """Raise ValueError if a file, or what is in it, is larger than allowed."""
+    if n_bytes > max_bytes:
+        raise ValueError(
+            f"max_bytes={max_bytes} is less than the {n_bytes} bytes of {path!s} or of "
+            "its arrays; give a larger max_bytes if you trust the file."
+        )
 
 
 def _is_name_of(target, path):

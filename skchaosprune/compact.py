@@ -1,15 +1,16 @@
 """A smaller network with the same outputs: dead units dropped, constants folded."""
 
+from contextlib import contextmanager
 from numbers import Integral
-from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array, issparse
 from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
 from sklearn.utils.metaestimators import available_if
 
+from skchaosprune import _validation
 from skchaosprune._export import npz, onnx
-from skchaosprune._files import write_file
+from skchaosprune._files import check_size, read_file, write_file
 from skchaosprune._network import mlp
 from skchaosprune._persistence import Versioned
 
@@ -19,8 +20,12 @@ _CSR_FROM_SIZE = 65_536
 _CSR_UP_TO_DENSITY = 0.08
 
 _ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
-_OUT_ACTIVATIONS = ("identity", "logistic", "softmax")
-_LOSSES = ("log_loss", "squared_error")
+# Output activations, and the losses that networks with them are trained on.
+_LOSSES = {
+    "identity": ("squared_error",),
+    "logistic": ("log_loss", "squared_error"),
+    "softmax": ("log_loss",),
+}
 
 
 def compact_layers(coefs, intercepts, activation):
@@ -81,8 +86,9 @@ class CompactMLP(Versioned):
 
     Parameters
     ----------
-    coefs : list of ndarray of shape (fan_in, fan_out)
-        Weights of the layers that are left.
+    coefs : list of ndarray or sparse array of shape (fan_in, fan_out)
+        Weights of the layers that are left. Sparse ones have no entry twice, and stay
+        sparse.
     intercepts : list of ndarray of shape (fan_out,)
         Biases.
     activation : {"identity", "logistic", "tanh", "relu"}
@@ -90,17 +96,19 @@ class CompactMLP(Versioned):
     out_activation : {"identity", "logistic", "softmax"}
         Of the output units.
     loss : {"log_loss", "squared_error"}
-        What the network was trained to make small.
+        What the network was trained to make small. Identity outputs are trained on
+        "squared_error", softmax outputs on "log_loss".
     n_features_in : int
         Columns of the rows that it takes.
     selected_features : ndarray of int of shape (n_selected,)
         The columns that are used.
     classes : ndarray of shape (n_classes,) or None, default=None
-        Class labels; None for a regressor.
+        Class labels, all different; None for a regressor.
     feature_names_in : ndarray of str of shape (n_features_in,) or None, default=None
         Names of the columns.
     target_mean, target_scale : float, default=0.0, 1.0
-        A regressor's prediction is its output times the scale plus the mean.
+        A regressor's prediction is its output times the scale, which is positive, plus
+        the mean.
 
     Attributes
     ----------
@@ -161,7 +169,7 @@ class CompactMLP(Versioned):
         target_scale=1.0,
     ):
         # copies, so that nobody else can change the network
-        coefs = [np.array(W, dtype=np.float64) for W in coefs]
+        coefs = [_copy(W) for W in coefs]
         self.activation_ = activation
         self.out_activation_ = out_activation
         self.loss_ = loss
@@ -291,13 +299,17 @@ class CompactMLP(Versioned):
         write_file(path, serialize_npz(self))
 
     @classmethod
-    def load_npz(cls, path):
+    def load_npz(cls, path, *, max_bytes=2**30):
         """Read a network that :meth:`save_npz` wrote; runs no code from the file.
 
         Parameters
         ----------
         path : str or path-like
             The file.
+        max_bytes : int, default=2**30
+            Largest size of the file, and of all arrays in it once inflated, in bytes.
+            Both are known before any array is inflated: a small file may hold a huge
+            one. Loading takes up to three times as much memory.
 
         Returns
         -------
@@ -307,18 +319,21 @@ class CompactMLP(Versioned):
 
         Raises
         ------
+        MemoryError
+            If the memory does not suffice.
+        OSError
+            If the file cannot be read.
         ValueError
-            If the file is not one of :meth:`save_npz`, or is damaged.
+            If the file is larger than ``max_bytes``, is not one of :meth:`save_npz`, or
+            is damaged.
         """
-        content = Path(path).read_bytes()
-        try:
-            return cls(**npz.load(content))
-        # what a damaged file raises depends on the damage: BadZipFile, zlib.error, ...
-        except Exception as error:
-            raise ValueError(
-                f"{path!s} is not a network that CompactMLP.save_npz wrote, or it is "
-                f"damaged: {error}"
-            ) from error
+        _validation.check_number(max_bytes, "max_bytes", "int", 1)
+        content = read_file(path, max_bytes)
+        with _explain_damage(path):
+            stored = npz.Stored(content)
+        check_size(path, stored.nbytes, max_bytes)
+        with _explain_damage(path):
+            return cls(**stored.read())
 
     def to_onnx(self, path):
         """Write the network as an ONNX file; see :func:`skchaosprune.to_onnx`.
@@ -409,7 +424,7 @@ class CompactMLP(Versioned):
         """Weights that are not zero."""
         return int(
             sum(
-                np.count_nonzero(W) if isinstance(W, np.ndarray) else W.nnz
+                np.count_nonzero(W if isinstance(W, np.ndarray) else W.data)
                 for W in self._weights
             )
         )
@@ -534,8 +549,34 @@ def serialize_onnx(compact, scaler=None):
     )
 
 
+@contextmanager
+def _explain_damage(path):
+    """Turn what a file raises that is no network into one error."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    # what a damaged file raises depends on the damage: BadZipFile, zlib.error, ...
+    except Exception as error:
+        raise ValueError(
+            f"{path!s} is not a network that CompactMLP.save_npz wrote, or it is "
+            f"damaged: {error}"
+        ) from error
+
+
+def _copy(W):
+    """Copy weights in double precision; those that are sparse stay sparse."""
+    if not issparse(W):
+        return np.array(W, dtype=np.float64)
+    W = csc_array(W, dtype=np.float64, copy=True)
+    W.check_format(full_check=True)
+    return W
+
+
 def _store(W):
-    """Store a matrix dense or sparse, whichever multiplies faster."""
+    """Store a matrix dense or sparse, whichever multiplies faster, or as it is."""
+    if issparse(W):
+        return W
     if W.size >= _CSR_FROM_SIZE and np.count_nonzero(W) <= _CSR_UP_TO_DENSITY * W.size:
         return csr_array(W)
     return np.ascontiguousarray(W)
@@ -545,16 +586,18 @@ def _check_network(compact, coefs):
     """Raise ValueError where the parts of a network do not fit together."""
     intercepts, selected = compact.intercepts_, compact.selected_features_
     n_outputs = intercepts[-1].size if intercepts else 0
-    is_count = isinstance(compact.n_features_in_, Integral)
-    n_features = compact.n_features_in_ if is_count else 0
+    n_features = compact.n_features_in_
+    if not isinstance(n_features, Integral) or isinstance(n_features, bool):
+        n_features = 0
     is_regressor = compact.out_activation_ == "identity"
     classes = getattr(compact, "classes_", None)
     names = getattr(compact, "feature_names_in_", None)
-    numbers = (*coefs, *intercepts, compact.target_mean_, compact.target_scale_)
+    numbers = [W.data if issparse(W) else W for W in coefs]
+    numbers += [*intercepts, compact.target_mean_, compact.target_scale_]
     fits = {
         "activation": compact.activation_ in _ACTIVATIONS,
-        "out_activation": compact.out_activation_ in _OUT_ACTIVATIONS,
-        "loss": compact.loss_ in _LOSSES,
+        "out_activation": compact.out_activation_ in _LOSSES,
+        "loss": compact.loss_ in _LOSSES.get(compact.out_activation_, ()),
         "intercepts": n_outputs > 0 and all(b.ndim == 1 for b in intercepts),
         "coefs": len(coefs) == len(intercepts)
         and all(
@@ -562,9 +605,10 @@ def _check_network(compact, coefs):
             for W, b in zip(coefs, intercepts, strict=True)
         )
         and all(
-            before.shape[-1] == len(after)
+            before.shape[1] == after.shape[0]
             for before, after in zip(coefs[:-1], coefs[1:], strict=True)
-        ),
+        )
+        and all(W.has_canonical_format for W in coefs if issparse(W)),
         "n_features_in": n_features > 0,
         "selected_features": selected.ndim == 1
         and selected.dtype.kind == "i"
@@ -574,10 +618,25 @@ def _check_network(compact, coefs):
         "outputs": n_outputs == 1 or not is_regressor,
         "classes": classes is None
         if is_regressor
-        else classes is not None and classes.shape == (max(2, n_outputs),),
+        else classes is not None
+        and classes.shape == (max(2, n_outputs),)
+        and _are_labels(classes),
         "feature_names_in": names is None or names.shape == (n_features,),
         "numbers": all(np.isfinite(part).all() for part in numbers),
+        "target_scale": compact.target_scale_ > 0,
     }
     wrong = [name for name, is_right in fits.items() if not is_right]
     if wrong:
         raise ValueError(f"the {' and '.join(wrong)} do not make a network.")
+
+
+def _are_labels(classes):
+    """Tell whether labels are all different, and none is missing or infinite."""
+    if classes.dtype == object:
+        others = (None, np.inf, -np.inf)
+        # NaN is not equal to itself
+        labels = {each for each in classes if each == each and each not in others}
+        return len(labels) == len(classes)
+    if classes.dtype.kind in "fcmM" and not np.isfinite(classes).all():
+        return False
+    return classes.dtype.kind != "V" and len(np.unique(classes)) == len(classes)

@@ -1029,9 +1029,20 @@ def test_the_weights_are_copies():
         ({"intercepts": [np.zeros(5)]}, "coefs"),
         ({"intercepts": []}, "intercepts"),
         ({"classes": None}, "classes"),
+        ({"classes": [0, 1, 1]}, "classes"),
+        ({"classes": [0.0, 1.0, np.nan]}, "classes"),
+        ({"classes": [0.0, 1.0, np.inf]}, "classes"),
+        ({"classes": np.array(["a", np.nan, "b"], dtype=object)}, "classes"),
+        ({"classes": np.array(["a", "b", "a"], dtype=object)}, "classes"),
+        ({"classes": np.array(["2020", "2021", "NaT"], dtype="M8[D]")}, "classes"),
         ({"target_scale": np.nan}, "numbers"),
+        ({"target_scale": 0.0}, "the target_scale do not make"),
+        ({"target_scale": -1.0}, "target_scale"),
+        ({"loss": "squared_error"}, "the loss do not make"),
+        ({"out_activation": "identity", "loss": "log_loss"}, "loss and"),
         ({"n_features_in": 8.0}, "n_features_in"),
         ({"n_features_in": None}, "n_features_in"),
+        ({"n_features_in": True}, "n_features_in"),
         ({"intercepts": [0.5]}, "intercepts"),
     ],
 )
@@ -1065,5 +1076,5 @@ def test_numbers_that_are_not_real_are_refused(tmp_path):
         for wrong in (arrays[name] * (1 + 1j), arrays[name].astype(str)):
             np.savez(tmp_path / "other.npz", **(arrays | {name: wrong}))
 
-            with pytest.raises(ValueError, match="not real numbers"):
+            with pytest.raises(ValueError, match="its .*_[01] has the dtype"):
                 CompactMLP.load_npz(tmp_path / "other.npz")

@@ -1,14 +1,45 @@
 """An npz file of a compact network: plain arrays, without pickle."""
 
 import io
+import math
+import zipfile
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
 
+from skchaosprune._names import shorten
+
 _FORMAT = "skchaosprune.CompactMLP/1"
 
+# Kinds of dtype, and number of dimensions, of the arrays of a file; those that end in
+# "_" are there for each layer.
+_LABELS = ("biufcmMSU", 1)
+_ARRAYS = {
+    "format": ("U", 0),
+    "n_layers": ("iu", 0),
+    "activation": ("U", 0),
+    "out_activation": ("U", 0),
+    "loss": ("U", 0),
+    "n_features_in": ("iu", 0),
+    "selected_features": ("i", 1),
+    "target": ("fiu", 1),
+    "classes": _LABELS,
+    "feature_names_in": _LABELS,
+    "intercept_": ("f", 1),
+    "weights_": ("f", 2),
+    "data_": ("f", 1),
+    "indices_": ("i", 1),
+    "indptr_": ("i", 1),
+}
 
-def serialize(weights, intercepts, *, classes, feature_names_in, **values):
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# A member of an archive takes a kilobyte of memory even where it is empty.
+_ENTRY, _MOST_ENTRIES = b"PK\x01\x02", 100_000
+_LONGEST_HEADER = 1_000  # those of numpy have 118 or 182 characters
+
+
+def serialize(weights, intercepts, *, classes, feature_names_in, target, **values):
     """Return a file of weights ``(fan_out, fan_in)``, dense or sparse, and the rest.
 
     ``values`` are numbers, strings or arrays; ``classes`` and ``feature_names_in`` may
@@ -16,6 +47,7 @@ def serialize(weights, intercepts, *, classes, feature_names_in, **values):
     """
     arrays = {"format": np.array(_FORMAT), "n_layers": np.array(len(weights))}
     arrays |= {name: np.array(value) for name, value in values.items()}
+    arrays["target"] = np.array(target, dtype=np.float64)
     if classes is not None:
         arrays["classes"] = _as_plain(classes, "class labels")
     if feature_names_in is not None:
@@ -32,15 +64,9 @@ def serialize(weights, intercepts, *, classes, feature_names_in, **values):
     return buffer.getvalue()
 
 
-def load(content):
-    """Return the arguments of the network in a file of :func:`serialize`."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        return _read_arrays(dict(stored))
-
-
 def _as_plain(values, what):
     """Return an array that needs no pickle."""
-    if values.dtype != object:
+    if not values.dtype.hasobject:
         return values
     plain = np.array(values.tolist())
     if plain.dtype == object or plain.tolist() != values.tolist():
@@ -51,51 +77,136 @@ def _as_plain(values, what):
     return plain
 
 
-def _read_arrays(arrays):
-    """Turn the arrays of a file into arguments of CompactMLP."""
-    take = arrays.pop
-    format_ = str(take("format"))
-    if format_ != _FORMAT:
-        raise ValueError(f"its format is {format_!r}, not {_FORMAT!r}.")
-    weights, intercepts = [], []
-    selected = take("selected_features")
-    fan_in = selected.size
-    for layer in range(int(take("n_layers"))):
-        intercepts.append(take(f"intercept_{layer}"))
-        fan_out = intercepts[-1].size
-        if f"weights_{layer}" in arrays:
-            weights.append(take(f"weights_{layer}"))
+@dataclass(frozen=True)
+class _Header:
+    """What a file says of an array before its values."""
+
+    member: zipfile.ZipInfo
+    shape: tuple
+
+
+class Stored:
+    """The arrays of a file that :func:`serialize` made.
+
+    Names, shapes and types are read and checked at once, values by :meth:`read`.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+
+    Attributes
+    ----------
+    nbytes : int
+        Size of all arrays together.
+    """
+
+    def __init__(self, content):
+        if content.count(_ENTRY) > _MOST_ENTRIES:
+            raise ValueError("it has too many parts.")
+        self._archive = zipfile.ZipFile(io.BytesIO(content))
+        self._headers = {}
+        for member in self._archive.infolist():
+            name, _, suffix = member.filename.rpartition(".")
+            if suffix != "npy" or name in self._headers or _kind(name) not in _ARRAYS:
+                raise ValueError(f"it also holds {shorten(member.filename)}.")
+            self._headers[name] = self._read_header(name, member)
+        self.nbytes = sum(each.member.file_size for each in self._headers.values())
+
+    def read(self):
+        """Return the arguments of the network."""
+        format_ = str(self._read("format"))
+        if format_ != _FORMAT:
+            raise ValueError(f"its format is {shorten(format_)!r}, not {_FORMAT!r}.")
+        n_layers = int(self._read("n_layers"))
+        n_features = int(self._read("n_features_in"))
+        self._check_shapes(n_layers, n_features)
+        target_mean, target_scale = self._read("target").tolist()
+        layers = range(n_layers)
+        return {
+            "coefs": [self._read_weights(layer).T for layer in layers],
+            "intercepts": [self._read(f"intercept_{layer}") for layer in layers],
+            "activation": str(self._read("activation")),
+            "out_activation": str(self._read("out_activation")),
+            "loss": str(self._read("loss")),
+            "n_features_in": n_features,
+            "selected_features": self._read("selected_features"),
+            "classes": self._read("classes"),
+            "feature_names_in": self._read("feature_names_in"),
+            "target_mean": float(target_mean),
+            "target_scale": float(target_scale),
+        }
+
+    def _read_header(self, name, member):
+        """Read a header and compare it with what is written under this name."""
+        if member.flag_bits & 1 or member.compress_type not in _COMPRESSIONS:
+            raise ValueError(f"its {name} is encrypted or of another compression.")
+        with self._archive.open(member) as stream:
+            if np.lib.format.read_magic(stream) != (1, 0):
+                raise ValueError(f"its {name} has a header of another version.")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(
+                stream, max_header_size=_LONGEST_HEADER
+            )
+            size = stream.tell() + math.prod(shape) * dtype.itemsize
+        kinds, n_dimensions = _ARRAYS[_kind(name)]
+        is_known = dtype.kind in kinds and dtype.itemsize > 0
+        if not is_known or len(shape) != n_dimensions or min(shape, default=0) < 0:
+            raise ValueError(f"its {name} has the dtype {dtype} and the shape {shape}.")
+        if size != member.file_size:
+            raise ValueError(f"its {name} is shorter or longer than it says.")
+        return _Header(member, shape)
+
+    def _check_shapes(self, n_layers, n_features):
+        """Refuse arrays that do not fit together, before their values are read."""
+        shapes = {name: header.shape for name, header in self._headers.items()}
+        expected = _expect_shapes(shapes, n_layers, n_features)
+        names = sorted(shapes.keys() | expected.keys())
+        wrong = [name for name in names if shapes.get(name) != expected.get(name)]
+        if wrong:
+            raise ValueError(f"its {shorten(' and '.join(wrong[:2]))} do not fit.")
+
+    def _read(self, name):
+        """Read the values of an array; None if there is no such array."""
+        if name not in self._headers:
+            return None
+        with self._archive.open(self._headers[name].member) as stream:
+            return np.lib.format.read_array(stream, allow_pickle=False)
+
+    def _read_weights(self, layer):
+        """Read one weight matrix, dense or sparse as it is."""
+        if f"weights_{layer}" in self._headers:
+            return self._read(f"weights_{layer}")
+        data, indices, indptr = (
+            self._read(f"{part}_{layer}") for part in ("data", "indices", "indptr")
+        )
+        if indptr[-1] != data.size:
+            raise ValueError(f"its layer {layer} has more values than places.")
+        above = f"intercept_{layer - 1}" if layer else "selected_features"
+        (fan_in,) = self._headers[above].shape
+        return csr_array((data, indices, indptr), shape=(indptr.size - 1, fan_in))
+
+
+def _kind(name):
+    """Name of an array without the number of its layer."""
+    return name.rstrip("0123456789")
+
+
+def _expect_shapes(shapes, n_layers, n_features):
+    """Shapes that all arrays must have, judged by the sizes of the biases."""
+    expected = {name: () for name, (_, n_axes) in _ARRAYS.items() if n_axes == 0}
+    expected["target"] = (2,)
+    (fan_in,) = shapes["selected_features"]
+    expected["selected_features"] = (min(fan_in, n_features),)
+    for layer in range(n_layers):
+        (fan_out,) = expected[f"intercept_{layer}"] = shapes[f"intercept_{layer}"]
+        if f"data_{layer}" in shapes:
+            expected[f"data_{layer}"] = shapes[f"data_{layer}"]
+            expected[f"indices_{layer}"] = shapes[f"data_{layer}"]
+            expected[f"indptr_{layer}"] = (fan_out + 1,)
         else:
-            weights.append(_read_csr(take, layer, (fan_out, fan_in)))
+            expected[f"weights_{layer}"] = (fan_out, fan_in)
         fan_in = fan_out
-    if any(part.dtype.kind != "f" for part in (*weights, *intercepts)):
-        raise ValueError("its weights are not real numbers.")
-    target_mean, target_scale = take("target").tolist()
-    arguments = {
-        "coefs": [W.T for W in weights],
-        "intercepts": intercepts,
-        "activation": str(take("activation")),
-        "out_activation": str(take("out_activation")),
-        "loss": str(take("loss")),
-        "n_features_in": int(take("n_features_in")),
-        "selected_features": selected,
-        "classes": take("classes", None),
-        "feature_names_in": take("feature_names_in", None),
-        "target_mean": target_mean,
-        "target_scale": target_scale,
-    }
-    if arrays:
-        raise ValueError(f"it also holds {', '.join(arrays)}.")
-    return arguments
-
-
-def _read_csr(take, layer, shape):
-    """Read one sparse weight matrix, as a dense array."""
-    data, indices, indptr = (
-        take(f"{part}_{layer}") for part in ("data", "indices", "indptr")
-    )
-    if {indices.dtype.kind, indptr.dtype.kind} != {"i"}:
-        raise ValueError(f"the places in its layer {layer} are not integers.")
-    W = csr_array((data, indices, indptr), shape=shape)
-    W.check_format(full_check=True)
-    return W.toarray()
+    for name, size in ("classes", max(2, fan_in)), ("feature_names_in", n_features):
+        if name in shapes:
+            expected[name] = (size,)
+    return expected

@@ -1,0 +1,489 @@
+"""Files of compact networks: what is in them is known before it is inflated."""
+
+import io
+import os
+import struct
+import threading
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.lib import format as npy
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from skchaosprune import CompactMLP, compact
+from tests.test_compact import is_damaged, make_network, make_rows, save
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "net.npz"
+
+
+@pytest.fixture
+def arrays(path):
+    """The arrays of a file with dense weights."""
+    return save(make_network(), path)
+
+
+@pytest.fixture
+def sparse_arrays(monkeypatch, tmp_path):
+    """The arrays of a file whose weights are all sparse."""
+    monkeypatch.setattr(compact, "_CSR_FROM_SIZE", 1)
+    monkeypatch.setattr(compact, "_CSR_UP_TO_DENSITY", 1.0)
+    return save(make_network(density=0.4), tmp_path / "sparse.npz")
+
+
+@pytest.fixture
+def read_values(monkeypatch):
+    """Shapes of all arrays whose values are read from now on."""
+    shapes, read = [], npy.read_array
+
+    def count(*args, **kwargs):
+        values = read(*args, **kwargs)
+        shapes.append(values.shape)
+        return values
+
+    monkeypatch.setattr(npy, "read_array", count)
+    return shapes
+
+
+def peak_of(load):
+    """What a call returns or raises, and the most bytes that it held."""
+    tracemalloc.start()
+    try:
+        return load(), tracemalloc.get_traced_memory()[1]
+    except ValueError as error:
+        return error, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def make_wide(n_units, arrays):
+    """Add a first layer of as many inputs and units; but no weights."""
+    wide = {
+        "n_features_in": np.array(n_units),
+        "selected_features": np.arange(n_units),
+        "intercept_0": np.zeros(n_units),
+        "weights_1": np.zeros((3, n_units)),
+    }
+    del arrays["weights_0"]
+    return arrays | wide
+
+
+def write_zeros(path, name, shape):
+    """Add an array of zeros to a file, which hardly grows."""
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(f"{name}.npy", "w") as file,
+    ):
+        header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+        npy.write_array_header_1_0(file, header)
+        for _ in range(shape[0]):
+            file.write(bytes(8 * shape[1]))
+
+
+# Files of before
+
+
+def test_files_of_the_first_version_load(path):
+    X = np.arange(16.0).reshape(2, 8) / 8 - 1
+    classifier = CompactMLP.load_npz(DATA / "classifier.npz")
+    assert classifier.storage_ == ("csr", "csr")
+    assert classifier.classes_.tolist() == ["ant", "", "öl"]
+    assert classifier.feature_names_in_.tolist() == list("abcdefgh")
+    assert classifier.predict(X).tolist() == ["", "ant"]
+    probability = classifier.predict_proba(X)[0]
+    assert probability == pytest.approx([0.35512966942738, 0.47951015777, 0.1653601])
+
+    X = np.arange(12.0).reshape(2, 6) / 8 - 1
+    regressor = CompactMLP.load_npz(DATA / "regressor.npz")
+    assert regressor.storage_ == ("dense", "dense")
+    assert regressor.predict(X) == pytest.approx([1.8115050309480525, 5.97229671014918])
+
+    for network, name in (classifier, "classifier"), (regressor, "regressor"):
+        ours, theirs = save(network, path), dict(np.load(DATA / f"{name}.npz"))
+        assert ours.keys() == theirs.keys()
+        for part, values in theirs.items():
+            assert_array_equal(ours[part], values, strict=part != "target")
+
+
+# Sizes
+
+
+def test_a_small_file_with_a_huge_array_is_refused(path, arrays, read_values):
+    n_units = 3_000
+    np.savez_compressed(path, **make_wide(n_units, arrays))
+    write_zeros(path, "weights_0", (n_units, n_units))
+    assert path.stat().st_size < 200_000
+
+    error, peak = peak_of(lambda: CompactMLP.load_npz(path, max_bytes=2**20))
+
+    assert peak < 2**22
+    assert read_values == []
+    message = r"max_bytes=1048576 is less than the 72\d{6} bytes of .*net\.npz"
+    with pytest.raises(ValueError, match=f"{message}.* larger max_bytes if you trust"):
+        raise error
+
+
+def test_the_smallest_max_bytes(path, arrays):
+    np.savez_compressed(path, **arrays)
+    with zipfile.ZipFile(path) as archive:
+        n_bytes = sum(member.file_size for member in archive.infolist())
+    n_bytes = max(n_bytes, path.stat().st_size)
+
+    CompactMLP.load_npz(path, max_bytes=n_bytes)
+    with pytest.raises(ValueError, match=f"the {n_bytes} bytes"):
+        CompactMLP.load_npz(path, max_bytes=n_bytes - 1)
+
+
+@pytest.mark.parametrize(
+    "max_bytes, kind",
+    [(0, ValueError), (-1, ValueError), (True, TypeError), (1e9, TypeError)],
+)
+def test_max_bytes_is_checked(path, max_bytes, kind):
+    make_network().save_npz(path)
+    text = rf"max_bytes={max_bytes!r} must be an int in \[1, inf\)"
+    with pytest.raises(kind, match=text.replace("+", r"\+")):
+        CompactMLP.load_npz(path, max_bytes=max_bytes)
+
+
+def test_a_sparse_layer_is_never_dense(path, sparse_arrays):
+    n_units = 40_000  # 13 GB, if dense
+    arrays = make_wide(n_units, {"weights_0": None})
+    arrays["weights_1"] = np.ones((3, n_units))
+    places = np.arange(n_units + 1)
+    kept = {name: sparse_arrays[name] for name in sparse_arrays if name[-1] not in "01"}
+    arrays |= {"data_0": np.ones(n_units), "indices_0": places[:-1], "indptr_0": places}
+    arrays["intercept_1"] = np.array([0.0, 1.0, 0.0])
+    np.savez_compressed(path, **(kept | arrays))
+
+    network, peak = peak_of(lambda: CompactMLP.load_npz(path))
+
+    assert peak < 20e6
+    assert network.storage_[0] == "csr"
+    assert network.n_weights_ == 4 * n_units
+    assert network.predict(np.ones((2, n_units))).tolist() == [1, 1]
+    network.save_npz(path)
+    assert CompactMLP.load_npz(path).nbytes == network.nbytes
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="there is no /dev/zero")
+def test_a_file_without_end_is_refused():
+    with pytest.raises(ValueError, match="max_bytes=1000000 .* of /dev/zero"):
+        CompactMLP.load_npz("/dev/zero", max_bytes=1_000_000)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_pipes_are_read_to_their_end(tmp_path, path):
+    make_network().save_npz(path)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def write(content):
+        try:
+            pipe.write_bytes(content)
+        except BrokenPipeError:
+            pass
+
+    for content in path.read_bytes(), bytes(10_000_000):
+        writer = threading.Thread(target=write, args=[content])
+        writer.start()
+        if content.startswith(b"PK"):
+            assert repr(CompactMLP.load_npz(pipe)) == repr(make_network())
+        else:
+            with pytest.raises(ValueError, match="max_bytes=1000000"):
+                CompactMLP.load_npz(pipe, max_bytes=1_000_000)
+        writer.join()
+
+
+def test_without_memory_no_file_is_called_damaged(path, monkeypatch):
+    make_network().save_npz(path)
+
+    def fail(*args, **kwargs):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(npy, "read_array", fail)
+    with pytest.raises(MemoryError, match="no more"):
+        CompactMLP.load_npz(path)
+
+
+# Headers
+
+
+def replace_part(path, arrays, name, content, method=zipfile.ZIP_DEFLATED):
+    """Write a file, one part of which has other bytes."""
+    np.savez_compressed(path, **{key: arrays[key] for key in arrays if key != name})
+    with zipfile.ZipFile(path, "a", method) as archive:
+        archive.writestr(f"{name}.npy", content)
+
+
+def dump(values, version=(1, 0)):
+    buffer = io.BytesIO()
+    npy.write_array(buffer, values, version=version)
+    return buffer.getvalue()
+
+
+def with_header(text):
+    """An array whose header is this text."""
+    text = text.ljust(118) + "\n"
+    return npy.magic(1, 0) + struct.pack("<H", len(text)) + text.encode()
+
+
+FIVE = "{'descr': '<f8', 'fortran_order': False, 'shape': (5,), }"
+PARTS = {
+    "another version": dump(np.zeros(5), version=(2, 0)),
+    "a long header": with_header(FIVE + 2_000 * " ") + bytes(40),
+    "too short": dump(np.zeros(5))[:-8],
+    "too long": dump(np.zeros(5)) + bytes(8),
+    "negative": with_header(FIVE.replace("(5", "(-5")) + bytes(40),
+    "no array": b"no array",
+    "nothing": b"",
+    "deep": with_header(FIVE.replace("(5,)", 700 * "-" + "5")) + bytes(40),
+    "structured": dump(np.zeros(5, dtype="f4,f4")),
+    "of texts without letters": with_header(FIVE.replace("<f8", "<U0")),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_odd_headers_are_refused(path, arrays, part, read_values):
+    replace_part(path, arrays, "intercept_0", PARTS[part])
+
+    assert is_damaged(path)
+    assert read_values == []
+    replace_part(path, arrays, "intercept_0", with_header(FIVE) + bytes(40))
+    CompactMLP.load_npz(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compressions_are_refused(path, arrays, method, read_values):
+    content = dump(arrays["intercept_0"])
+    replace_part(path, arrays, "intercept_0", content, method)
+
+    assert is_damaged(path)
+    assert read_values == []
+
+
+def test_encrypted_parts_are_refused(path, arrays):
+    np.savez_compressed(path, **arrays)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(content)
+
+    with pytest.raises(ValueError, match="encrypted"):
+        CompactMLP.load_npz(path)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
+def test_names_that_come_twice_are_refused(path, arrays, read_values):
+    np.savez_compressed(path, **arrays)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("intercept_0.npy", dump(arrays["intercept_0"]))
+
+    with pytest.raises(ValueError, match=r"also holds intercept_0\.npy"):
+        CompactMLP.load_npz(path)
+    assert read_values == []
+
+
+@pytest.mark.parametrize(
+    "name", ["more.npy", "weights_0", "weights.npy", "weights_00.npy", "data_0.npy"]
+)
+def test_other_names_are_refused(path, arrays, name):
+    np.savez_compressed(path, **arrays)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, dump(arrays["intercept_0"]))
+
+    assert is_damaged(path)
+
+
+def test_a_directory_of_many_names_is_refused(path, arrays):
+    np.savez_compressed(path, **arrays)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b""
+        archive.writestr("weights_2.npy", 110_000 * b"PK\1\2")
+
+    with pytest.raises(ValueError, match="too many parts"):
+        CompactMLP.load_npz(path)
+
+
+# Types and shapes
+
+WRONG = {
+    "n_layers": [2.0, True, 3, 10**9, -1, "2", [2]],
+    "n_features_in": [8.5, True, 5, "8"],
+    "format": [1, ["skchaosprune.CompactMLP/1"], b"skchaosprune.CompactMLP/1"],
+    "activation": [0, b"relu"],
+    "selected_features": [np.arange(6.0), np.arange(6) > 0, np.arange(7), np.arange(9)],
+    "target": [np.zeros(3), np.zeros((2, 1)), ["0", "1"], [False, True], 1.0, [1j, 1]],
+    "classes": [np.arange(4), np.array(0), np.zeros(3, dtype="f4,f4")],
+    "feature_names_in": [list("abc"), np.array("abcdefgh")],
+    "intercept_0": [np.zeros(5, dtype=int), np.zeros((5, 1)), np.zeros(4), ["a"] * 5],
+    "weights_0": [np.zeros((6, 5)), np.zeros((5, 6), dtype=int), np.zeros(30)],
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_types_and_shapes_are_seen_before_values(path, arrays, read_values, name):
+    for wrong in WRONG[name]:
+        np.savez(path, **(arrays | {name: np.array(wrong)}))
+        read_values.clear()
+
+        assert is_damaged(path), wrong
+        assert set(read_values) <= {()}, wrong
+
+
+@pytest.mark.parametrize(
+    "name, wrong",
+    [
+        ("indptr_0", np.arange(5)),
+        ("indptr_0", np.arange(7)),
+        ("indptr_0", np.arange(6.0)),
+        ("indices_0", np.arange(3)),
+        ("data_0", np.ones(3)),
+        ("data_0", np.ones(3, dtype=int)),
+        ("weights_0", np.zeros((5, 6))),
+    ],
+)
+def test_wrong_shapes_of_sparse_parts(path, sparse_arrays, read_values, name, wrong):
+    np.savez(path, **(sparse_arrays | {name: wrong}))
+
+    assert is_damaged(path)
+    assert set(read_values) <= {()}
+
+
+def test_more_values_than_places_are_refused(path, sparse_arrays):
+    for name in "data_0", "indices_0":
+        sparse_arrays[name] = np.append(sparse_arrays[name], sparse_arrays[name][-1:])
+    np.savez(path, **sparse_arrays)
+
+    with pytest.raises(ValueError, match="more values than places"):
+        CompactMLP.load_npz(path)
+
+
+# Damage
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_damage_is_found_or_harmless(path, arrays, sparse_arrays, kind):
+    np.savez_compressed(path, **(arrays if kind == "dense" else sparse_arrays))
+    content, X = path.read_bytes(), make_rows(n_features=8)[0]
+    expected = CompactMLP.load_npz(path).predict_proba(X)
+    rng = np.random.RandomState(0)
+
+    def damage(content):
+        place, end = rng.randint(len(content)), rng.randint(len(content))
+        yield content[:place]
+        yield content[place:]
+        yield content + rng.bytes(end)
+        yield content + content[place:]
+        yield content[:place] + content[max(place, end) :]
+        for n_bits in (1, 3):
+            flipped = bytearray(content)
+            for _ in range(n_bits):
+                flipped[rng.randint(len(content))] ^= 1 << rng.randint(8)
+            yield bytes(flipped)
+
+    pieces = [piece for _ in range(50) for piece in damage(content)]
+    for piece in pieces:
+        path.write_bytes(piece)
+        try:
+            other = CompactMLP.load_npz(path)
+        except ValueError:
+            continue
+        assert_array_equal(other.predict_proba(X), expected)
+
+
+# Sparse weights of a network that is made by hand
+
+
+def make_sparse(W, **changes):
+    return make_network((4, 3, 2), coefs=[W, np.ones((3, 2))], **changes)
+
+
+def test_sparse_weights_stay_sparse():
+    W = sparse.coo_array(np.arange(12.0).reshape(4, 3) % 4)
+    X = np.random.RandomState(0).standard_normal((5, 6))
+    expected = make_sparse(W.toarray())
+
+    for kind in "csr", "csc", "coo", "lil", "dok":
+        given = W.asformat(kind, copy=True)
+        network = make_sparse(given)
+        assert network.storage_ == ("csr", "dense")
+        assert_array_equal(network.coefs_[0], W.toarray())
+        assert_array_equal(network.predict(X), expected.predict(X))
+        assert network.n_weights_ == expected.n_weights_
+        given *= 0
+        assert_array_equal(network.coefs_[0], W.toarray())
+
+
+def test_zeros_that_are_stored_are_no_weights():
+    W = sparse.csc_array(np.eye(4, 3))
+    W.data[1] = 0.0
+
+    network = make_sparse(W)
+
+    assert network.n_weights_ == 2 + 6
+    assert network.n_parameters_ == 2 + 6 + 5
+
+
+def break_csc(W, what):
+    parts = {"data": W.data, "indices": W.indices, "indptr": W.indptr}
+    parts = {name: values.copy() for name, values in parts.items()}
+    if what == "twice":
+        parts["indices"][1] = parts["indices"][0]
+    elif what == "unsorted":
+        parts["indices"][:2] = parts["indices"][1::-1]
+    elif what == "outside":
+        parts["indices"][1] = 4
+    elif what == "NaN":
+        parts["data"][0] = np.nan
+    elif what == "descending":
+        parts["indptr"][1:3] = parts["indptr"][2:0:-1]
+    broken = sparse.csc_array((4, 3))
+    for name, values in parts.items():
+        setattr(broken, name, values)
+    return broken
+
+
+@pytest.mark.parametrize("what", "twice unsorted outside NaN descending".split())
+def test_broken_sparse_weights_are_refused(path, what):
+    good = sparse.csc_array(np.ones((4, 3)))
+    make_sparse(good).save_npz(path)
+    with pytest.raises(ValueError):
+        make_sparse(break_csc(good, what))
+
+    # and in a file, where the same parts are those of the transposed matrix
+    broken, arrays = break_csc(good, what), save(make_sparse(good), path)
+    parts = ("data", "indices", "indptr")
+    arrays |= {f"{part}_0": getattr(broken, part) for part in parts}
+    np.savez(path, **arrays)
+    assert is_damaged(path)
+
+
+# What is written
+
+
+def test_texts_of_numpy_need_no_pickle(path):
+    strings = pytest.importorskip("numpy.dtypes").StringDType()
+    names = np.array(list("abcdefgh"), dtype=strings)
+    network = make_network(classes=np.array(["ä", "", "cow"], dtype=strings))
+    network.feature_names_in_ = names
+
+    network.save_npz(path)
+
+    other = CompactMLP.load_npz(path)
+    assert other.classes_.tolist() == ["ä", "", "cow"]
+    assert other.feature_names_in_.tolist() == names.tolist()
+
+
+def test_the_target_is_written_as_floats(path):
+    network = make_network((6, 5, 1), "identity", target_mean=3, target_scale=True)
+
+    assert save(network, path)["target"].dtype == np.float64
+    X = make_rows(n_features=8)[0]
+    assert_array_equal(CompactMLP.load_npz(path).predict(X), network.predict(X))
