@@ -1,5 +1,7 @@
 """Names of features, units and layers, and the estimator that they belong to."""
 
+import sys
+
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -78,6 +80,12 @@ def shorten(name, length=32):
     name = "".join(letter if letter.isprintable() else " " for letter in str(name))
     name = " ".join(name.split())
     if len(name) > length:
-        half = length // 2
-        name = f"{name[:half]}…{name[1 - half :]}"
+        half = (length - 3) // 2
+        name = f"{name[:half]}...{name[half + 3 - length :]}"
     return name
+
+
+def printable(text):
+    """Escape the letters that the encoding of the standard output does not have."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -16,7 +16,7 @@ from sklearn.metrics import (
 )
 
 from skchaosprune import _validation
-from skchaosprune._names import name_units, shorten
+from skchaosprune._names import name_units, printable, shorten
 from skchaosprune._network.masks import effective_sparsity
 from skchaosprune._path import pruning_path
 from skchaosprune.compact import serialize_npz, serialize_onnx
@@ -37,8 +37,8 @@ _MEASURES = {
     "effective_flops": ("FLOPs without dead weights", ","),
     "npz_bytes": ("bytes, npz", ","),
     "onnx_bytes": ("bytes, ONNX", ","),
-    "latency_1_row": ("predict 1 row, µs", ",.1f"),
-    "latency_1000_rows": ("predict 1,000 rows, µs", ",.1f"),
+    "latency_1_row": ("predict 1 row, us", ",.1f"),
+    "latency_1000_rows": ("predict 1,000 rows, us", ",.1f"),
 }
 
 _N_PLACEBOS = 5  # an intervention's take long
@@ -57,9 +57,10 @@ _TEXT = "text-align: left"
 class PruningReport:
     """A network before and after pruning, in one table.
 
-    Made by :meth:`ChaosCausalPrunedMLP.report`. Prints as a plain table and is an HTML
-    table in notebooks. "Before" is the dense network when it was scored, "after" the
-    pruned one; both are measured in their compact form, in the same way.
+    Made by :meth:`ChaosCausalPrunedMLP.report`. Prints as a plain table, in which names
+    that the output cannot show are escaped, and is an HTML table in notebooks. "Before"
+    is the dense network when it was scored, "after" the pruned one; both are measured
+    in their compact form, in the same way.
 
     Attributes
     ----------
@@ -167,6 +168,9 @@ class PruningReport:
                 subsequent_indent=" " * (first + 2),
             )
         return "\n".join([self._title(), *lines])
+
+    def __str__(self):
+        return printable(repr(self))
 
     def _repr_html_(self):
         """Return a static table; names and labels, which are user input, escaped."""

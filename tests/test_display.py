@@ -275,7 +275,7 @@ class TestFeatureNames:
         shown = NetworkDisplay.from_estimator(fitted, feature_names=names)
         (*_, long) = texts(shown.input_texts_)
         assert len(long) == 24
-        assert long.startswith("a name") and long.endswith("number 7") and "…" in long
+        assert long.startswith("a name") and long.endswith("number 7") and "..." in long
 
 
 class TestLyapunovDisplay:
@@ -293,8 +293,8 @@ class TestLyapunovDisplay:
         assert "nats per record" in shown.ax_.get_ylabel()
         assert texts(shown.ax_.get_legend().get_texts()) == [
             "median and 5-95 % of 42 weights",
-            "3: x0 → h1_3",
-            "25: h1_0 → 1",
+            "3: x0 -> h1_3",
+            "25: h1_0 -> 1",
         ]
 
     def test_band(self):
@@ -544,8 +544,8 @@ class TestNetworkDisplay:
 
         assert [len(units.get_offsets()) for units in shown.units_] == [2, 2, 2]
         assert texts(shown.ax_.get_xticklabels()) == [
-            "inputs\n5 of 5 used\n… 3 more",
-            "hidden 1\n300 of 300 alive\n… 298 more",
+            "inputs\n5 of 5 used\n... 3 more",
+            "hidden 1\n300 of 300 alive\n... 298 more",
             "outputs\n2 of 2 reached",
         ]
         assert [len(lines.get_segments()) for lines in shown.lines_] == [4, 4]
@@ -687,7 +687,7 @@ class TestPruningCurveDisplay:
     def test_from_estimator(self, iris, diabetes):
         for kind, (X, y), name in (
             (ChaosCausalPrunedMLP, iris, "accuracy"),
-            (ChaosCausalPrunedMLPRegressor, diabetes, "R²"),
+            (ChaosCausalPrunedMLPRegressor, diabetes, "R2"),
         ):
             model, ratios = small(kind, max_iter=2), [0.5, 0.0]
             path = pruning_path(model, X, y, ratios, cv=2)

@@ -2,6 +2,8 @@
 
 from contextlib import contextmanager
 
+from skchaosprune._names import printable
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # before scikit-learn 1.9, or where the names have moved
@@ -57,7 +59,8 @@ class Progress:
     def say(self, text):
         """Print one line."""
         if self._verbose:
-            print(f"[{self._owner}] {text}", flush=True)
+            # a subclass may have a name that the output cannot show
+            print(printable(f"[{self._owner}] {text}"), flush=True)
 
     @contextmanager
     def training(self, name, n_epochs, *, may_stop=False):

@@ -59,7 +59,7 @@ class LyapunovDisplay:
     >>> model = ChaosCausalPrunedMLP((6,), max_iter=40, random_state=0).fit(X, y)
     >>> display = LyapunovDisplay.from_estimator(model, weights=[0, 1])
     >>> [line.get_label() for line in display.weight_lines_]
-    ['0: x0 → h1_0', '1: x0 → h1_1']
+    ['0: x0 -> h1_0', '1: x0 -> h1_1']
     >>> plt.show()  # doctest: +SKIP
     """
 
@@ -239,7 +239,7 @@ class LyapunovDisplay:
             for source, target in np.argwhere(part == weight):
                 above = as_label(self.unit_names[layer][source])
                 below = as_label(self.unit_names[layer + 1][target])
-        return f"{weight}: {above} → {below}"
+        return f"{weight}: {above} -> {below}"
 
 
 def _name_target(model):

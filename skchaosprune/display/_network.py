@@ -219,7 +219,7 @@ class NetworkDisplay:
         for layer, (flags, units) in enumerate(zip(alive, shown, strict=True)):
             labels[layer] += f"\n{flags.sum()} of {len(flags)} {verbs[layer]}"
             if len(units) < len(flags):
-                labels[layer] += f"\n… {len(flags) - len(units)} more"
+                labels[layer] += f"\n... {len(flags) - len(units)} more"
         ax.set_xticks(range(len(alive)), labels=labels)
         ax.tick_params(axis="x", length=0)
         ax.set_yticks([])

@@ -116,7 +116,7 @@ class PruningCurveDisplay:
         """
         import_pyplot()  # a missing matplotlib is better known before all the fits
         path = pruning_path(estimator, X, y, prune_ratios, cv=cv)
-        score_name = "accuracy" if is_classifier(estimator) else "R²"
+        score_name = "accuracy" if is_classifier(estimator) else "R2"
         return cls.from_path(path, score_name=score_name, ax=ax)
 
     @classmethod
