@@ -38,12 +38,12 @@ def make_rows(n_rows, n_features):
 
 def reset_peak():
     """Let the peak begin anew at the memory in use."""
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def read_peak():
     """Return the largest resident memory since the reset, in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmHWM:"):
             return 1024 * int(line.split()[1])
     raise OSError("/proc/self/status has no VmHWM; this benchmark needs Linux.")

@@ -451,7 +451,7 @@ def main():
     text = measure_and_report(options)
     print(text)
     if options.output is not None:
-        options.output.write_text(text)
+        options.output.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -322,7 +322,7 @@ def main():
     text = report(agreements, shares, costs, options.seeds)
     print(text)
     if options.output is not None:
-        options.output.write_text(text)
+        options.output.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def main():
     text = report(measure(options.seeds, options.folds), options.seeds, options.folds)
     print(text)
     if options.output is not None:
-        options.output.write_text(text)
+        options.output.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

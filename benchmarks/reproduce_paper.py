@@ -168,7 +168,7 @@ def standardise_rows(X):
 
 
 def read_csv(path):
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
 
 
@@ -248,7 +248,9 @@ def load_initial_weights(name, trial, folder):
 
 def load_masks(name, trial, variant, shapes, folder):
     """Return the authors' masks, True = kept; None for vowel, which has none."""
-    published = json.loads((folder / "published_masks.json").read_text())
+    published = json.loads(
+        (folder / "published_masks.json").read_text(encoding="utf-8")
+    )
     if name not in published:
         return None
     sizes = [fan_in * fan_out for fan_in, fan_out in shapes]
@@ -799,7 +801,7 @@ def load_mnist(path):
         with np.load(path) as arrays:
             X, y = arrays["X"], arrays["y"]
     else:
-        with open(path) as file:
+        with open(path, encoding="utf-8") as file:
             header = not file.readline().split(",")[0].strip().isdigit()
         table = np.loadtxt(path, delimiter=",", skiprows=int(header))
         X, y = table[:, 1:], table[:, 0]
@@ -1038,7 +1040,7 @@ def main():
         parts.append("\n".join(lines))
         print(parts[-1], end="\n\n", flush=True)
     if options.output is not None:
-        options.output.write_text("\n\n".join(parts) + "\n")
+        options.output.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -108,8 +108,8 @@ def write_report_pages(app):
     for report in (HERE.parent / "benchmarks").glob("*.md"):
         text = f"```{{include}} ../../../benchmarks/{report.name}\n```\n"
         page = folder / report.name
-        if not page.exists() or page.read_text() != text:
-            page.write_text(text)
+        if not page.exists() or page.read_text(encoding="utf-8") != text:
+            page.write_text(text, encoding="utf-8")
 
 
 def localise_links(text):

@@ -106,7 +106,7 @@ class WritesFile(Callback):
 
     def on_train_end(self, net, **kwargs):
         os.makedirs(self.dirname, exist_ok=True)
-        with open(os.path.join(self.dirname, "own.pt"), "x"):
+        with open(os.path.join(self.dirname, "own.pt"), "x", encoding="utf-8"):
             pass
 
 

@@ -753,7 +753,7 @@ def test_a_file_brings_back_all_kinds(monkeypatch, tmp_path, kind):
 
 def test_labels_that_need_pickle_leave_no_file(tmp_path):
     old = tmp_path / "old.npz"
-    old.write_text("of yesterday")
+    old.write_text("of yesterday", encoding="utf-8")
     for labels in (["a\0", "b", "c"], ["a", 1, "c"], [(1,), (2, 3), (4,)]):
         classes = np.empty(3, dtype=object)
         classes[:] = labels
@@ -766,7 +766,7 @@ def test_labels_that_need_pickle_leave_no_file(tmp_path):
                 assert f"Got {labels}" in str(caught.value)
 
     assert not (tmp_path / "new.npz").exists()
-    assert old.read_text() == "of yesterday"
+    assert old.read_text(encoding="utf-8") == "of yesterday"
 
 
 def test_a_file_that_is_not_there_is_not_damaged(tmp_path):

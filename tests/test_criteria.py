@@ -88,7 +88,7 @@ def test_contract(name, record, thread_counts):
 
 
 def test_the_user_guide_lists_them():
-    guide = USER_GUIDE.read_text()
+    guide = USER_GUIDE.read_text(encoding="utf-8")
     for name, kind in CRITERIA.items():
         assert f'| `"{name}"` | `{kind.__name__}` |' in guide
 

@@ -147,7 +147,7 @@ def call_in_fork(function):
         finally:
             os._exit(0)
     os.close(writer)
-    with open(reader) as answer:
+    with open(reader, encoding="utf-8") as answer:
         content = answer.read()
     os.waitpid(child, 0)
     return json.loads(content)

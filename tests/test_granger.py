@@ -21,7 +21,9 @@ from skchaosprune._kernels import granger
 from skchaosprune._kernels.granger import GRANGER_TESTS, granger_causality
 from tests import naive
 
-GOLDEN = json.loads((Path(__file__).parent / "data" / "granger.json").read_text())
+GOLDEN = json.loads(
+    (Path(__file__).parent / "data" / "granger.json").read_text(encoding="utf-8")
+)
 CASES = {case["name"]: case for case in GOLDEN["cases"]}
 
 # The reference computes these from rounding noise: a perfect fit by the effect's past.

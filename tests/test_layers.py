@@ -57,7 +57,7 @@ def find_faults(folder):
     rank = {room: place for place, room in enumerate(LAYERS)}
     for name, path in files.items():
         room = name.split("/")[0]
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         by_name = {
             alias.name.split(".")[0]
             for node in ast.walk(tree)
@@ -112,7 +112,7 @@ def test_what_is_planted_is_found(tmp_path, line):
     folder = tmp_path / "skchaosprune"
     shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "_new.py").touch()
-    with (folder / "_network" / "mlp.py").open("a") as file:
+    with (folder / "_network" / "mlp.py").open("a", encoding="utf-8") as file:
         file.write(f"\n\ndef late():\n    {line}\n")
 
     faults = find_faults(folder)
@@ -128,7 +128,7 @@ def test_steps_do_not_take_the_estimator():
         for room in ("_network", "_kernels", "_training", "criteria", "_fit")
         for path in (FOLDER / room).rglob("*.py")
         if path.name != "progress.py"
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.arguments)
         for argument in (*node.posonlyargs, *node.args, *node.kwonlyargs)
     }

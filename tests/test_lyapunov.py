@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 SEED_RANGE = range(1)
 
 GOLDEN = json.loads(
-    Path(__file__).with_name("data").joinpath("lyap_r.json").read_text()
+    Path(__file__).with_name("data").joinpath("lyap_r.json").read_text(encoding="utf-8")
 )
 
 CASES = {case["name"]: case for case in GOLDEN["cases"]}

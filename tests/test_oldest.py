@@ -9,7 +9,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 FOLDER = Path(__file__).parents[1]
-PROJECT = tomllib.loads((FOLDER / "pyproject.toml").read_text())["project"]
+PYPROJECT = (FOLDER / "pyproject.toml").read_text(encoding="utf-8")
+PROJECT = tomllib.loads(PYPROJECT)["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PINNED_IN_MAKEFILE = "torch"
 
@@ -28,7 +29,7 @@ BOUNDS = lower_bounds(PROJECT["dependencies"] + EXTRAS["tests"])
 
 
 def test_every_lower_bound_is_pinned():
-    lines = (FOLDER / "constraints-oldest.txt").read_text().splitlines()
+    lines = (FOLDER / "constraints-oldest.txt").read_text(encoding="utf-8").splitlines()
     pins = dict(line.split("==") for line in lines if line and line[0] != "#")
     pinned = {canonicalize_name(name): Version(pins[name]) for name in pins}
 

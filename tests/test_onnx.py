@@ -388,7 +388,7 @@ def test_without_onnx_the_error_says_what_to_install(monkeypatch, path):
 
 
 def test_a_failure_leaves_an_old_file_alone(monkeypatch, path):
-    path.write_text("of yesterday")
+    path.write_text("of yesterday", encoding="utf-8")
     with pytest.raises(TypeError):
         to_onnx(LogisticRegression(), path)
 
@@ -399,7 +399,7 @@ def test_a_failure_leaves_an_old_file_alone(monkeypatch, path):
     with pytest.raises(onnx.checker.ValidationError):
         to_onnx(make_network(), path)
 
-    assert path.read_text() == "of yesterday"
+    assert path.read_text(encoding="utf-8") == "of yesterday"
 
 
 def test_masks_of_a_whole_layer_leave_a_file(path):

@@ -155,3 +155,26 @@ def test_texts_of_the_package_are_ascii():
 
     assert len(texts) > 500
     assert {text for text in texts if not text.isascii()} == NOT_PRINTED
+
+
+def is_text_without_encoding(call):
+    """Tell whether a call reads or writes text as the machine encodes it."""
+    if any(keyword.arg == "encoding" for keyword in call.keywords):
+        return False
+    if getattr(call.func, "id", None) == "open":
+        return not (len(call.args) > 1 and "b" in call.args[1].value)
+    return getattr(call.func, "attr", None) in ("read_text", "write_text")
+
+
+def test_text_files_are_utf8_everywhere():
+    """Whatever the encoding of the machine."""
+    root = Path(__file__).parents[1]
+    places = [
+        f"{path.relative_to(root)}:{node.lineno}"
+        for folder in ("skchaosprune", "tests", "benchmarks", "examples", "docs")
+        for path in (root / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and is_text_without_encoding(node)
+    ]
+
+    assert places == []

@@ -63,14 +63,14 @@ class Recorder:
         while context is not None:
             place.insert(0, (context.estimator_name, context.task_name))
             context = context.parent
-        with open(self.path, "a") as file:
+        with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps([event, place]) + "\n")
         return self.act is not None and self.act(event, place[-1][1])
 
     def events(self, *, of=ChaosCausalPrunedMLP):
         """All events in one estimator: what, and the names of tasks from ``fit`` on."""
         found = []
-        for line in self.path.read_text().splitlines():
+        for line in self.path.read_text(encoding="utf-8").splitlines():
             event, place = json.loads(line)
             names = [task for owner, task in place if owner == of.__name__]
             if names:
@@ -222,7 +222,10 @@ def test_pipeline_in_a_grid_search(n_jobs, iris, record):
             assert record.count(event, "fit", phase) == n_fits
         for phase in (PHASES[0], PHASES[2]):
             assert record.count(event, "fit", phase, "epoch") == n_fits * 6
-    lines = [json.loads(line) for line in record.path.read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in record.path.read_text(encoding="utf-8").splitlines()
+    ]
     assert [lines[0][0], lines[-1][0]] == ["setup", "teardown"]
     assert {event for event, _ in lines[1:-1]} == {"begin", "end"}
     deepest = max((place for _, place in lines), key=len)

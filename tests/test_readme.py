@@ -14,7 +14,9 @@ README = FOLDER / "README.md"
 
 def run_blocks(path):
     """Run the Python blocks of a page, in their order; return them and their names."""
-    blocks = re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", path.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
     names = {}
     for block in blocks:
         exec(compile(block, str(path), "exec"), names)
@@ -57,7 +59,7 @@ def test_code_of_the_documentation_runs(page):
 
 
 def test_the_reference_lists_every_public_name():
-    reference = (FOLDER / "docs" / "api.rst").read_text().split()
+    reference = (FOLDER / "docs" / "api.rst").read_text(encoding="utf-8").split()
     for name in skchaosprune.__all__:
         assert name in reference
     for name, kind in CRITERIA.items():
