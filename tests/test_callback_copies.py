@@ -2,11 +2,13 @@
 
 import io
 import os
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, Checkpoint, LoadInitState, TrainEndCheckpoint
@@ -34,7 +36,7 @@ def keep_best_of_dense(folder, monitor=is_dense):
 def folders(path):
     """Names of the folders that hold files, sorted, below a path."""
     found = {file.parent.relative_to(path) for file in path.rglob("*.pt")}
-    return sorted(map(str, found))
+    return sorted(folder.as_posix() for folder in found)
 
 
 def test_a_checkpoint_of_the_sparse_training_is_not_that_of_the_dense_one(
@@ -105,12 +107,11 @@ class WritesFile(Callback):
         self.dirname = dirname
 
     def on_train_end(self, net, **kwargs):
-        os.makedirs(self.dirname, exist_ok=True)
-        with open(os.path.join(self.dirname, "own.pt"), "x", encoding="utf-8"):
+        with (self.dirname / "own.pt").open("x", encoding="utf-8"):
             pass
 
 
-def test_own_callbacks_with_a_dirname_get_folders(iris, tmp_path):
+def test_own_callbacks_with_a_dirname_get_folders_that_are_there(iris, tmp_path):
     callback = WritesFile(tmp_path)
     small(callbacks=[callback]).fit(*iris)
 
@@ -202,6 +203,72 @@ def test_copies_refer_to_copies(iris, remake):
     assert not hasattr(leaders[1], "n_seen_")
 
 
+class Wrapper(Callback):
+    """Calls another callback at every second epoch."""
+
+    def __init__(self, inner, dirname=None):
+        self.inner = inner
+        self.dirname = dirname
+
+    def initialize(self):
+        self.inner.initialize()
+        return self
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) % 2 == 0:
+            self.inner.on_epoch_end(net, **kwargs)
+
+
+@pytest.mark.parametrize("remake", [lambda model: model, clone])
+def test_callbacks_may_hold_others_that_are_not_listed(iris, tmp_path, remake):
+    inner = Checkpoint("train_loss_best", dirname=str(tmp_path))
+    model = remake(small(callbacks=[Wrapper(inner), Wrapper(Leader())])).fit(*iris)
+
+    assert_same_fit(model, small().fit(*iris))
+    assert folders(tmp_path) == ["fit-1/1-dense", "fit-1/2-sparse"]
+
+
+class Followers(Callback):
+    def __init__(self, leaders):
+        self.leaders = leaders
+
+    def on_epoch_end(self, net, **kwargs):
+        seen = [leader.n_seen_ for leader in self.leaders["all"]]
+        net.history.record("leaders_saw", seen)
+
+
+@pytest.mark.parametrize("remake", [lambda model: model, clone])
+def test_copies_refer_to_copies_in_lists_and_dicts(iris, remake):
+    leaders = [Leader(1), Leader(10)]
+    callbacks = [Followers({"all": leaders}), ("last", leaders[1]), leaders[0]]
+
+    model = remake(small(max_iter=2, callbacks=callbacks)).fit(*iris)
+
+    assert [row["leaders_saw"] for row in model.history_] == [[0, 0], [1, 10]]
+
+
+class EveryEpoch:
+    def __call__(self, net):
+        return True
+
+
+@pytest.mark.parametrize("remake", [lambda model: model, clone])
+def test_a_monitor_that_is_an_object_does_not_part_callbacks(iris, tmp_path, remake):
+    checkpoint = Checkpoint(EveryEpoch(), dirname=tmp_path)
+    callbacks = [LoadInitState(checkpoint), checkpoint]
+
+    with never_loads:
+        model = remake(small(callbacks=callbacks)).fit(*iris)
+    assert_same_fit(model, small().fit(*iris))
+
+
+def test_callbacks_that_a_net_has_used_may_be_used_again(iris, tmp_path):
+    checkpoint = TrainEndCheckpoint(dirname=str(tmp_path)).initialize()
+    small(callbacks=[checkpoint]).fit(*iris)
+
+    assert folders(tmp_path) == ["fit-1/1-dense", "fit-1/2-sparse"]
+
+
 class Locked(Callback):
     def __init__(self):
         self.lock = threading.Lock()
@@ -226,6 +293,7 @@ REFUSED = {
         "f_optimizer='../o.pt', outside of the folder",
     ),
     "a pickle": (lambda: [Checkpoint(f_pickle="net.pkl")], "f_pickle='net.pkl', but"),
+    "not a leaf": (lambda: [Leader(torch.ones(1, requires_grad=True) * 2)], "copied"),
     "unlisted": (
         lambda: [LoadInitState(Checkpoint()), TrainEndCheckpoint()],
         "refers to a Checkpoint that is not in callbacks.*weight_init",
@@ -244,7 +312,7 @@ def test_a_dirname_that_cannot_be_made_is_an_error(iris, tmp_path):
     file = tmp_path / "file"
     file.touch()
 
-    with pytest.raises(OSError, match=str(file)):
+    with pytest.raises(OSError, match=re.escape(str(file))):
         small(callbacks=[Checkpoint(dirname=str(file))]).fit(*iris)
 
 

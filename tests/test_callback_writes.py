@@ -1,5 +1,7 @@
 """Callbacks that write weights, at any event: the mask holds, and all views agree."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -108,6 +110,93 @@ def test_all_ways_to_write_train_the_same(event, engine):
     np.testing.assert_array_equal(runs[0], runs[1])
     np.testing.assert_array_equal(runs[0], runs[2])
     assert np.abs(runs[0] - train_plan(plan, mask=mask).params).max() > 1e-3
+
+
+WATCH = {
+    "cpu": lambda net: net.module_.cpu().state_dict(),
+    "double": lambda net: net.module_.double(),
+    "copy": lambda net: copy.deepcopy(net.module_).cpu(),
+    "new data": lambda net: assign(net, lambda W: W.clone()),
+    "new strides": lambda net: assign(net, lambda W: W.t().contiguous().t()),
+    "the same data": lambda net: assign(net, lambda W: W),
+    "new buffer": lambda net: setattr(net.module_, "flat", net.module_.flat.clone()),
+}
+
+
+def assign(net, change):
+    for W in net.module_.coefs:
+        W.data = change(W.data)
+
+
+@pytest.mark.parametrize(("event", "engine"), EVENTS)
+def test_what_leaves_the_values_leaves_the_training(event, engine):
+    plan = make_plan(engine=engine, batch_size=10, momentum=0.5)
+    plain = train_plan(plan)
+    for name, watch in WATCH.items():
+        run = train_plan(plan, [at(event, watch)])
+        assert run.engine == engine
+        np.testing.assert_array_equal(run.params, plain.params, err_msg=name)
+        assert run.history == plain.history or event in IN_BATCHES
+
+
+def transpose(net):
+    W = net.module_.coefs[0]
+    W.data = W.data.t()
+
+
+def transpose_in_place(net):
+    W = net.module_.coefs[0]
+    W.data.copy_(W.data.t().clone())
+
+
+@pytest.mark.parametrize(("event", "engine"), EVENTS)
+def test_transposed_weights_are_seen(event, engine):
+    plan = make_plan((4, 4, 3), engine=engine, batch_size=10)
+    one, other = (
+        train_plan(plan, [at(event, way)], n_epochs=3)
+        for way in (transpose, transpose_in_place)
+    )
+
+    np.testing.assert_array_equal(one.params, other.params)
+
+
+@pytest.mark.parametrize("shape", [(1,), (2, 2)])
+def test_another_shape_is_refused(shape):
+    def shrink(net):
+        net.module_.coefs[0].data = torch.zeros(shape, dtype=torch.float64)
+
+    with pytest.raises(ValueError, match="values of shape .* cannot change in a fit"):
+        train_plan(make_plan(), [at("on_epoch_end", shrink)])
+
+
+def hook_forward(net):
+    net.module_.register_forward_hook(lambda module, X, z: 0.5 * z)
+
+
+def hook_gradient(net):
+    net.module_.coefs[0].register_hook(lambda gradient: 0.0 * gradient)
+
+
+def hook_step(net):
+    net.optimizer_.register_step_post_hook(lambda *args: None)
+
+
+def change_activation(net):
+    net.module_.activation = "identity"
+
+
+CHANGES = [hook_forward, hook_gradient, hook_step, change_activation]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_only_torch_can_do_needs_torch(change):
+    callback = at("on_train_begin", change)
+
+    runs = [train_plan(make_plan(engine=e), [callback]) for e in ("auto", "torch")]
+    assert [run.engine for run in runs] == ["torch", "torch"]
+    np.testing.assert_array_equal(runs[0].params, runs[1].params)
+    with pytest.raises(ValueError, match="cannot be honoured: a callback"):
+        train_plan(make_plan(engine="numba"), [callback])
 
 
 @pytest.mark.parametrize("event", ["on_epoch_end", "on_train_end"])

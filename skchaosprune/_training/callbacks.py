@@ -3,7 +3,13 @@
 import dis
 from functools import lru_cache
 
-from skorch.callbacks import Callback, EpochScoring, LRScheduler, ProgressBar
+from skorch.callbacks import (
+    Callback,
+    EpochScoring,
+    LRScheduler,
+    PassthroughScoring,
+    ProgressBar,
+)
 
 BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -66,3 +72,7 @@ class Report(Callback):
         loss = net.history[-1, "train_loss"]
         if self.epochs.end(len(net.history), loss, net.numpy_params):
             raise StopTraining
+
+
+# Callbacks of every training, after which there is nothing to take over.
+NEVER_WRITE = (Report, PassthroughScoring)

@@ -2,7 +2,10 @@
 
 import copy
 import os
+import re
 from itertools import count
+from pathlib import Path
+from pickle import PickleError
 
 from skorch.callbacks import Callback, LoadInitState
 
@@ -41,41 +44,46 @@ class CallbackCopies:
     def __init__(self, callbacks):
         self._callbacks = callbacks
         self._n_copied, self._folders = 0, {}
-        instances = _instances(self._copy())
-        for callback in instances:
+        copies = self._copy()
+        for callback in _find_all(copies):
             _check_files(callback)
-        loads = any(isinstance(callback, LoadInitState) for callback in instances)
+        loads = [each for each in _find_all(copies) if isinstance(each, LoadInitState)]
+        for callback in loads:
+            _check_listed(callback.checkpoint, copies)
         self.warnings = [_NEVER_LOADED] if loads else []
 
     def copy(self, name):
         """Return a list of copies for a training, whose folders bear its name."""
         self._n_copied += 1
         copies = self._copy()
-        for callback in _instances(copies):
-            if hasattr(callback, "dirname"):
-                folder = self._find_folder(callback.dirname)
-                callback.dirname = os.path.join(folder, f"{self._n_copied}-{name}")
+        for callback in _find_all(copies):
+            if _has_dirname(callback):
+                self._give_folder(callback, f"{self._n_copied}-{name}")
         return copies
 
     def _copy(self):
         """Copy the list as one, so that what it refers to is copied once."""
         try:
             copies = copy.deepcopy(list(self._callbacks))
-        except TypeError as error:  # holds a lock, a file, a connection
+        except (TypeError, RuntimeError, PickleError) as error:  # a lock, a file, ...
             raise ValueError(
                 f"callbacks={self._callbacks!r} cannot be copied, and each training of "
                 f"a fit needs copies of its own: {error}. Let a callback make in its "
                 "on_train_begin what cannot be copied."
             ) from error
         copies = [_instantiate(callback) for callback in copies]
-        _link(_instances(copies))
+        _link(copies)
         return copies
 
-    def _find_folder(self, dirname):
-        """Return the folder of this fit in ``dirname``, made when it is first asked."""
-        if dirname not in self._folders:
-            self._folders[dirname] = _make_folder(dirname)
-        return self._folders[dirname]
+    def _give_folder(self, callback, name):
+        """Let a callback write into a new folder, below the one of this fit."""
+        dirname = callback.dirname
+        parent = os.fspath(dirname)
+        if parent not in self._folders:
+            self._folders[parent] = _make_folder(parent)
+        folder = Path(self._folders[parent], name)
+        folder.mkdir(exist_ok=True)
+        callback.dirname = folder if isinstance(dirname, Path) else str(folder)
 
 
 def _instantiate(callback):
@@ -85,8 +93,29 @@ def _instantiate(callback):
     return callback() if isinstance(callback, type) else callback
 
 
-def _instances(callbacks):
+def _listed(callbacks):
+    """Take the callbacks out of their pairs with names."""
     return [cb[1] if isinstance(cb, tuple) else cb for cb in callbacks]
+
+
+def _find_all(value, found=None):
+    """Find callbacks in lists and dicts, and in the parameters of each other."""
+    found = [] if found is None else found
+    if isinstance(value, Callback):
+        if any(value is other for other in found):
+            return found
+        found.append(value)
+        value = _params(value)
+    if isinstance(value, dict):
+        value = list(value.values())
+    for part in value if isinstance(value, list | tuple) else ():
+        _find_all(part, found)
+    return found
+
+
+def _params(callback):
+    """Return what skorch takes for the parameters of a callback."""
+    return {name: x for name, x in vars(callback).items() if not name.endswith("_")}
 
 
 def _link(callbacks):
@@ -95,40 +124,49 @@ def _link(callbacks):
     scikit-learn's ``clone`` copies the callbacks of an estimator one by one: what two
     of them share is then there twice.
     """
-    for callback in callbacks:
-        for name, value in vars(callback).items():
-            is_listed = any(value is other for other in callbacks)
-            if not isinstance(value, Callback) or is_listed:
-                continue
-            twins = [other for other in callbacks if _is_clone(other, value)]
-            if not twins:
-                raise ValueError(
-                    f"callback {type(callback).__name__} refers to a "
-                    f"{type(value).__name__} that is not in callbacks. Put that into "
-                    "the list, too, or use weight_init=(coefs, intercepts) to start "
-                    "from given weights."
-                )
-            setattr(callback, name, twins[0])
-
-
-def _is_clone(one, other):
-    return type(one) is type(other) and _describe(one) == _describe(other)
+    listed = _listed(callbacks)
+    same = {id(callback): callback for callback in listed}
+    twins = {
+        id(inner): twin
+        for inner in _find_all(callbacks)
+        if id(inner) not in same
+        for twin in listed[::-1]  # the first one stays
+        if type(twin) is type(inner) and _describe(twin) == _describe(inner)
+    }
+    if twins:
+        memo = same | twins
+        for callback in listed:
+            vars(callback).update(copy.deepcopy(vars(callback), memo))
 
 
 def _describe(callback):
-    """Return the parameters of a callback as text, which can always be compared."""
-    return repr(callback.get_params(deep=False))
+    """Return the parameters of a callback as text, without addresses of objects."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(_params(callback)))
+
+
+def _check_listed(checkpoint, callbacks):
+    """Refuse to load what no training of the fit has written."""
+    if not any(checkpoint is other for other in _listed(callbacks)):
+        kind = type(checkpoint).__name__
+        raise ValueError(
+            f"callback LoadInitState refers to a {kind} that is not in callbacks. Put "
+            "that into the list, too, or use weight_init=(coefs, intercepts) to start "
+            "from given weights."
+        )
+
+
+def _has_dirname(callback):
+    return isinstance(getattr(callback, "dirname", None), str | os.PathLike)
 
 
 def _check_files(callback):
     """Refuse files that a private folder cannot hold."""
-    if not hasattr(callback, "dirname"):
+    if not _has_dirname(callback):
         return
-    prefix = getattr(callback, "fn_prefix", "")
+    kind, prefix = type(callback).__name__, getattr(callback, "fn_prefix", "")
     for name, value in vars(callback).items():
         if not name.startswith("f_") or value is None:
             continue
-        kind = type(callback).__name__
         if name == "f_pickle":
             raise ValueError(
                 f"callback {kind} has f_pickle={value!r}, but a net cannot be pickled "
@@ -141,7 +179,7 @@ def _check_files(callback):
                 "would share. Give the name of a file, and its folder as dirname."
             )
         path = f"{prefix}{value}"
-        if os.path.isabs(path) or os.pardir in path.replace(os.sep, "/").split("/"):
+        if os.path.isabs(path) or os.pardir in Path(path).parts:
             raise ValueError(
                 f"callback {kind} has {name}={value!r}, outside of the folder that "
                 "each training of a fit gets. Give a name without a folder, and the "
@@ -152,7 +190,8 @@ def _check_files(callback):
 def _make_folder(dirname):
     """Make the next free ``fit-N`` in a folder, also where others do so at once."""
     os.makedirs(dirname or os.curdir, exist_ok=True)
-    for number in count(1):
+    n_before = sum(1 for _ in Path(dirname).glob("fit-*"))
+    for number in count(1 + n_before):
         folder = os.path.join(dirname, f"fit-{number}")
         try:
             os.mkdir(folder)

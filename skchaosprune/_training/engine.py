@@ -46,8 +46,15 @@ def first_obstacle_in_optimizer(learner):
     return None
 
 
-def first_obstacle_in_loss(plan, loss):
-    """Return why the next epoch cannot run in the numba kernel, or None."""
+def first_obstacle_in_modules(learner, loss, plan):
+    """Return why the next epoch cannot run in the numba kernel, or None.
+
+    Callbacks may have changed what torch computes.
+    """
+    if learner.module.activation != plan.activation:
+        return "a callback changed the activation"
+    if learner.has_hooks():
+        return "a callback added hooks"
     if type(loss) is not MLPLoss:
         return f"a callback replaced the loss by {type(loss).__name__}"
     planned = plan.loss, plan.out_activation, plan.layer_sizes[-1]

@@ -4,6 +4,11 @@ import torch
 
 from skchaosprune._training.plan import LARGEST_WEIGHT
 
+# Where torch keeps what others have registered.
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+_HOOKS += ("_backward_hooks", "_backward_pre_hooks", "_post_accumulate_grad_hooks")
+_HOOKS += ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+
 
 class Learner:
     """A module, what updates it, and the buffer that its weights are recorded in.
@@ -37,6 +42,7 @@ class Learner:
         self._mask, self._pruned = mask, mask == 0.0
         self._parts = [*module.coefs, *module.intercepts]
         self._views = [part.data for part in self._parts]
+        self._flat = module.flat
         module.flat.copy_(params)
         self.weights = module.flat[: mask.numel()]
         self.weights.mul_(mask)
@@ -63,6 +69,11 @@ class Learner:
     def is_all_of(self, parts):
         """Return whether these are the parameters of the module, in any order."""
         return set(map(id, parts)) == set(map(id, self._parts))
+
+    def has_hooks(self):
+        """Return whether torch calls code of others in a step."""
+        owners = [self.module, self.optimizer, *self._parts]
+        return any(getattr(owner, name, None) for owner in owners for name in _HOOKS)
 
     def compute_gradient(self, batch, loss_function, alpha):
         """Return the loss of a batch and its logits, with the gradient in place."""
@@ -103,9 +114,11 @@ class Learner:
             The one to step from now on.
         """
         for part, view in zip(self._parts, self._views, strict=True):
-            if part.data_ptr() != view.data_ptr():  # assigned to part.data
-                view.copy_(part.data)
+            if not part.is_set_to(view):  # somebody assigned to part.data
+                _check_shape(part, view)
+                view.copy_(part.data.clone())  # which may be another view of ours
                 part.data = view
+        self.module.flat = self._flat  # module.cpu() and its kin make another
         self.weights.masked_fill_(self._pruned, 0.0)
         self.has_new_optimizer |= optimizer is not self.optimizer
         self.optimizer = optimizer
@@ -128,3 +141,11 @@ class Learner:
     def is_finite(self):
         """Return whether no parameter is NaN or beyond ``LARGEST_WEIGHT``."""
         return bool((self.module.flat.abs() <= LARGEST_WEIGHT).all())
+
+
+def _check_shape(part, view):
+    if part.shape != view.shape:
+        raise ValueError(
+            f"A callback gave a parameter of shape {tuple(view.shape)} values of shape "
+            f"{tuple(part.shape)}; the shape of a network cannot change in a fit."
+        )

@@ -13,6 +13,7 @@ from skorch.helper import predefined_split
 from skchaosprune._kernels import sgd
 from skchaosprune._training.callbacks import (
     BATCH_EVENTS,
+    NEVER_WRITE,
     Report,
     StopTraining,
     acts_in_batches,
@@ -20,7 +21,7 @@ from skchaosprune._training.callbacks import (
 )
 from skchaosprune._training.engine import (
     explain_obstacle,
-    first_obstacle_in_loss,
+    first_obstacle_in_modules,
     first_obstacle_in_optimizer,
     first_obstacle_to_kernel,
 )
@@ -115,6 +116,8 @@ class _PrunableNet:
 
     def _settle(self, in_batch=False):
         """Go on with what callbacks may have written, under the mask."""
+        if all(type(callback) in NEVER_WRITE for _, callback in self.callbacks_):
+            return
         if not in_batch:  # takes long for every batch
             self._own.check_parts(self.module_)
         self._own.settle(self.optimizer_)
@@ -203,7 +206,7 @@ class _PrunableNet:
         if obstacle is None:
             obstacle = first_obstacle_in_optimizer(self._own)
         if obstacle is None:
-            obstacle = first_obstacle_in_loss(self._plan, self.criterion_)
+            obstacle = first_obstacle_in_modules(self._own, self.criterion_, self._plan)
         if obstacle is None:
             return "numba"
         if self._plan.engine == "numba":
