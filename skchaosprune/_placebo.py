@@ -7,6 +7,7 @@ from sklearn.utils import Bunch
 from skchaosprune._fit.results import KEEP_BYTES
 from skchaosprune._network import mlp
 from skchaosprune._training.recording import TrainingRecord
+from skchaosprune.criteria import runs_only_our_code
 
 
 def tabulate_weights(model, unit_names):
@@ -74,6 +75,8 @@ def compare_with_placebos(criterion, record, n_repeats, rng):
     result : Bunch
         See :meth:`ChaosCausalPrunedMLP.placebo_test`.
     """
+    if not runs_only_our_code(criterion):
+        record = record.read_only()
     share = _causal_share(criterion, record)
     placebo_shares = np.array(
         [

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import io
+import pickle
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,7 @@ from skchaosprune import (
     ChaosCausalPrunedMLPRegressor,
     __version__,
 )
-from skchaosprune._fit.plan import ScoredTraining
+from skchaosprune._fit import plan, scoring
 from skchaosprune.criteria import CRITERIA, ChaosCausality, FixedMasks
 from tests.helpers import assert_same_fit, count_trainings, small
 
@@ -205,16 +206,19 @@ def test_the_version_is_a_part_of_the_key(iris, tmp_path):
 
 def test_another_version_makes_a_new_entry(iris, tmp_path, trainings, monkeypatch):
     quick(tmp_path).fit(*iris)
-    monkeypatch.setattr(ScoredTraining.__init__, "__defaults__", ("0.0.0",))
+    monkeypatch.setattr(plan, "list_versions", lambda: "skchaosprune 0.0.0")
     quick(tmp_path).fit(*iris)
 
     assert count_dense(trainings) == len(entries(tmp_path)) == 2
 
 
-@pytest.mark.parametrize("package", ["numpy", "scipy", "numba", "torch", "skorch"])
+PACKAGES = ["numpy", "scipy", "numba", "torch", "skorch", "scikit-learn"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_versions_of_others_are_a_part_of_the_key(package):
     text = f"{package} {version(package)}"
-    assert text in ScoredTraining.versions.split(", ")
+    assert text in plan.list_versions().split(", ")
 
 
 def flip_bit(content, rng):
@@ -232,6 +236,10 @@ def dump_instead(value):
     return dump
 
 
+def with_digest(content):
+    return hashlib.sha256(content).hexdigest(), content
+
+
 DAMAGES = {
     "a flipped bit": (flip_bit, 40),
     "cut": (lambda content, rng: content[: rng.integers(len(content))], 5),
@@ -239,8 +247,9 @@ DAMAGES = {
     "another type": (dump_instead({"a": 1}), 1),
     "an array": (dump_instead(np.arange(3.0)), 1),
     "a wrong digest": (dump_instead(("0" * 64, b"abc")), 1),
+    "another pickle": (dump_instead(with_digest(pickle.dumps([1, 2]))), 1),
     "a digest of no pickle": (
-        dump_instead((hashlib.sha256(b"abc").hexdigest(), b"abc")),
+        dump_instead(with_digest(b"abc")),
         1,
     ),
 }
@@ -248,7 +257,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_entry_is_computed_again(iris, tmp_path, damage, compress):
+def test_a_damaged_entry_is_computed_again(iris, tmp_path, trainings, damage, compress):
     rng = np.random.default_rng(0)
     make, n_times = DAMAGES[damage]
     memory = joblib.Memory(tmp_path, verbose=0, compress=compress)
@@ -259,8 +268,29 @@ def test_a_damaged_entry_is_computed_again(iris, tmp_path, damage, compress):
     whole = path.read_bytes()
     for _ in range(n_times):
         path.write_bytes(make(whole, rng))
-        assert_same_fit(model.fit(*iris), plain)
-        assert model.dense_history_ == plain.dense_history_
+        trainings.clear()
+        for n_trainings in (1, 1):  # then it is whole again
+            assert_same_fit(model.fit(*iris), plain)
+            assert model.dense_history_ == plain.dense_history_
+            if damage != "a flipped bit":  # which may be in nothing that is read
+                assert count_dense(trainings) == n_trainings
+
+
+def test_a_lack_of_memory_is_no_damage(iris, tmp_path, trainings, monkeypatch):
+    model = quick(tmp_path).fit(*iris)
+    before = entries(tmp_path)
+
+    def fail(content):
+        raise MemoryError
+
+    with monkeypatch.context() as poor:
+        poor.setattr(scoring.pickle, "loads", fail)
+        with pytest.raises(MemoryError):
+            model.fit(*iris)
+    trainings.clear()
+    model.fit(*iris)
+    assert count_dense(trainings) == 0
+    assert entries(tmp_path) == before
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b""), Path.unlink])

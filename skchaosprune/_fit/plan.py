@@ -2,9 +2,10 @@
 
 import os
 from collections import namedtuple
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
-from importlib.metadata import version
+from functools import cache, cached_property
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from joblib import Memory
@@ -35,12 +36,6 @@ _COMPUTE = "numpy", "scipy", "numba", "torch", "skorch", "scikit-learn"
 
 # Of initial weights, row orders, scores and the validation split.
 Seeds = namedtuple("Seeds", "init order score split")
-
-
-def _list_versions():
-    """List the packages that the numbers of a fit depend on, each with its version."""
-    others = [f"{name} {version(name)}" for name in _COMPUTE]
-    return ", ".join([f"skchaosprune {__version__}", *others])
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,7 @@ class ScoredTraining:
     target_score: float | None
     order_seed: int
     score_seed: int
-    versions: str = _list_versions()
+    versions: str
 
     @property
     def iterations_per_epoch(self):
@@ -351,7 +346,18 @@ def _plan_training(settings, network, data, validation, criterion, seeds):
         target_score=None if target_score is None else float(target_score),
         order_seed=seeds.order,
         score_seed=seeds.score,
+        versions=list_versions(),
     )
+
+
+@cache
+def list_versions():
+    """List the packages that the numbers of a fit depend on, each with its version."""
+    found = {"skchaosprune": __version__}
+    for name in _COMPUTE:
+        with suppress(PackageNotFoundError):  # an application that brings its own
+            found[name] = version(name)
+    return ", ".join(f"{name} {number}" for name, number in found.items())
 
 
 def _plan_schedule(settings, layer_sizes):

@@ -16,7 +16,7 @@ from skchaosprune._training.recording import (
     lock,
     snapshot_iterations,
 )
-from skchaosprune.criteria import WeightScores, score_weights
+from skchaosprune.criteria import WeightScores, runs_only_our_code, score_weights
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def _recall(training, resources, progress):
 
 def _train_and_pack(training, resources, progress):
     """Return the pickle of a first round, and its digest."""
-    content = pickle.dumps(_train_and_score(training, resources, 1, progress))
+    scored = _train_and_score(training, resources, 1, progress)
+    content = pickle.dumps(scored, protocol=5)
     return hashlib.sha256(content).hexdigest(), content
 
 
@@ -83,11 +84,15 @@ def _unpack(entry):
     """Return the first round that was packed; loads no byte that has changed."""
     try:
         digest, content = entry
-        if digest == hashlib.sha256(content).hexdigest():
-            return pickle.loads(content)
-        raise ValueError("the content is not that of the digest")
+        is_whole = digest == hashlib.sha256(content).hexdigest()
+        scored = pickle.loads(content) if is_whole else None
+    except MemoryError:
+        raise
     except Exception as error:  # whatever an entry leads to that is something else
         raise _DamagedEntry from error
+    if not isinstance(scored, Scored):
+        raise _DamagedEntry
+    return scored
 
 
 def _phases(round_number):
@@ -126,6 +131,8 @@ def _train_and_score(training, resources, round_number, progress):
             n_jobs=resources.n_jobs,
             on_progress=on_progress,
         )
+        if not runs_only_our_code(training.criterion):
+            seen = seen.read_only()
         verdict = score_weights(training.criterion, seen)
         on_progress(n_weights)
     return Scored(run, record, verdict)

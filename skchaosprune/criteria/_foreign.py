@@ -43,7 +43,7 @@ class FunctionCriterion(Criterion):
 
     def score(self, record):
         """Call the function; see :class:`Criterion` for the parameters."""
-        return self.function(record.read_only())
+        return self.function(record)
 
 
 def _own_or_default(name):
@@ -111,7 +111,7 @@ class ForeignCriterion(Criterion):
 
     def score(self, record):
         """Ask the object; see :class:`Criterion` for the parameters."""
-        return self.own.score(record.read_only())
+        return self.own.score(record)
 
 
 def wrap(candidate):
