@@ -15,6 +15,7 @@ import pytest
 from numba.core import caching
 
 import skchaosprune
+from skchaosprune._kernels import cache
 from skchaosprune._kernels import jit as jit_module
 from skchaosprune._kernels.jit import jit
 
@@ -39,7 +40,7 @@ def functions(tmp_path, monkeypatch):
     spec.loader.exec_module(module)
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 0)
-    monkeypatch.setattr(jit_module, "_has_warned", False)
+    monkeypatch.setattr(cache, "_has_warned", False)
     return module
 
 
@@ -127,6 +128,15 @@ def test_a_damaged_cache_on_a_full_disk_is_a_miss(functions, tmp_path, monkeypat
     monkeypatch.setattr(caching.IndexDataCacheFile, "_open_for_write", fail)
     with pytest.warns(UserWarning, match="Read-only file system"):
         assert call_anew(functions.double, 21) == ([42], 0)
+
+
+def test_numba_keeps_the_kernels_itself_if_its_parts_have_changed(
+    functions, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(jit_module, "CheckedCache", None)
+
+    assert call_anew(functions.double, 21) == ([42], 0)
+    assert call_anew(functions.double, 21) == ([42], 1)
 
 
 def test_a_kernel_without_any_place_for_a_cache(functions, monkeypatch):

@@ -1,0 +1,68 @@
+"""numba's cache of kernels on disk, without trust in the files and the disk."""
+
+import hashlib
+import pickle
+import warnings
+
+from numba.core import caching, serialize
+
+_has_warned = False
+
+
+class _Result(caching.CompileResultCacheImpl):
+    """A compiled kernel in a file, behind its digest: no damaged code is ever run.
+
+    Attributes
+    ----------
+    signature : tuple
+        Types of the arguments of the kernel that is loaded or saved.
+    """
+
+    def reduce(self, cres):
+        """Return the digest and the content of a file."""
+        content = serialize.dumps(super().reduce(cres))
+        return self._digest(content), content
+
+    def rebuild(self, target_context, payload):
+        """Return the kernel of a file; raise ValueError if it is another."""
+        digest, content = payload
+        if digest != self._digest(content):
+            raise ValueError("the file of a compiled kernel is damaged")
+        return super().rebuild(target_context, pickle.loads(content))
+
+    def _digest(self, content):
+        return hashlib.sha256(repr(self.signature).encode() + content).digest()
+
+
+class CheckedCache(caching.FunctionCache):
+    """Take what is damaged as a miss, and what cannot be saved as a warning."""
+
+    _impl_class = _Result
+
+    def load_overload(self, sig, target_context):
+        """Return a kernel, or None if there is none; what is damaged is forgotten."""
+        self._impl.signature = sig
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever a damaged file leads to
+            self._try_to(self.flush)
+            return None
+
+    def save_overload(self, sig, data):
+        """Save a kernel; where that fails, warn once and go on."""
+        self._impl.signature = sig
+        self._try_to(super().save_overload, sig, data)
+
+    def _try_to(self, write, *arguments):
+        global _has_warned
+        try:
+            write(*arguments)
+        except Exception as error:
+            if not _has_warned:
+                _has_warned = True
+                warnings.warn(
+                    f"Compiled kernels cannot be kept in {self.cache_path}, and are "
+                    f"compiled anew in every process: {error}. Free space there, or "
+                    "set NUMBA_CACHE_DIR to a folder that can be written.",
+                    stacklevel=2,
+                )
