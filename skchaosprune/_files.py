@@ -1,5 +1,6 @@
 """Files that are written in one step, and read up to a size."""
 
+import errno
 import io
 import os
 import secrets
@@ -7,7 +8,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_N_LOOKS = 20
+_N_TRIES = 20
+_NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)
 _BLOCK_SIZE = 2**20
 
 
@@ -15,8 +17,10 @@ def write_file(path, content):
     """Write a file in one step: whatever fails leaves an old file as it was.
 
     The bytes go to a temporary file in the same folder, which takes the place of the
-    target when it is complete, with the owner and the mode of an old file. Links are
-    followed. What is no regular file, like a pipe, is written directly.
+    target when it is complete, with the owner and the mode of an old file. So the
+    folder must be one that can be written, and another name of an old file (a hard
+    link) keeps the old content. Symbolic links are followed. What is no regular file,
+    like a pipe, is written directly.
 
     Parameters
     ----------
@@ -46,7 +50,10 @@ def write_file(path, content):
     try:
         _write_and_replace(target, content, old)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        text = error.strerror
+        if error.errno in _NOT_PERMITTED:
+            text += " (its folder must allow a new file that takes its place)"
+        raise OSError(error.errno, text, str(path)) from error
 
 
 def read_file(path, max_bytes):
@@ -64,8 +71,8 @@ def check_size(path, n_bytes, max_bytes):
     """Raise ValueError if a file, or what is in it, is larger than allowed."""
     if n_bytes > max_bytes:
         raise ValueError(
-            f"max_bytes={max_bytes} is less than the {n_bytes} bytes of {path!s} or of "
-            "its arrays; give a larger max_bytes if you trust the file."
+            f"max_bytes={max_bytes} is less than the size of {path!s} or of its "
+            f"arrays, {n_bytes} bytes at least; give a larger max_bytes if you trust the file."
         )
 
 
@@ -74,7 +81,7 @@ def _is_name_of(target, path):
     # more than once, as another writer may replace the file between two looks at it
     return any(
         os.path.exists(target) and os.path.samefile(path, target)
-        for _ in range(_N_LOOKS)
+        for _ in range(_N_TRIES)
     )
 
 
@@ -103,4 +110,6 @@ def _take_over_rights(path, old):
         for user, group in (old.st_uid, -1), (-1, old.st_gid):
             with suppress(OSError):
                 os.chown(path, user, group)
-    os.chmod(path, stat.S_IMODE(old.st_mode))
+    mode = stat.S_IMODE(old.st_mode)
+    if stat.S_IMODE(os.stat(path).st_mode) != mode:  # not all file systems have modes
+        os.chmod(path, mode)

@@ -1,7 +1,6 @@
 """A smaller network with the same outputs: dead units dropped, constants folded."""
 
 from contextlib import contextmanager
-from numbers import Integral
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array, issparse
@@ -12,20 +11,13 @@ from skchaosprune import _validation
 from skchaosprune._export import npz, onnx
 from skchaosprune._files import check_size, read_file, write_file
 from skchaosprune._network import mlp
+from skchaosprune._network.parts import find_faults
 from skchaosprune._persistence import Versioned
 
 # From benchmarks/bench_compact.py: a sparse product is at least as fast as a dense one,
 # for one row and for a thousand, from so many weights on and up to such a density.
 _CSR_FROM_SIZE = 65_536
 _CSR_UP_TO_DENSITY = 0.08
-
-_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
-# Output activations, and the losses that networks with them are trained on.
-_LOSSES = {
-    "identity": ("squared_error",),
-    "logistic": ("log_loss", "squared_error"),
-    "softmax": ("log_loss",),
-}
 
 
 def compact_layers(coefs, intercepts, activation):
@@ -185,7 +177,9 @@ class CompactMLP(Versioned):
         self.target_mean_ = target_mean
         self.target_scale_ = target_scale
         self.intercepts_ = [np.array(b, dtype=np.float64) for b in intercepts]
-        _check_network(self, coefs)
+        faults = find_faults(self, coefs)
+        if faults:
+            raise ValueError(f"the {' and '.join(faults)} do not make a network.")
         self.selected_features_ = selected.astype(np.intp)
         # transposed, so that sparse and dense products read their operands in order
         self._weights = [_store(W.T) for W in coefs]
@@ -580,63 +574,3 @@ def _store(W):
     if W.size >= _CSR_FROM_SIZE and np.count_nonzero(W) <= _CSR_UP_TO_DENSITY * W.size:
         return csr_array(W)
     return np.ascontiguousarray(W)
-
-
-def _check_network(compact, coefs):
-    """Raise ValueError where the parts of a network do not fit together."""
-    intercepts, selected = compact.intercepts_, compact.selected_features_
-    n_outputs = intercepts[-1].size if intercepts else 0
-    n_features = compact.n_features_in_
-    if not isinstance(n_features, Integral) or isinstance(n_features, bool):
-        n_features = 0
-    is_regressor = compact.out_activation_ == "identity"
-    classes = getattr(compact, "classes_", None)
-    names = getattr(compact, "feature_names_in_", None)
-    numbers = [W.data if issparse(W) else W for W in coefs]
-    numbers += [*intercepts, compact.target_mean_, compact.target_scale_]
-    fits = {
-        "activation": compact.activation_ in _ACTIVATIONS,
-        "out_activation": compact.out_activation_ in _LOSSES,
-        "loss": compact.loss_ in _LOSSES.get(compact.out_activation_, ()),
-        "intercepts": n_outputs > 0 and all(b.ndim == 1 for b in intercepts),
-        "coefs": len(coefs) == len(intercepts)
-        and all(
-            W.ndim == 2 and W.shape[1:] == b.shape
-            for W, b in zip(coefs, intercepts, strict=True)
-        )
-        and all(
-            before.shape[1] == after.shape[0]
-            for before, after in zip(coefs[:-1], coefs[1:], strict=True)
-        )
-        and all(W.has_canonical_format for W in coefs if issparse(W)),
-        "n_features_in": n_features > 0,
-        "selected_features": selected.ndim == 1
-        and selected.dtype.kind == "i"
-        and [W.shape[:1] for W in coefs[:1]] == [selected.shape]
-        and bool(np.all((selected >= 0) & (selected < n_features)))
-        and bool(np.all(np.diff(selected) > 0)),
-        "outputs": n_outputs == 1 or not is_regressor,
-        "classes": classes is None
-        if is_regressor
-        else classes is not None
-        and classes.shape == (max(2, n_outputs),)
-        and _are_labels(classes),
-        "feature_names_in": names is None or names.shape == (n_features,),
-        "numbers": all(np.isfinite(part).all() for part in numbers),
-        "target_scale": compact.target_scale_ > 0,
-    }
-    wrong = [name for name, is_right in fits.items() if not is_right]
-    if wrong:
-        raise ValueError(f"the {' and '.join(wrong)} do not make a network.")
-
-
-def _are_labels(classes):
-    """Tell whether labels are all different, and none is missing or infinite."""
-    if classes.dtype == object:
-        others = (None, np.inf, -np.inf)
-        # NaN is not equal to itself
-        labels = {each for each in classes if each == each and each not in others}
-        return len(labels) == len(classes)
-    if classes.dtype.kind in "fcmM" and not np.isfinite(classes).all():
-        return False
-    return classes.dtype.kind != "V" and len(np.unique(classes)) == len(classes)

@@ -109,7 +109,10 @@ class Stored:
         for member in self._archive.infolist():
             name, _, suffix = member.filename.rpartition(".")
             if suffix != "npy" or name in self._headers or _kind(name) not in _ARRAYS:
-                raise ValueError(f"it also holds {shorten(member.filename)}.")
+                raise ValueError(
+                    f"it holds {shorten(member.filename)}, which is no part of a "
+                    "network, or is there twice."
+                )
             self._headers[name] = self._read_header(name, member)
         self.nbytes = sum(each.member.file_size for each in self._headers.values())
 
@@ -131,11 +134,17 @@ class Stored:
             "loss": str(self._read("loss")),
             "n_features_in": n_features,
             "selected_features": self._read("selected_features"),
-            "classes": self._read("classes"),
-            "feature_names_in": self._read("feature_names_in"),
+            "classes": self._read_if_there("classes"),
+            "feature_names_in": self._read_if_there("feature_names_in"),
             "target_mean": float(target_mean),
             "target_scale": float(target_scale),
         }
+
+    def _shape_of(self, name):
+        """Return the shape of an array that must be there."""
+        if name not in self._headers:
+            raise ValueError(f"it has no {name}.")
+        return self._headers[name].shape
 
     def _read_header(self, name, member):
         """Read a header and compare it with what is written under this name."""
@@ -158,19 +167,41 @@ class Stored:
 
     def _check_shapes(self, n_layers, n_features):
         """Refuse arrays that do not fit together, before their values are read."""
-        shapes = {name: header.shape for name, header in self._headers.items()}
-        expected = _expect_shapes(shapes, n_layers, n_features)
-        names = sorted(shapes.keys() | expected.keys())
-        wrong = [name for name in names if shapes.get(name) != expected.get(name)]
-        if wrong:
-            raise ValueError(f"its {shorten(' and '.join(wrong[:2]))} do not fit.")
+        expected = self._expect_shapes(n_layers, n_features)
+        for name in sorted(self._headers.keys() | expected.keys()):
+            shape = self._shape_of(name)
+            if shape != expected.get(name):
+                raise ValueError(f"its {shorten(name)} has the shape {shape}.")
+
+    def _expect_shapes(self, n_layers, n_features):
+        """Shapes that all arrays must have, judged by the sizes of the biases."""
+        expected = {name: () for name, (_, n_axes) in _ARRAYS.items() if n_axes == 0}
+        expected["target"] = (2,)
+        (fan_in,) = self._shape_of("selected_features")
+        expected["selected_features"] = (min(fan_in, n_features),)  # not more
+        for layer in range(n_layers):
+            (fan_out,) = self._shape_of(f"intercept_{layer}")
+            expected[f"intercept_{layer}"] = (fan_out,)
+            if f"data_{layer}" in self._headers:
+                (n_values,) = self._shape_of(f"data_{layer}")
+                expected[f"data_{layer}"] = expected[f"indices_{layer}"] = (n_values,)
+                expected[f"indptr_{layer}"] = (fan_out + 1,)
+            else:
+                expected[f"weights_{layer}"] = (fan_out, fan_in)
+            fan_in = fan_out
+        sizes = {"classes": max(2, fan_in), "feature_names_in": n_features}
+        return expected | {
+            name: (size,) for name, size in sizes.items() if name in self._headers
+        }
 
     def _read(self, name):
-        """Read the values of an array; None if there is no such array."""
-        if name not in self._headers:
-            return None
+        """Read the values of an array that must be there."""
+        self._shape_of(name)
         with self._archive.open(self._headers[name].member) as stream:
             return np.lib.format.read_array(stream, allow_pickle=False)
+
+    def _read_if_there(self, name):
+        return self._read(name) if name in self._headers else None
 
     def _read_weights(self, layer):
         """Read one weight matrix, dense or sparse as it is."""
@@ -189,24 +220,3 @@ class Stored:
 def _kind(name):
     """Name of an array without the number of its layer."""
     return name.rstrip("0123456789")
-
-
-def _expect_shapes(shapes, n_layers, n_features):
-    """Shapes that all arrays must have, judged by the sizes of the biases."""
-    expected = {name: () for name, (_, n_axes) in _ARRAYS.items() if n_axes == 0}
-    expected["target"] = (2,)
-    (fan_in,) = shapes["selected_features"]
-    expected["selected_features"] = (min(fan_in, n_features),)
-    for layer in range(n_layers):
-        (fan_out,) = expected[f"intercept_{layer}"] = shapes[f"intercept_{layer}"]
-        if f"data_{layer}" in shapes:
-            expected[f"data_{layer}"] = shapes[f"data_{layer}"]
-            expected[f"indices_{layer}"] = shapes[f"data_{layer}"]
-            expected[f"indptr_{layer}"] = (fan_out + 1,)
-        else:
-            expected[f"weights_{layer}"] = (fan_out, fan_in)
-        fan_in = fan_out
-    for name, size in ("classes", max(2, fan_in)), ("feature_names_in", n_features):
-        if name in shapes:
-            expected[name] = (size,)
-    return expected
