@@ -72,7 +72,8 @@ def check_size(path, n_bytes, max_bytes):
     if n_bytes > max_bytes:
         raise ValueError(
             f"max_bytes={max_bytes} is less than the size of {path!s} or of its "
-            f"arrays, {n_bytes} bytes at least; give a larger max_bytes if you trust the file."
+            f"arrays, {n_bytes} bytes at least; give a larger max_bytes if you trust "
+            "the file."
         )
 
 

@@ -14,7 +14,12 @@ from skchaosprune.criteria import _blocks
 
 # Files whose tests start processes: one after the other, and from one pool of joblib's.
 PROCESSES = {"test_dask.py", "test_faults.py", "test_files.py", "test_memory.py"}
-PROCESSES |= {"test_path.py", "test_progress.py", "test_readme.py"}
+PROCESSES |= {
+    "test_callback_copies.py",
+    "test_path.py",
+    "test_progress.py",
+    "test_readme.py",
+}
 
 
 @pytest.hookimpl(optionalhook=True)
