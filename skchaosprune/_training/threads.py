@@ -53,7 +53,8 @@ def one_thread_per_fit():
     fit also sets its own, and the last one out of a thread restores it.
 
     Ctrl-C may come at any moment, also in here. What leaves does so once more then;
-    where it had no chance to, the next fit drops it.
+    where it had no chance to, the next fit drops it. For a ``with`` statement only, as
+    the frame of that stands for the fit.
     """
     fit = _Fit(sys._getframe(2))  # 1 is contextlib's, which has called this one
     try:
@@ -113,7 +114,7 @@ def _count_torch_threads():
     a new one has not. A thread that Ctrl-C kept from restoring has kept its own.
     """
     known = getattr(_thread, "n_torch", None)
-    if known is not None and torch.get_num_threads() == 1:
+    if known is not None and torch.get_num_threads() == 1:  # not set anew since
         return known
     if threading.current_thread() is threading.main_thread():
         return torch.get_num_threads()
