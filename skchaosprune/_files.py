@@ -8,8 +8,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_N_TRIES = 20
-_NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)
+_NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")
 _BLOCK_SIZE = 2**20
 
 
@@ -19,8 +19,8 @@ def write_file(path, content):
     The bytes go to a temporary file in the same folder, which takes the place of the
     target when it is complete, with the owner and the mode of an old file. So the
     folder must be one that can be written, and another name of an old file (a hard
-    link) keeps the old content. Symbolic links are followed. What is no regular file,
-    like a pipe, is written directly.
+    link) or a handle on it keeps the old content. Symbolic links are followed. What
+    cannot be replaced, like a pipe or a mount point, is written directly.
 
     Parameters
     ----------
@@ -35,21 +35,18 @@ def write_file(path, content):
         If the file or its folder cannot be written; names ``path``.
     """
     path = Path(path)
-    target = os.path.realpath(path)
-    try:
-        old = path.stat()
-    except FileNotFoundError:
-        old = None
-    if old is not None:
-        if not (stat.S_ISREG(old.st_mode) and _is_name_of(target, path)):
-            path.write_bytes(content)
-            return
-        # a read-only file is refused, and not replaced
-        with path.open("r+b"):
-            pass
+    old = _look_at(path)
+    if old is not None and not _is_replaceable(path, old):
+        path.write_bytes(content)
+        return
+    # a private folder further up has no name for us, and needs none
+    target = os.path.realpath(path) if path.is_symlink() else path
     try:
         _write_and_replace(target, content, old)
     except OSError as error:
+        if error.errno == errno.EBUSY:  # a mount point, like a volume that is a file
+            path.write_bytes(content)
+            return
         text = error.strerror
         if error.errno in _NOT_PERMITTED:
             text += " (its folder must allow a new file that takes its place)"
@@ -77,13 +74,22 @@ def check_size(path, n_bytes, max_bytes):
         )
 
 
-def _is_name_of(target, path):
-    """Tell whether a path leads to its target; not to a deleted file below /proc."""
-    # more than once, as another writer may replace the file between two looks at it
-    return any(
-        os.path.exists(target) and os.path.samefile(path, target)
-        for _ in range(_N_TRIES)
-    )
+def _look_at(path):
+    """Return the status of a file that may be written; None if there is none."""
+    try:
+        old = path.stat()
+        if stat.S_ISREG(old.st_mode):  # one that is read-only is not to be replaced
+            with path.open("r+b"):
+                pass
+        return old
+    except FileNotFoundError:
+        return None
+
+
+def _is_replaceable(path, old):
+    """Tell a regular file with a name from pipes, devices and descriptors."""
+    is_descriptor = str(path).startswith(_DESCRIPTORS)
+    return stat.S_ISREG(old.st_mode) and old.st_nlink > 0 and not is_descriptor
 
 
 def _write_and_replace(target, content, old):
@@ -111,6 +117,5 @@ def _take_over_rights(path, old):
         for user, group in (old.st_uid, -1), (-1, old.st_gid):
             with suppress(OSError):
                 os.chown(path, user, group)
-    mode = stat.S_IMODE(old.st_mode)
-    if stat.S_IMODE(os.stat(path).st_mode) != mode:  # not all file systems have modes
-        os.chmod(path, mode)
+    with suppress(OSError):  # not all file systems have modes
+        os.chmod(path, stat.S_IMODE(old.st_mode))

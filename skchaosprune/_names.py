@@ -88,4 +88,7 @@ def shorten(name, length=32):
 def printable(text):
     """Escape the letters that the encoding of the standard output does not have."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    except (LookupError, TypeError):  # of a stream that is no file
+        return text.encode("ascii", "backslashreplace").decode("ascii")

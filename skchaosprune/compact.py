@@ -180,6 +180,7 @@ class CompactMLP(Versioned):
         faults = find_faults(self, coefs)
         if faults:
             raise ValueError(f"the {' and '.join(faults)} do not make a network.")
+        self.target_mean_, self.target_scale_ = float(target_mean), float(target_scale)
         self.selected_features_ = selected.astype(np.intp)
         # transposed, so that sparse and dense products read their operands in order
         self._weights = [_store(W.T) for W in coefs]
@@ -564,6 +565,7 @@ def _copy(W):
         return np.array(W, dtype=np.float64)
     W = csc_array(W, dtype=np.float64, copy=True)
     W.check_format(full_check=True)
+    W.sort_indices()
     return W
 
 

@@ -1054,6 +1054,28 @@ def test_parts_of_a_network_are_checked(changes, match):
         make_network(**changes)
 
 
+def test_sparse_weights_may_be_in_any_order():
+    W = sparse.csc_array(sparse.csr_array(np.arange(12.0).reshape(4, 3)))
+    shuffled = sparse.csc_array((W.data, W.indices.copy(), W.indptr), shape=W.shape)
+    first = slice(*W.indptr[:2])
+    shuffled.indices[first] = shuffled.indices[first][::-1]
+    shuffled.data = W.data.copy()
+    shuffled.data[first] = W.data[first][::-1]
+    shuffled.has_sorted_indices = False
+    arguments = {"sizes": (4, 3), "coefs": [shuffled]}
+
+    network = make_network(**arguments)
+
+    assert_array_equal(network.coefs_[0], W.toarray())
+
+
+@pytest.mark.parametrize("name", ["target_mean", "target_scale"])
+@pytest.mark.parametrize("value", [None, "1", 1j, np.array([1.0]), np.inf, np.nan])
+def test_targets_are_numbers(name, value):
+    with pytest.raises(ValueError, match="do not make a network"):
+        make_network((6, 1), "identity", **{name: value})
+
+
 def test_kinds_of_selected_features():
     X, selected = make_rows(n_features=8)[0], [1, 2, 3, 4, 5, 6]
     expected = make_network().predict(X)

@@ -2,6 +2,7 @@
 
 import errno
 import importlib.util
+import linecache
 import os
 import pickle
 import shutil
@@ -100,6 +101,69 @@ def test_a_kernel_in_the_place_of_another_is_not_run(functions, tmp_path):
 
     assert call_anew(functions.double, 21, 1.5)[0] == [42, 3.0]
     assert call_anew(functions.double, 21, 1.5) == ([42, 3.0], 2)
+
+
+def test_a_kernel_in_the_place_of_another_function_is_not_run(functions, tmp_path):
+    call_anew(functions.double, 21)
+    call_anew(functions.triple, 14)
+    double, triple = sorted(tmp_path.glob("cache/*/*.nbc"))
+    triple.write_bytes(double.read_bytes())
+
+    assert call_anew(functions.triple, 14) == ([42], 0)
+    assert call_anew(functions.triple, 14) == ([42], 1)
+
+
+def upgrade(functions):
+    """Load the module again, after a change of its source."""
+    path = Path(functions.__file__)
+    path.write_text(SOURCE.replace("2 *", "20 *"), encoding="utf-8")
+    functions.__spec__.loader.exec_module(functions)
+    linecache.clearcache()
+
+
+def test_a_kernel_of_an_earlier_version_is_not_run(functions, monkeypatch):
+    """As after a full disk or a kill: the new index is there, the new kernel is not."""
+
+    def fail(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    call_anew(functions.double, 21)
+    upgrade(functions)
+    with monkeypatch.context() as full:
+        full.setattr(caching.IndexDataCacheFile, "_save_data", fail)
+        with pytest.warns(UserWarning, match="No space left"):
+            assert call_anew(functions.double, 21) == ([420], 0)
+
+    assert call_anew(functions.double, 21) == ([420], 0)
+    assert call_anew(functions.double, 21) == ([420], 1)
+
+
+def test_an_earlier_process_that_saves_late_is_no_harm(functions):
+    old = jit(functions.double)
+    upgrade(functions)
+    call_anew(functions.double, 21)
+    old(21)
+
+    assert call_anew(functions.double, 21)[0] == [420]
+
+
+def test_a_change_in_any_kernel_is_a_miss(functions, monkeypatch):
+    """numba compiles in what a kernel calls, and looks at its own file only."""
+    call_anew(functions.double, 21)
+    monkeypatch.setattr(cache, "_SOURCES", "of another version")
+
+    assert call_anew(functions.double, 21) == ([42], 0)
+    assert call_anew(functions.double, 21) == ([42], 1)
+
+
+def test_files_are_none_of_those_of_numba(functions, tmp_path):
+    call_anew(functions.double, 21)
+    ours = {path.name for path in tmp_path.glob("cache/*/*.nb?")}
+    numba.njit(cache=True)(functions.double)(21)
+
+    others = {path.name for path in tmp_path.glob("cache/*/*.nb?")} - ours
+    assert len(ours) == len(others) == 2
+    assert call_anew(functions.double, 21) == ([42], 1)
 
 
 def test_a_full_disk_warns_once_and_the_kernels_run(functions, monkeypatch):

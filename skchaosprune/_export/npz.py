@@ -36,6 +36,7 @@ _ARRAYS = {
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # A member of an archive takes a kilobyte of memory even where it is empty.
 _ENTRY, _MOST_ENTRIES = b"PK\x01\x02", 100_000
+_LONGEST_TEXT = 256  # bytes; those of labels are not limited
 _LONGEST_HEADER = 1_000  # those of numpy have 118 or 182 characters
 
 
@@ -158,7 +159,7 @@ class Stored:
             )
             size = stream.tell() + math.prod(shape) * dtype.itemsize
         kinds, n_dimensions = _ARRAYS[_kind(name)]
-        is_known = dtype.kind in kinds and dtype.itemsize > 0
+        is_known = dtype.kind in kinds and _is_usual(dtype, kinds)
         if not is_known or len(shape) != n_dimensions or min(shape, default=0) < 0:
             raise ValueError(f"its {name} has the dtype {dtype} and the shape {shape}.")
         if size != member.file_size:
@@ -215,6 +216,15 @@ class Stored:
         above = f"intercept_{layer - 1}" if layer else "selected_features"
         (fan_in,) = self._headers[above].shape
         return csr_array((data, indices, indptr), shape=(indptr.size - 1, fan_in))
+
+
+def _is_usual(dtype, kinds):
+    """Tell the sizes of items that are written; others grow when they are read."""
+    if kinds == _LABELS[0]:
+        return dtype.itemsize > 0
+    if dtype.kind == "U":
+        return 0 < dtype.itemsize <= _LONGEST_TEXT
+    return dtype.itemsize == 8 or (dtype.kind in "iu" and dtype.itemsize == 4)
 
 
 def _kind(name):

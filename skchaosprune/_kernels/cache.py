@@ -3,20 +3,45 @@
 import hashlib
 import pickle
 import warnings
+from pathlib import Path
 
 from numba.core import caching, serialize
 
 _has_warned = False
 
 
+def _hash_sources():
+    """Hash all kernels, as one compiles those in that it calls, from other files, too.
+
+    numba's own stamp is that of the one file.
+    """
+    paths = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+_SOURCES = _hash_sources()
+
+
 class _Result(caching.CompileResultCacheImpl):
-    """A compiled kernel in a file, behind its digest: no damaged code is ever run.
+    """A compiled kernel in a file, behind its digest: no other code is ever run.
+
+    The digest is that of the content and of all that it must be the kernel of. An index
+    of numba's may name a file that is damaged, of another kernel, or of an earlier
+    version, whose successor could not be written.
 
     Attributes
     ----------
     signature : tuple
         Types of the arguments of the kernel that is loaded or saved.
     """
+
+    def __init__(self, py_func):
+        super().__init__(py_func)
+        self._kernel = self.filename_base, self.locator.get_source_stamp(), _SOURCES
+
+    def get_filename_base(self, fullname, abiflags):
+        """Return the name of the files; not that of numba, whose content is another."""
+        return f"{super().get_filename_base(fullname, abiflags)}-checked"
 
     def reduce(self, cres):
         """Return the digest and the content of a file."""
@@ -31,7 +56,8 @@ class _Result(caching.CompileResultCacheImpl):
         return super().rebuild(target_context, pickle.loads(content))
 
     def _digest(self, content):
-        return hashlib.sha256(repr(self.signature).encode() + content).digest()
+        kernel = repr((*self._kernel, self.signature)).encode()
+        return hashlib.sha256(kernel + content).digest()
 
 
 class CheckedCache(caching.FunctionCache):
@@ -62,7 +88,7 @@ class CheckedCache(caching.FunctionCache):
                 _has_warned = True
                 warnings.warn(
                     f"Compiled kernels cannot be kept in {self.cache_path}, and are "
-                    f"compiled anew in every process: {error}. Free space there, or "
-                    "set NUMBA_CACHE_DIR to a folder that can be written.",
+                    f"compiled anew in every process: {error}. Clear that folder, or "
+                    "set NUMBA_CACHE_DIR to another that can be written.",
                     stacklevel=2,
                 )

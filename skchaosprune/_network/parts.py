@@ -1,6 +1,6 @@
 """Do the parts of a network from outside fit together?"""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from scipy.sparse import issparse
@@ -31,8 +31,8 @@ def find_faults(network, coefs):
         Names of parts; empty for a network that is one.
     """
     fits = {
-        "activation": network.activation_ in _ACTIVATIONS,
-        "out_activation": any(network.out_activation_ == name for name, _ in _OUTPUTS),
+        "activation": _is_one_of(network.activation_, _ACTIVATIONS),
+        "out_activation": _is_one_of(network.out_activation_, dict(_OUTPUTS)),
         "loss": (network.out_activation_, network.loss_) in _OUTPUTS,
         "coefs and intercepts": _are_layers(coefs, network.intercepts_),
         "numbers": _are_finite(coefs, network),
@@ -47,6 +47,10 @@ def find_faults(network, coefs):
             "target_scale": network.target_scale_ > 0,
         }
     return [name for name, is_right in fits.items() if not is_right]
+
+
+def _is_one_of(name, names):
+    return isinstance(name, str) and name in names
 
 
 def _are_layers(coefs, intercepts):
@@ -64,8 +68,13 @@ def _are_layers(coefs, intercepts):
 
 def _are_finite(coefs, network):
     numbers = [W.data if issparse(W) else W for W in coefs]
-    numbers += [*network.intercepts_, network.target_mean_, network.target_scale_]
-    return all(np.isfinite(part).all() for part in numbers)
+    numbers += network.intercepts_
+    targets = network.target_mean_, network.target_scale_
+    return (
+        all(np.isfinite(part).all() for part in numbers)
+        and all(isinstance(value, Real) for value in targets)
+        and bool(np.isfinite(np.array(targets, dtype=np.float64)).all())
+    )
 
 
 def _are_inputs(network, coefs):
@@ -73,7 +82,7 @@ def _are_inputs(network, coefs):
     if not isinstance(n_features, Integral) or isinstance(n_features, bool):
         return False
     return (
-        n_features > 0
+        0 < n_features <= np.iinfo(np.intp).max
         and selected.dtype.kind == "i"
         and selected.shape == coefs[0].shape[:1]
         and bool(np.all((selected >= 0) & (selected < n_features)))
@@ -109,6 +118,6 @@ def _differ_as_objects(labels):
     try:
         # NaN is not equal to itself
         known = {each for each in labels if each == each and each not in others}
-    except TypeError:  # no label: pandas' NA, or a list
+    except (TypeError, ArithmeticError):  # no labels: pandas' NA, lists, sNaN
         return False
     return len(known) == len(labels)
