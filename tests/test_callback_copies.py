@@ -5,6 +5,7 @@ import os
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -48,13 +49,13 @@ def test_a_checkpoint_of_the_sparse_training_is_not_that_of_the_dense_one(
     model = small(max_iter=30, callbacks=[checkpoint]).fit(*iris)
 
     assert_same_fit(model, plain)  # the loss falls in every epoch
-    assert folders(tmp_path) == ["fit-1/1-dense", "fit-1/2-sparse"]
+    assert folders(tmp_path) == ["fit-1/01-dense", "fit-1/02-sparse"]
 
 
 def test_a_training_never_loads_what_another_saved(iris, tmp_path):
     model = small(callbacks=[keep_best_of_dense(tmp_path)])
 
-    with pytest.raises(FileNotFoundError, match="2-sparse"):  # as skorch has it
+    with pytest.raises(FileNotFoundError, match="02-sparse"):  # as skorch has it
         model.fit(*iris)
 
 
@@ -65,7 +66,7 @@ def test_every_training_has_a_folder(iris, tmp_path):
     for _ in range(2):
         model.fit(*iris)
 
-    names = ["1-dense", "2-round-2", "3-search", "4-search", "5-sparse"]
+    names = ["01-dense", "02-round-2", "03-search", "04-search", "05-sparse"]
     expected = [f"fit-{fit}/{name}" for fit in (1, 2) for name in names]
     assert folders(tmp_path) == expected
 
@@ -75,7 +76,7 @@ def test_every_ratio_of_a_path_has_a_folder(iris, tmp_path):
 
     pruning_path(model, *iris, prune_ratios=[0.3, 0.5], cv=2)
 
-    names = ["1-dense", "2-sparse", "3-sparse"]
+    names = ["01-dense", "02-sparse", "03-sparse"]
     expected = [f"fit-{fold}/{name}" for fold in (1, 2) for name in names]
     assert folders(tmp_path) == expected
 
@@ -97,7 +98,7 @@ def test_a_checkpoint_without_a_dirname_writes_below_the_current_one(
         *iris
     )
 
-    assert folders(tmp_path) == ["fit-1/1-dense", "fit-1/2-sparse"]
+    assert folders(tmp_path) == ["fit-1/01-dense", "fit-1/02-sparse"]
 
 
 class WritesFile(Callback):
@@ -115,7 +116,7 @@ def test_own_callbacks_with_a_dirname_get_folders_that_are_there(iris, tmp_path)
     callback = WritesFile(tmp_path)
     small(callbacks=[callback]).fit(*iris)
 
-    assert folders(tmp_path) == ["fit-1/1-dense", "fit-1/2-sparse"]
+    assert folders(tmp_path) == ["fit-1/01-dense", "fit-1/02-sparse"]
     assert callback.dirname == tmp_path
 
 
@@ -225,7 +226,7 @@ def test_callbacks_may_hold_others_that_are_not_listed(iris, tmp_path, remake):
     model = remake(small(callbacks=[Wrapper(inner), Wrapper(Leader())])).fit(*iris)
 
     assert_same_fit(model, small().fit(*iris))
-    assert folders(tmp_path) == ["fit-1/1-dense", "fit-1/2-sparse"]
+    assert folders(tmp_path) == ["fit-1/01-dense", "fit-1/02-sparse"]
 
 
 class Followers(Callback):
@@ -266,7 +267,74 @@ def test_callbacks_that_a_net_has_used_may_be_used_again(iris, tmp_path):
     checkpoint = TrainEndCheckpoint(dirname=str(tmp_path)).initialize()
     small(callbacks=[checkpoint]).fit(*iris)
 
-    assert folders(tmp_path) == ["fit-1/1-dense", "fit-1/2-sparse"]
+    assert folders(tmp_path) == ["fit-1/01-dense", "fit-1/02-sparse"]
+
+
+class WithProperty(Callback):
+    dirname = property(lambda self: "d")
+
+
+class WithScore(WritesFile):
+    def __init__(self, dirname, f_score=0.5):
+        super().__init__(dirname)
+        self.f_score = f_score
+
+
+def test_numbers_are_no_files(iris, tmp_path):
+    small(callbacks=[WithScore(tmp_path)]).fit(*iris)
+
+    assert folders(tmp_path) == ["fit-1/01-dense", "fit-1/02-sparse"]
+
+
+def test_one_folder_by_two_names_is_one(iris, tmp_path):
+    names = [str(tmp_path), f"{tmp_path}{os.sep}", tmp_path / "a" / ".."]
+    callbacks = [
+        TrainEndCheckpoint(dirname=name, fn_prefix=str(number))
+        for number, name in enumerate(names)
+    ]
+    small(callbacks=callbacks).fit(*iris)
+
+    assert folders(tmp_path) == ["fit-1/01-dense", "fit-1/02-sparse"]
+
+
+class Calls(Callback):
+    def __init__(self, function):
+        self.function = function
+
+    def on_epoch_end(self, net, **kwargs):
+        net.history.record("called", self.function())
+
+
+def count_seen(leader):
+    return leader.n_seen_
+
+
+class Counter(Leader):
+    def count(self):
+        return self.n_seen_
+
+
+@pytest.mark.parametrize("remake", [lambda model: model, clone])
+def test_copies_refer_to_copies_in_functions(iris, remake):
+    leader = Counter()
+    for function in (leader.count, partial(count_seen, leader)):
+        model = remake(small(max_iter=2, callbacks=[leader, Calls(function)]))
+        assert [row["called"] for row in model.fit(*iris).history_] == [1, 2]
+
+
+@pytest.mark.parametrize("remake", [lambda model: model, clone])
+def test_copies_refer_to_copies_in_chains(iris, remake):
+    first = Leader()
+    second = Follower(first)
+    third = Follower(second)
+    second.n_seen_ = 0
+    callbacks = [third, second, first]
+
+    model = remake(small(max_iter=2, callbacks=callbacks))
+    copies = CallbackCopies(model.callbacks).copy("a")
+
+    assert copies[0].leader is copies[1]
+    assert copies[1].leader is copies[2]
 
 
 class Locked(Callback):
@@ -286,12 +354,13 @@ REFUSED = {
     ),
     "an absolute prefix": (
         lambda: [TrainEndCheckpoint(fn_prefix=os.path.abspath("h"))],
-        "f_params='params.pt', outside of the folder",
+        "f_params='params.pt' and writes '.*hparams.pt', outside of the folder",
     ),
     "a folder above": (
         lambda: [("named", Checkpoint(f_optimizer="../o.pt"))],
-        "f_optimizer='../o.pt', outside of the folder",
+        "f_optimizer='../o.pt' and writes .* outside of the folder",
     ),
+    "a property": (lambda: [WithProperty()], "dirname='d', which cannot be set"),
     "a pickle": (lambda: [Checkpoint(f_pickle="net.pkl")], "f_pickle='net.pkl', but"),
     "not a leaf": (lambda: [Leader(torch.ones(1, requires_grad=True) * 2)], "copied"),
     "unlisted": (

@@ -185,7 +185,22 @@ def change_activation(net):
     net.module_.activation = "identity"
 
 
-CHANGES = [hook_forward, hook_gradient, hook_step, change_activation]
+def wrap_step(net):
+    step = net.optimizer_.step
+    net.optimizer_.step = lambda *args: step(*args)
+
+
+def wrap_forward(net):
+    forward = net.module_.forward
+    net.module_.forward = lambda X: 2.0 * forward(X)
+
+
+def hook_loss(net):
+    net.criterion_.register_forward_hook(lambda module, X, loss: 2.0 * loss)
+
+
+CHANGES = [hook_forward, hook_gradient, hook_step, hook_loss]
+CHANGES += [wrap_step, wrap_forward, change_activation]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -292,6 +307,52 @@ def test_another_loss_needs_torch(change):
     assert train_plan(make_plan(engine="auto"), [callback]).engine == "torch"
     with pytest.raises(ValueError, match="cannot be honoured: a callback .* the loss"):
         train_plan(make_plan(engine="numba"), [callback])
+
+
+def stop_momentum(net):
+    for state in net.optimizer_.state.values():
+        state["momentum_buffer"].zero_()
+
+
+def test_a_twin_refuses_another_momentum(iris):
+    criterion = ChaosCausality(trajectory="perturbation")
+    callbacks = [at("on_epoch_begin", stop_momentum)]
+    options = {"momentum": 0.9, "max_iter": 80, "learning_rate_init": 0.001}
+    model = small(prune_criterion=criterion, callbacks=callbacks, **options)
+
+    with pytest.raises(ValueError, match="a callback changed weights or momentum"):
+        model.fit(*iris)
+
+
+def to_single(net):
+    net.module_.float()
+
+
+@pytest.mark.parametrize(("event", "engine"), EVENTS)
+def test_single_precision_is_for_a_moment(event, engine):
+    plan = make_plan(engine=engine, batch_size=10)
+    run = train_plan(plan, [at(event, to_single)])
+
+    assert run.params.dtype == np.float64
+    np.testing.assert_allclose(run.params, train_plan(plan).params, atol=1e-5)
+
+
+def test_epochs_are_reported_without_pruned_weights():
+    plan = make_plan()
+    mask = np.arange(plan.n_weights) % 2 == 0
+    n_alive = []
+
+    class Epochs:
+        def begin(self):
+            pass
+
+        def end(self, number, loss, params):
+            n_alive.append(np.count_nonzero(params()[: mask.size][~mask]))
+
+    callbacks = [at("on_epoch_end", write_in_place)]
+    train_plan(plan, callbacks, mask=mask, epochs=Epochs())
+
+    assert n_alive == [0] * 6
 
 
 def test_a_twin_refuses_another_optimizer(iris):

@@ -1,10 +1,12 @@
 """``memory=``: what is kept, what is taken from it, and that no result hears of it."""
 
 import errno
-import hashlib
+import functools
 import io
 import pickle
 import shutil
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,6 +34,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The weights are ranked by magnitude"),
     pytest.mark.filterwarnings("ignore:The outputs of the pruned network do not"),
 ]
+
+FOLDER = Path(__file__).parents[1]
 
 RATIOS = {"prune_ratio": [0.2, 0.3, 0.5, 0.7]}
 
@@ -237,7 +241,7 @@ def dump_instead(value):
 
 
 def with_digest(content):
-    return hashlib.sha256(content).hexdigest(), content
+    return scoring._digest("", content), content
 
 
 DAMAGES = {
@@ -274,6 +278,61 @@ def test_a_damaged_entry_is_computed_again(iris, tmp_path, trainings, damage, co
             assert model.dense_history_ == plain.dense_history_
             if damage != "a flipped bit":  # which may be in nothing that is read
                 assert count_dense(trainings) == n_trainings
+
+
+def test_an_entry_in_the_place_of_another_is_computed_again(iris, tmp_path, trainings):
+    for max_iter in (3, 8):
+        quick(tmp_path, prune_criterion="magnitude", max_iter=max_iter).fit(*iris)
+    one, other = entries(tmp_path)
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    trainings.clear()
+
+    for max_iter in (3, 8):
+        model = quick(tmp_path, prune_criterion="magnitude", max_iter=max_iter)
+        assert model.fit(*iris).n_iter_dense_ == max_iter
+    assert count_dense(trainings) == 2
+
+
+def test_a_damaged_entry_that_cannot_be_removed_is_left_alone(
+    iris, tmp_path, trainings, monkeypatch
+):
+    """As in a folder of others, which cannot be written."""
+    plain = quick(tmp_path).fit(*iris)
+    (path,) = entries(tmp_path)
+    content = dump_instead({"a": 1})(b"", None)
+    path.write_bytes(content)
+    trainings.clear()
+    backend = type(joblib.Memory(tmp_path, verbose=0).store_backend)
+    for name in ("clear_item", "clear_path"):
+        monkeypatch.setattr(backend, name, lambda *args: None)
+
+    assert_same_fit(quick(tmp_path).fit(*iris), plain)
+    assert count_dense(trainings) == 1
+    assert path.read_bytes() == content
+
+
+FIT_AGAIN = """
+import sys
+from sklearn.datasets import load_iris
+from tests.helpers import small
+model = small(memory=sys.argv[1]).fit(*load_iris(return_X_y=True))
+print(model.coefs_[0].sum())
+"""
+
+
+def test_a_damaged_source_is_no_harm_in_a_new_process(tmp_path):
+    """joblib keeps the source of what it caches, and reads it once per process."""
+    command = [sys.executable, "-W", "error", "-c", FIT_AGAIN, str(tmp_path)]
+    run = functools.partial(subprocess.check_output, command, cwd=FOLDER)
+    first = run()
+    (path,) = tmp_path.rglob("func_code.py")
+    whole = path.read_bytes()
+    for damaged in (b"\xa0" + whole[1:], b"", whole[: len(whole) // 2]):
+        path.write_bytes(damaged)
+        assert run() == first
+        assert path.read_bytes() == whole
 
 
 def test_a_lack_of_memory_is_no_damage(iris, tmp_path, trainings, monkeypatch):

@@ -4,6 +4,7 @@ import hashlib
 import pickle
 from dataclasses import dataclass, replace
 
+import joblib
 import numpy as np
 
 from skchaosprune._network import mlp
@@ -58,41 +59,47 @@ def train_and_score(training, resources, progress, round_number=1):
 
 
 def _recall(training, resources, progress):
-    """Take the first round from memory, or train, score and keep it there."""
-    arguments = training, resources, progress
+    """Take the first round from memory, or train, score and keep it there.
+
+    What is damaged is forgotten: first the entry, then all entries, then memory itself.
+    """
+    arguments, key = (training, resources, progress), joblib.hash(training)
     ignored = ["resources", "progress"]
     cached = resources.memory.cache(_train_and_pack, ignore=ignored)
-    try:
-        return _unpack(cached(*arguments))
-    except _DamagedEntry:
-        cached.call_and_shelve(*arguments).clear()
-        return _unpack(cached(*arguments))
+    steps = (
+        lambda: None,
+        lambda: cached.call_and_shelve(*arguments).clear(),
+        lambda: cached.clear(warn=False),
+    )
+    for forget in steps:
+        try:
+            forget()
+            return _unpack(cached(*arguments), key)
+        except MemoryError:
+            raise
+        except Exception:  # whatever damage leads to
+            if progress.phases:  # no, this comes from the training
+                raise
+    return _train_and_score(training, resources, 1, progress)
 
 
 def _train_and_pack(training, resources, progress):
     """Return the pickle of a first round, and its digest."""
     scored = _train_and_score(training, resources, 1, progress)
     content = pickle.dumps(scored, protocol=5)
-    return hashlib.sha256(content).hexdigest(), content
+    return _digest(joblib.hash(training), content), content
 
 
-class _DamagedEntry(Exception):
-    """Raised where memory holds something else than it was given."""
+def _unpack(entry, key):
+    """Return the first round of a key; load no byte that has changed."""
+    digest, content = entry
+    if digest != _digest(key, content):
+        raise ValueError("an entry of memory is damaged, or not the one of its key")
+    return pickle.loads(content)
 
 
-def _unpack(entry):
-    """Return the first round that was packed; loads no byte that has changed."""
-    try:
-        digest, content = entry
-        is_whole = digest == hashlib.sha256(content).hexdigest()
-        scored = pickle.loads(content) if is_whole else None
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever an entry leads to that is something else
-        raise _DamagedEntry from error
-    if not isinstance(scored, Scored):
-        raise _DamagedEntry
-    return scored
+def _digest(key, content):
+    return hashlib.sha256(key.encode() + content).hexdigest()
 
 
 def _phases(round_number):
@@ -144,7 +151,7 @@ def _make_watch(training, n_jobs):
     if "trajectories" in criterion.needs:
         candidates = training.mask & _can_act(training)
         twin_params = criterion.perturb(
-            training.params, candidates, training.score_seed
+            lock(training.params), candidates, training.score_seed
         )
         watch = Watch(
             recorder=_make_recorder(training, n_jobs, twin_params is not None),

@@ -69,6 +69,7 @@ class Report(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """Report that an epoch has ended; end the training if asked to."""
+        net.settle()  # the user's callbacks come before
         loss = net.history[-1, "train_loss"]
         if self.epochs.end(len(net.history), loss, net.numpy_params):
             raise StopTraining

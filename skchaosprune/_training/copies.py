@@ -3,6 +3,8 @@
 import copy
 import os
 import re
+from functools import partial
+from inspect import ismethod
 from itertools import count
 from pathlib import Path
 from pickle import PickleError
@@ -20,7 +22,7 @@ class CallbackCopies:
     """Copies callbacks for each training of a fit.
 
     Callbacks that refer to each other do so in the copies. One with a ``dirname``, like
-    a Checkpoint, gets a new folder in it: ``fit-1/1-dense`` for the first training of
+    a Checkpoint, gets a new folder in it: ``fit-1/01-dense`` for the first training of
     the first fit that writes there. So no training reads or replaces the files of
     another, of this fit or of one that runs beside it.
 
@@ -58,7 +60,7 @@ class CallbackCopies:
         copies = self._copy()
         for callback in _find_all(copies):
             if _has_dirname(callback):
-                self._give_folder(callback, f"{self._n_copied}-{name}")
+                self._give_folder(callback, f"{self._n_copied:02d}-{name}")
         return copies
 
     def _copy(self):
@@ -78,9 +80,9 @@ class CallbackCopies:
     def _give_folder(self, callback, name):
         """Let a callback write into a new folder, below the one of this fit."""
         dirname = callback.dirname
-        parent = os.fspath(dirname)
+        parent = os.path.abspath(dirname)
         if parent not in self._folders:
-            self._folders[parent] = _make_folder(parent)
+            self._folders[parent] = _make_folder(os.fspath(dirname))
         folder = Path(self._folders[parent], name)
         folder.mkdir(exist_ok=True)
         callback.dirname = folder if isinstance(dirname, Path) else str(folder)
@@ -99,13 +101,17 @@ def _listed(callbacks):
 
 
 def _find_all(value, found=None):
-    """Find callbacks in lists and dicts, and in the parameters of each other."""
+    """Find callbacks in lists, dicts and methods, and in parameters of each other."""
     found = [] if found is None else found
     if isinstance(value, Callback):
         if any(value is other for other in found):
             return found
         found.append(value)
         value = _params(value)
+    elif isinstance(value, partial):
+        value = [value.func, *value.args, value.keywords]
+    elif ismethod(value):
+        value = [value.__self__]
     if isinstance(value, dict):
         value = list(value.values())
     for part in value if isinstance(value, list | tuple) else ():
@@ -164,6 +170,14 @@ def _check_files(callback):
     if not _has_dirname(callback):
         return
     kind, prefix = type(callback).__name__, getattr(callback, "fn_prefix", "")
+    try:
+        callback.dirname = callback.dirname
+    except AttributeError as error:
+        raise ValueError(
+            f"callback {kind} has dirname={callback.dirname!r}, which cannot be set, "
+            "and each training of a fit needs a folder of its own. Let dirname be an "
+            "attribute."
+        ) from error
     for name, value in vars(callback).items():
         if not name.startswith("f_") or value is None:
             continue
@@ -173,17 +187,18 @@ def _check_files(callback):
                 "while it trains inside of a fit. Leave f_pickle out; f_params saves "
                 "the weights."
             )
-        if not isinstance(value, str):
+        if hasattr(value, "write") or isinstance(value, os.PathLike):
             raise ValueError(
                 f"callback {kind} has {name}={value!r}, which all trainings of a fit "
-                "would share. Give the name of a file, and its folder as dirname."
+                "would share. Give the name of a file as a string, and its folder as "
+                "dirname."
             )
         path = f"{prefix}{value}"
         if os.path.isabs(path) or os.pardir in Path(path).parts:
             raise ValueError(
-                f"callback {kind} has {name}={value!r}, outside of the folder that "
-                "each training of a fit gets. Give a name without a folder, and the "
-                "folder as dirname."
+                f"callback {kind} has {name}={value!r} and writes {path!r}, outside of "
+                "the folder that each training of a fit gets. Give a name without a "
+                "folder, and the folder as dirname."
             )
 
 

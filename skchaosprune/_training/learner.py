@@ -70,10 +70,14 @@ class Learner:
         """Return whether these are the parameters of the module, in any order."""
         return set(map(id, parts)) == set(map(id, self._parts))
 
-    def has_hooks(self):
+    def has_hooks(self, loss):
         """Return whether torch calls code of others in a step."""
-        owners = [self.module, self.optimizer, *self._parts]
-        return any(getattr(owner, name, None) for owner in owners for name in _HOOKS)
+        owners = [self.module, loss, self.optimizer, *self._parts]
+        has_any = any(getattr(owner, name, None) for owner in owners for name in _HOOKS)
+        step = vars(self.optimizer).get("step")
+        is_ours = step is None or hasattr(step, "_wrapped_by_lr_sched")
+        replaced = "forward" in vars(self.module) or "forward" in vars(loss)
+        return has_any or replaced or not is_ours
 
     def compute_gradient(self, batch, loss_function, alpha):
         """Return the loss of a batch and its logits, with the gradient in place."""
@@ -137,6 +141,10 @@ class Learner:
             self.module.parameters(), other.module.parameters(), strict=True
         ):
             own_part.requires_grad_(part.requires_grad)
+
+    def state(self):
+        """Return a copy of the parameters and of the momentum of SGD."""
+        return torch.cat([self.module.flat, self.velocity])
 
     def is_finite(self):
         """Return whether no parameter is NaN or beyond ``LARGEST_WEIGHT``."""

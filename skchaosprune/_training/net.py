@@ -66,7 +66,7 @@ class _PrunableNet:
         self._twin = None
         if watch.twin_params is not None:
             self._twin = self._make_twin()
-            self._left_at = self.module_.flat.clone()
+            self._left_at = self._own.state()
         self._tensors = None
         self._known_step = None
 
@@ -110,11 +110,11 @@ class _PrunableNet:
             if is_raised_by_callback(error):
                 raise StopTraining from None
             raise
-        self._settle(in_batch=method_name in BATCH_EVENTS)
+        self.settle(in_batch=method_name in BATCH_EVENTS)
         if method_name == "on_epoch_end" and self._has_reached_target_score():
             raise StopTraining
 
-    def _settle(self, in_batch=False):
+    def settle(self, in_batch=False):
         """Go on with what callbacks may have written, under the mask."""
         if all(type(callback) in NEVER_WRITE for _, callback in self.callbacks_):
             return
@@ -124,7 +124,7 @@ class _PrunableNet:
 
     def finish(self):
         """Return the parameters that the training has led to."""
-        self._settle()  # the last callback may have ended the training
+        self.settle()  # the last callback may have ended the training
         self._check_finite()
         return self.numpy_params().copy()
 
@@ -181,8 +181,8 @@ class _PrunableNet:
     def _train_epoch(self, acting):
         """Return the mean loss of an epoch of training."""
         if self._twin is not None:
-            if not torch.equal(self._own.module.flat, self._left_at):
-                self._refuse_callback("a callback changed weights")
+            if not torch.equal(self._own.state(), self._left_at):
+                self._refuse_callback("a callback changed weights or momentum")
             if self._own.has_new_optimizer:
                 self._refuse_callback("a callback replaced the optimiser")
             self._twin.follow(self._own)
@@ -197,7 +197,7 @@ class _PrunableNet:
             total = self._run_torch(order, acting)
         self._check_finite()
         if self._twin is not None:
-            self._left_at = self.module_.flat.clone()
+            self._left_at = self._own.state()
         return total / order.size
 
     def _choose_engine(self):
