@@ -329,7 +329,7 @@ def test_a_damaged_source_is_no_harm_in_a_new_process(tmp_path):
     first = run()
     (path,) = tmp_path.rglob("func_code.py")
     whole = path.read_bytes()
-    for damaged in (b"\xa0" + whole[1:], b"", whole[: len(whole) // 2]):
+    for damaged in (b"\xa0" + whole[1:], b""):
         path.write_bytes(damaged)
         assert run() == first
         assert path.read_bytes() == whole
