@@ -71,6 +71,17 @@ def test_every_training_has_a_folder(iris, tmp_path):
     assert folders(tmp_path) == expected
 
 
+def test_folders_that_are_there_are_not_used_again(iris, tmp_path):
+    (tmp_path / "fit-2" / "01-dense").mkdir(parents=True)
+    (tmp_path / "fit-2" / "01-dense" / "old.pt").touch()
+    for _ in range(2):
+        small(callbacks=[TrainEndCheckpoint(dirname=str(tmp_path))]).fit(*iris)
+
+    dense = [name for name in folders(tmp_path) if "dense" in name]
+    assert dense == ["fit-2/01-dense", "fit-3/01-dense", "fit-4/01-dense"]
+    assert len(list((tmp_path / "fit-2").rglob("*.*"))) == 1
+
+
 def test_every_ratio_of_a_path_has_a_folder(iris, tmp_path):
     model = small(callbacks=[TrainEndCheckpoint(dirname=str(tmp_path))])
 

@@ -356,3 +356,34 @@ def test_descriptors_are_written_by_their_names(tmp_path, write):
         write(f"/proc/self/fd/{file.fileno()}")
         assert is_network(file.read())
     assert os.listdir(tmp_path) == []
+
+
+def test_a_mount_point_is_written_directly(old, write, monkeypatch):
+    """A file that is a volume, as of a container, can be written and not replaced."""
+
+    def fail(*args):
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    inode = old.stat().st_ino
+    monkeypatch.setattr(os, "replace", fail)
+    write(old)
+
+    assert old.stat().st_ino == inode
+    assert is_network(old.read_bytes())
+    assert os.listdir(old.parent) == ["net"]
+
+
+@posix
+def test_a_folder_may_be_below_a_private_one(write, monkeypatch):
+    with shared_folder() as folder:
+        (folder / "private" / "open").mkdir(parents=True)
+        monkeypatch.chdir(folder / "private" / "open")
+        (folder / "private").chmod(0)
+        try:
+            write("net")
+            content = Path("net").read_bytes()
+        finally:
+            (folder / "private").chmod(0o700)
+            monkeypatch.undo()
+
+    assert is_network(content)

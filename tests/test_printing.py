@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pytest
 
 import skchaosprune
 from skchaosprune import ChaosCausalPrunedMLP, pruning_path
+from skchaosprune._names import printable
 from tests.helpers import small
 
 FOLDER = Path(skchaosprune.__file__).parent
@@ -178,3 +180,10 @@ def test_text_files_are_utf8_everywhere():
     ]
 
     assert places == []
+
+
+@pytest.mark.parametrize("encoding", ["no such encoding", "rot13", 5])
+def test_streams_of_a_strange_encoding_get_ascii(monkeypatch, encoding):
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(encoding=encoding))
+
+    assert printable("a \xe9") == r"a \xe9"
