@@ -53,13 +53,13 @@ def first_obstacle_in_modules(learner, loss, plan):
     """
     if learner.module.activation != plan.activation:
         return "a callback changed the activation"
-    if learner.has_hooks(loss):
-        return "a callback added hooks, or replaced a method"
     if type(loss) is not MLPLoss:
         return f"a callback replaced the loss by {type(loss).__name__}"
     planned = plan.loss, plan.out_activation, plan.layer_sizes[-1]
     if (loss.loss, loss.out_activation, loss.n_outputs) != planned:
         return "a callback changed the loss"
+    if learner.has_hooks(loss):
+        return "a callback added hooks, or replaced a method"
     return None
 
 
