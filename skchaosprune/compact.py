@@ -302,9 +302,9 @@ class CompactMLP(Versioned):
         path : str or path-like
             The file.
         max_bytes : int, default=2**30
-            Largest size of the file, and of all arrays in it once inflated, in bytes.
-            Both are known before any array is inflated: a small file may hold a huge
-            one. Loading takes up to three times as much memory.
+            Limit in bytes, for the file and for all of its arrays once inflated. Both
+            are known before any array is inflated: a small file may hold a huge one.
+            Loading takes up to three times as much memory.
 
         Returns
         -------

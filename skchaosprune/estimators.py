@@ -128,7 +128,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         causality, no explanation.
     callbacks : list or None, default=None
         Of skorch, copied for each training; one with a ``dirname``, like a Checkpoint,
-        gets a new folder in it. Set scikit-learn's callbacks with ``set_callbacks``.
+        writes to a new folder below it, ``fit-1/01-dense`` and so on. Set
+        scikit-learn's callbacks with ``set_callbacks``.
         Those that monitor ``valid_loss`` (skorch's default) need
         ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"
@@ -139,7 +140,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     n_jobs : int or None, default=None
         Threads for exponents and causality, for 10,000 weights each at least; changes
         no result.
-    memory : str, joblib.Memory or None, default=None
+    memory : str or path-like, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
         depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``n_rounds``,
         ``n_search``, ``rewind`` or ``importance``. Needs a
@@ -219,7 +220,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     loss_curve_, dense_loss_curve_ : list of float
         Mean training loss of each epoch, without the L2 penalty.
     n_iter_, n_iter_dense_ : int
-        Epochs trained.
+        Epochs trained; those up to the best one where a callback loads that.
     engine_ : str
         "numba" or "torch": what ran the sparse training.
     sparsity_, effective_sparsity_ : float
@@ -509,7 +510,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         causality, no explanation.
     callbacks : list or None, default=None
         Of skorch, copied for each training; one with a ``dirname``, like a Checkpoint,
-        gets a new folder in it. Set scikit-learn's callbacks with ``set_callbacks``.
+        writes to a new folder below it, ``fit-1/01-dense`` and so on. Set
+        scikit-learn's callbacks with ``set_callbacks``.
         Those that monitor ``valid_loss`` (skorch's default) need
         ``validation_fraction``.
     engine : {"auto", "numba", "torch"}, default="auto"
@@ -520,7 +522,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     n_jobs : int or None, default=None
         Threads for exponents and causality, for 10,000 weights each at least; changes
         no result.
-    memory : str, joblib.Memory or None, default=None
+    memory : str or path-like, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
         depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``n_rounds``,
         ``n_search``, ``rewind`` or ``importance``. Needs a
@@ -601,7 +603,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     loss_curve_, dense_loss_curve_ : list of float
         Mean training loss of each epoch, without the L2 penalty.
     n_iter_, n_iter_dense_ : int
-        Epochs trained.
+        Epochs trained; those up to the best one where a callback loads that.
     engine_ : str
         "numba" or "torch": what ran the sparse training.
     sparsity_, effective_sparsity_ : float

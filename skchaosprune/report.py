@@ -57,10 +57,11 @@ _TEXT = "text-align: left"
 class PruningReport:
     """A network before and after pruning, in one table.
 
-    Made by :meth:`ChaosCausalPrunedMLP.report`. Prints as a plain table, in which names
-    that the output cannot show are escaped, and is an HTML table in notebooks. "Before"
-    is the dense network when it was scored, "after" the pruned one; both are measured
-    in their compact form, in the same way.
+    Made by :meth:`ChaosCausalPrunedMLP.report`. Prints as a plain table and is an HTML
+    table in notebooks. Names that the standard output cannot show are escaped in the
+    printed table; ``repr(report)``, for a file, has them as they are. "Before" is the
+    dense network when it was scored, "after" the pruned one; both are measured in their
+    compact form, in the same way.
 
     Attributes
     ----------
@@ -146,7 +147,17 @@ class PruningReport:
         return asdict(self) | {"ratio": self.ratio}
 
     def __repr__(self):
-        measures, features, facts = self._measures(), self._features(), self._facts()
+        return self._format(str)
+
+    def __str__(self):
+        return self._format(printable)
+
+    def _format(self, show):
+        """Lay out the table; ``show`` is applied to all of its text."""
+        measures, features, facts = (
+            [tuple(map(show, row)) for row in rows]
+            for rows in (self._measures(), self._features(), self._facts())
+        )
         heading = "importances of the strongest inputs"
         features = [(f"  {name}", *numbers) for name, *numbers in features]
         table = [("", "before", "after", "ratio"), *measures, *features]
@@ -167,10 +178,7 @@ class PruningReport:
                 initial_indent=f"{label.ljust(first)}  ",
                 subsequent_indent=" " * (first + 2),
             )
-        return "\n".join([self._title(), *lines])
-
-    def __str__(self):
-        return printable(repr(self))
+        return "\n".join([show(self._title()), *lines])
 
     def _repr_html_(self):
         """Return a static table; names and labels, which are user input, escaped."""

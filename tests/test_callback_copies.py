@@ -402,3 +402,8 @@ def test_callbacks_of_the_user_are_never_run(iris):
 
     assert copies.copy("a")[0] is not copies.copy("b")[0]
     assert vars(leader) == {"step": 1}
+
+
+def test_the_default_monitor_asks_for_rows_to_validate_on(iris, tmp_path):
+    with pytest.raises(ValueError, match="set validation_fraction.*train_loss_best"):
+        small(callbacks=[Checkpoint(dirname=str(tmp_path))]).fit(*iris)

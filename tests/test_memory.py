@@ -83,6 +83,7 @@ CHANGES = [
     ("device", "cpu:0", NEW),
     ("n_jobs", 2, SAME),
     ("memory", joblib.Memory, SAME),
+    ("memory", Path, SAME),
     ("random_state", 1, NEW),
     ("random_state", None, BYPASSED),
     ("verbose", 1, SAME),
@@ -130,6 +131,8 @@ def test_a_parameter_makes_a_new_entry_where_it_must(
 ):
     if value is joblib.Memory:
         value = joblib.Memory(str(tmp_path), verbose=0)
+    elif value is Path:
+        value = tmp_path
     models = [quick(tmp_path), quick(tmp_path).set_params(**{name: value})]
 
     assert_second_fit(models, [iris, iris], tmp_path, trainings, expected)
@@ -380,7 +383,7 @@ def test_a_folder_that_cannot_be_made_is_an_error(iris, tmp_path, trainings, bel
     file.touch()
     folder = file / "folder" if below else file
 
-    with pytest.raises(ValueError, match=r"memory='.*file.*no folder that can be made"):
+    with pytest.raises(ValueError, match=r"memory='.*file.*cannot be used as a folder"):
         quick(folder).fit(*iris)
     assert not trainings
 
@@ -393,7 +396,7 @@ def test_a_memory_whose_folder_is_gone_makes_it_again_or_says_so(iris, tmp_path)
 
     shutil.rmtree(tmp_path / "cache")
     (tmp_path / "cache").touch()
-    with pytest.raises(ValueError, match="memory=Memory.*no folder that can be made"):
+    with pytest.raises(ValueError, match="memory=Memory.*cannot be used as a folder"):
         model.fit(*iris)
 
 

@@ -187,3 +187,17 @@ def test_streams_of_a_strange_encoding_get_ascii(monkeypatch, encoding):
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(encoding=encoding))
 
     assert printable("a \xe9") == r"a \xe9"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_columns_of_a_report_stay_in_line(shown, output, encoding):
+    report, _ = shown["others"]
+    printed = output(encoding)
+    print(report)
+
+    lines = printed().splitlines()
+    heading = lines.index("importances of the strongest inputs")
+    n_features = len(report.strongest_features)
+    rows = lines[1:heading] + lines[heading + 1 : heading + 1 + n_features]
+    assert len(rows) > n_features + 10
+    assert len({len(row) for row in rows}) == 1

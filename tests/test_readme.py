@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import skchaosprune
 from skchaosprune.criteria import CRITERIA
@@ -56,6 +59,26 @@ def test_code_of_the_documentation_runs(page):
 
     assert blocks
     assert names["model"].score(names["X_test"], names["y_test"]) > 0.9
+
+
+@pytest.mark.slow
+def test_code_of_the_user_guide_loads_a_checkpoint(cancer, tmp_path, monkeypatch):
+    guide = (FOLDER / "docs" / "user_guide.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
+    (block,) = [block for block in blocks if "checkpoint = Checkpoint(" in block]
+    names = {
+        "ChaosCausalPrunedMLP": skchaosprune.ChaosCausalPrunedMLP,
+        "StandardScaler": StandardScaler,
+        "make_pipeline": make_pipeline,
+        "X_train": cancer[0],
+        "y_train": cancer[1],
+    }
+    monkeypatch.chdir(tmp_path)
+    exec(block, names)
+
+    X = StandardScaler().fit_transform(cancer[0])
+    expected = names["mlp"].predict_proba(X)
+    np.testing.assert_allclose(names["network"].predict_proba(X), expected, atol=1e-12)
 
 
 def test_the_reference_lists_every_public_name():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from skorch.callbacks import EarlyStopping, GradientNormClipping
+from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune.criteria import CRITERIA, ChaosCausality, Random
@@ -70,6 +70,11 @@ PARAMETERS = [
     ),
     (
         {"callbacks": [EarlyStopping()]},
+        ValueError,
+        ["valid_loss", "validation_fraction", "'train_loss'"],
+    ),
+    (
+        {"callbacks": [LRScheduler("ReduceLROnPlateau", monitor="valid_loss")]},
         ValueError,
         ["valid_loss", "validation_fraction", "'train_loss'"],
     ),

@@ -393,13 +393,14 @@ def _is_cache(memory):
 def _open_memory(memory):
     """Return the cache, with a folder; raise an error if that cannot be made."""
     try:
-        opened = check_memory(memory)
+        is_path = isinstance(memory, os.PathLike)
+        opened = check_memory(os.fspath(memory) if is_path else memory)
         if _is_cache(opened) and opened.backend == "local":
             os.makedirs(opened.location, exist_ok=True)
     except OSError as error:
         raise ValueError(
-            f"memory={memory!r} is no folder that can be made: {error}. Give the path "
-            "of one that can be written, a joblib.Memory, or None for no cache."
+            f"memory={memory!r} cannot be used as a folder: {error}. Give the path of "
+            "one that can be made and written, a joblib.Memory, or None for no cache."
         ) from error
     return opened
 

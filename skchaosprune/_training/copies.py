@@ -155,9 +155,10 @@ def _check_listed(checkpoint, callbacks):
     if not any(checkpoint is other for other in _listed(callbacks)):
         kind = type(checkpoint).__name__
         raise ValueError(
-            f"callback LoadInitState refers to a {kind} that is not in callbacks. Put "
-            "that into the list, too, or use weight_init=(coefs, intercepts) to start "
-            "from given weights."
+            f"callback LoadInitState refers to a {kind} that is not in callbacks, and "
+            "each training of a fit starts from the weights that the fit gives it. "
+            "Leave the callback out; to start from weights of yours, use "
+            "weight_init=(coefs, intercepts)."
         )
 
 

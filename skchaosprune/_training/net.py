@@ -8,6 +8,7 @@ import torch
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import PassthroughScoring
 from skorch.dataset import Dataset
+from skorch.exceptions import SkorchException
 from skorch.helper import predefined_split
 
 from skchaosprune._kernels import sgd
@@ -422,13 +423,14 @@ def _explain_missing_valid_loss(validation):
     """Raise a helpful error if a callback looks for the loss of missing rows."""
     try:
         yield
-    except KeyError as error:
+    # skorch's callbacks have one each
+    except (KeyError, ValueError, SkorchException) as error:
         if validation is not None or "valid_loss" not in str(error):
             raise
         raise ValueError(
             "A callback looks for valid_loss, which needs rows that are held out: set "
             "validation_fraction, for example to 0.2, or let the callback monitor "
-            "'train_loss'."
+            "'train_loss' ('train_loss_best' for a Checkpoint)."
         ) from error
 
 
