@@ -295,6 +295,16 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             )
         return super().set_params(**params)
 
+    def __sklearn_clone__(self):
+        """Clone the callbacks as one list, as some may refer to others."""
+        if self.callbacks is None:
+            return super().__sklearn_clone__()
+        others = copy.copy(self)
+        others.callbacks = None
+        cloned = super(PrunedMLP, others).__sklearn_clone__()
+        cloned.callbacks = copy.deepcopy(self.callbacks)
+        return cloned
+
     def __setstate__(self, state):
         state = dict(state)
         if "_fitted_with" in state:  # how these four were kept before

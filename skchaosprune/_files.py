@@ -36,18 +36,18 @@ def write_file(path, content):
     """
     path = Path(path)
     old = _look_at(path)
-    if old is not None and not _is_replaceable(path, old):
-        path.write_bytes(content)
-        return
     # a private folder further up has no name for us, and needs none
     target = os.path.realpath(path) if path.is_symlink() else path
     try:
-        _write_and_replace(target, content, old)
+        if old is None or _is_replaceable(path, old):
+            _write_and_replace(target, content, old)
+        else:
+            path.write_bytes(content)
     except OSError as error:
         if error.errno == errno.EBUSY:  # a mount point, like a volume that is a file
             path.write_bytes(content)
             return
-        text = error.strerror
+        text = error.strerror or str(error)
         if error.errno in _NOT_PERMITTED:
             text += " (its folder must allow a new file that takes its place)"
         raise OSError(error.errno, text, str(path)) from error

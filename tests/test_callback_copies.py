@@ -4,8 +4,10 @@ import io
 import os
 import re
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ CHECKPOINTS = {
     "last": lambda folder: TrainEndCheckpoint(dirname=folder),
 }
 
-never_loads = pytest.warns(UserWarning, match="LoadInitState had nothing to load")
+never_loads = pytest.warns(UserWarning, match="LoadInitState loads nothing here")
 
 
 def is_dense(net):
@@ -96,6 +98,7 @@ def test_callbacks_that_share_a_dirname_share_the_folders(iris, tmp_path):
     callbacks = [make(str(tmp_path)) for make in CHECKPOINTS.values()]
     small(callbacks=callbacks).fit(*iris)
 
+    assert len(folders(tmp_path)) == 2
     for folder in folders(tmp_path):
         names = {path.name for path in (tmp_path / folder).iterdir()}
         assert {"params.pt", "train_end_params.pt"} <= names
@@ -172,7 +175,7 @@ def test_no_training_starts_from_a_checkpoint_of_another(iris, tmp_path, kind, r
     assert_same_fit(model, small().fit(*iris))
 
 
-def test_callbacks_in_a_grid_refer_to_each_other(iris, tmp_path):
+def test_nothing_is_loaded_in_a_grid_of_callbacks(iris, tmp_path):
     checkpoint = TrainEndCheckpoint(dirname=str(tmp_path))
     grid = {"callbacks": [None, [LoadInitState(checkpoint), checkpoint]]}
 
@@ -181,6 +184,15 @@ def test_callbacks_in_a_grid_refer_to_each_other(iris, tmp_path):
 
     without, with_ = search.cv_results_["mean_test_score"]
     assert without == with_
+
+
+def test_nothing_is_loaded_from_other_folders(iris, tmp_path):
+    small(callbacks=[TrainEndCheckpoint(dirname=str(tmp_path))]).fit(*iris)
+    elsewhere = TrainEndCheckpoint(dirname=str(tmp_path / "fit-1" / "02-sparse"))
+    for load in (LoadInitState(elsewhere), ("load", LoadInitState(elsewhere))):
+        with never_loads:
+            model = small(callbacks=[load]).fit(*iris)
+        assert_same_fit(model, small().fit(*iris))
 
 
 class Follower(Callback):
@@ -257,6 +269,73 @@ def test_copies_refer_to_copies_in_lists_and_dicts(iris, remake):
     model = remake(small(max_iter=2, callbacks=callbacks)).fit(*iris)
 
     assert [row["leaders_saw"] for row in model.history_] == [[0, 0], [1, 10]]
+
+
+class Value(Callback):
+    """Two of these may look alike, and are not the same."""
+
+    def __init__(self, function, array=None):
+        self.function = function
+        self.array = array
+
+    def __eq__(self, other):
+        return True
+
+
+class RecordsValue(Callback):
+    def __init__(self, of):
+        self.of = of
+
+    def on_epoch_end(self, net, **kwargs):
+        net.history.record("value", self.of.function())
+
+
+@pytest.mark.parametrize("remake", [lambda model: model, clone])
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_callbacks_that_look_alike_are_not_mixed_up(iris, remake, is_listed):
+    first, second = Value(lambda: 1, np.zeros(5000)), Value(lambda: 2, np.zeros(5000))
+    callbacks = [first, *([second] if is_listed else []), RecordsValue(second)]
+
+    model = remake(small(max_iter=2, callbacks=callbacks)).fit(*iris)
+
+    assert [row["value"] for row in model.history_] == [2, 2]
+
+
+class Holder(Callback):
+    """Runs callbacks that it holds, wherever it does."""
+
+    def __init__(self, held):
+        self.held = held
+
+    def each(self):
+        held = self.held
+        return vars(held).values() if isinstance(held, SimpleNamespace) else held
+
+    def initialize(self):
+        for callback in self.each():
+            callback.initialize()
+        return self
+
+    def on_train_end(self, net, **kwargs):
+        for callback in self.each():
+            callback.on_train_end(net, **kwargs)
+
+
+HOLDERS = {
+    "list": lambda callback: [callback],
+    "set": lambda callback: {callback},
+    "deque": lambda callback: deque([callback]),
+    "namespace": lambda callback: SimpleNamespace(a=callback),
+    "array": lambda callback: np.array([callback], dtype=object),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_files_are_private_wherever_a_callback_is_held(iris, tmp_path, holder):
+    inner = TrainEndCheckpoint(dirname=str(tmp_path))
+    small(callbacks=[Holder(HOLDERS[holder](inner))]).fit(*iris)
+
+    assert folders(tmp_path) == ["fit-1/01-dense", "fit-1/02-sparse"]
 
 
 class EveryEpoch:
@@ -361,22 +440,22 @@ REFUSED = {
     ),
     "an absolute name": (
         lambda: [TrainEndCheckpoint(f_history=os.path.abspath("h"), fn_prefix="")],
-        "f_history='.*outside of the folder.*as dirname",
+        "f_history='.*not into the folder.*as dirname",
     ),
     "an absolute prefix": (
         lambda: [TrainEndCheckpoint(fn_prefix=os.path.abspath("h"))],
-        "f_params='params.pt' and writes '.*hparams.pt', outside of the folder",
+        "f_params='params.pt' and writes '.*hparams.pt', and not into the folder",
     ),
     "a folder above": (
         lambda: [("named", Checkpoint(f_optimizer="../o.pt"))],
-        "f_optimizer='../o.pt' and writes .* outside of the folder",
+        "f_optimizer='../o.pt' and writes .* not into the folder",
     ),
     "a property": (lambda: [WithProperty()], "dirname='d', which cannot be set"),
     "a pickle": (lambda: [Checkpoint(f_pickle="net.pkl")], "f_pickle='net.pkl', but"),
     "not a leaf": (lambda: [Leader(torch.ones(1, requires_grad=True) * 2)], "copied"),
-    "unlisted": (
-        lambda: [LoadInitState(Checkpoint()), TrainEndCheckpoint()],
-        "refers to a Checkpoint that is not in callbacks.*weight_init",
+    "a folder": (
+        lambda: [TrainEndCheckpoint(fn_prefix="a/")],
+        "f_params='params.pt' and writes 'a/params.pt', and not into the folder",
     ),
 }
 

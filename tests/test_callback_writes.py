@@ -160,6 +160,28 @@ def test_transposed_weights_are_seen(event, engine):
     np.testing.assert_array_equal(one.params, other.params)
 
 
+def swap(net):
+    one, other = list(net.module_.coefs)[:2]
+    one.data, other.data = other.data, one.data
+
+
+def swap_in_place(net):
+    one, other = (part.data for part in list(net.module_.coefs)[:2])
+    values = one.clone()
+    one.copy_(other)
+    other.copy_(values)
+
+
+@pytest.mark.parametrize(("event", "engine"), EVENTS)
+def test_swapped_weights_are_seen(event, engine):
+    plan = make_plan((4, 4, 3), engine=engine, batch_size=10)
+    one, other = (
+        train_plan(plan, [at(event, way)], n_epochs=3) for way in (swap, swap_in_place)
+    )
+
+    np.testing.assert_array_equal(one.params, other.params)
+
+
 @pytest.mark.parametrize("shape", [(1,), (2, 2)])
 def test_another_shape_is_refused(shape):
     def shrink(net):

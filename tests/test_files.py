@@ -387,3 +387,11 @@ def test_a_folder_may_be_below_a_private_one(write, monkeypatch):
             monkeypatch.undo()
 
     assert is_network(content)
+
+
+def test_errors_of_what_is_written_directly_name_the_path(write):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no device that is full")
+
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        write("/dev/full")

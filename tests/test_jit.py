@@ -156,6 +156,20 @@ def test_a_change_in_any_kernel_is_a_miss(functions, monkeypatch):
     assert call_anew(functions.double, 21) == ([42], 1)
 
 
+def test_odd_files_beside_the_kernels_are_left_out(tmp_path, monkeypatch):
+    for name in ("jit.py", "sgd.py"):
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
+    before = cache._hash_sources()
+
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / ".#jit.py").symlink_to("user@host.1:2")  # the lock of an editor
+    (tmp_path / "broken.py").symlink_to("nowhere")
+    assert cache._hash_sources() == before
+    (tmp_path / "sgd.py").write_text("changed", encoding="utf-8")
+    assert cache._hash_sources() != before
+
+
 def test_files_are_none_of_those_of_numba(functions, tmp_path):
     call_anew(functions.double, 21)
     ours = {path.name for path in tmp_path.glob("cache/*/*.nb?")}

@@ -20,7 +20,6 @@ from sklearn.model_selection import GridSearchCV
 from skchaosprune import (
     ChaosCausalPrunedMLP,
     ChaosCausalPrunedMLPRegressor,
-    __version__,
 )
 from skchaosprune._fit import plan, scoring
 from skchaosprune.criteria import CRITERIA, ChaosCausality, FixedMasks
@@ -202,15 +201,6 @@ def test_names_of_classes_are_no_part_of_the_key(iris, tmp_path, trainings):
     assert_second_fit(models, rows, tmp_path, trainings, SAME)
 
 
-def test_the_version_is_a_part_of_the_key(iris, tmp_path):
-    quick(tmp_path).fit(*iris)
-
-    # joblib writes down of what it took the key
-    (description,) = tmp_path.rglob("metadata.json")
-    text = description.read_text(encoding="utf-8")
-    assert f"skchaosprune {__version__}, numpy {np.__version__}" in text
-
-
 def test_another_version_makes_a_new_entry(iris, tmp_path, trainings, monkeypatch):
     quick(tmp_path).fit(*iris)
     monkeypatch.setattr(plan, "list_versions", lambda: "skchaosprune 0.0.0")
@@ -281,6 +271,43 @@ def test_a_damaged_entry_is_computed_again(iris, tmp_path, trainings, damage, co
             assert model.dense_history_ == plain.dense_history_
             if damage != "a flipped bit":  # which may be in nothing that is read
                 assert count_dense(trainings) == n_trainings
+
+
+def test_a_damaged_entry_is_forgotten_alone(iris, tmp_path, trainings):
+    for max_iter in (3, 8):
+        quick(tmp_path, prune_criterion="magnitude", max_iter=max_iter).fit(*iris)
+    damaged, other = entries(tmp_path)
+    before = entries(tmp_path)[other]
+    damaged.write_bytes(b"")
+    trainings.clear()
+
+    for max_iter in (3, 8):
+        quick(tmp_path, prune_criterion="magnitude", max_iter=max_iter).fit(*iris)
+    assert count_dense(trainings) == 1
+    assert entries(tmp_path)[other] == before
+
+
+def test_an_error_of_the_training_comes_once(iris, tmp_path, trainings):
+    model = quick(tmp_path, learning_rate_init=1e300, prune_criterion="magnitude")
+
+    with pytest.raises(ValueError, match="diverges"):
+        model.fit(*iris)
+    assert len(trainings) == 1
+    assert not entries(tmp_path)
+
+
+def test_an_error_of_the_disk_wipes_no_entries(iris, tmp_path, trainings, monkeypatch):
+    plain = quick(tmp_path).fit(*iris)
+    before = entries(tmp_path)
+    trainings.clear()
+
+    def fail(*args, **kwargs):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(joblib.memory.MemorizedFunc, "__call__", fail)
+    assert_same_fit(quick(tmp_path).fit(*iris), plain)
+    assert count_dense(trainings) == 1
+    assert entries(tmp_path) == before
 
 
 def test_an_entry_in_the_place_of_another_is_computed_again(iris, tmp_path, trainings):

@@ -396,7 +396,7 @@ def _open_memory(memory):
         is_path = isinstance(memory, os.PathLike)
         opened = check_memory(os.fspath(memory) if is_path else memory)
         if _is_cache(opened) and opened.backend == "local":
-            os.makedirs(opened.location, exist_ok=True)
+            os.makedirs(opened.store_backend.location, exist_ok=True)
     except OSError as error:
         raise ValueError(
             f"memory={memory!r} cannot be used as a folder: {error}. Give the path of "

@@ -63,31 +63,35 @@ def _recall(training, resources, progress):
 
     What is damaged is forgotten: first the entry, then all entries, then memory itself.
     """
-    arguments, key = (training, resources, progress), joblib.hash(training)
-    ignored = ["resources", "progress"]
+    key, began = joblib.hash(training), []
+    arguments = key, training, resources, progress, began
+    ignored = ["training", "resources", "progress", "began"]
     cached = resources.memory.cache(_train_and_pack, ignore=ignored)
-    steps = (
-        lambda: None,
-        lambda: cached.call_and_shelve(*arguments).clear(),
-        lambda: cached.clear(warn=False),
-    )
-    for forget in steps:
+
+    def forget_entry():
+        if cached.check_call_in_cache(*arguments):  # else the next line trains
+            cached.call_and_shelve(*arguments).clear()
+
+    for forget in (lambda: None, forget_entry, lambda: cached.clear(warn=False)):
         try:
             forget()
             return _unpack(cached(*arguments), key)
         except MemoryError:
             raise
-        except Exception:  # whatever damage leads to
-            if progress.phases:  # no, this comes from the training
+        except Exception as error:  # whatever damage leads to
+            if began:  # no, this comes from the training
                 raise
+            if isinstance(error, OSError):  # which may pass: other entries stay
+                break
     return _train_and_score(training, resources, 1, progress)
 
 
-def _train_and_pack(training, resources, progress):
+def _train_and_pack(key, training, resources, progress, began):
     """Return the pickle of a first round, and its digest."""
+    began.append(True)
     scored = _train_and_score(training, resources, 1, progress)
     content = pickle.dumps(scored, protocol=5)
-    return _digest(joblib.hash(training), content), content
+    return _digest(key, content), content
 
 
 def _unpack(entry, key):

@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from numba.core import caching, serialize
@@ -15,8 +16,11 @@ def _hash_sources():
 
     numba's own stamp is that of the one file.
     """
-    paths = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("[!.]*.py")):
+        with suppress(OSError):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 _SOURCES = _hash_sources()

@@ -11,7 +11,7 @@ from skorch.callbacks import (
     ProgressBar,
 )
 
-BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+_BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 # What these do in a batch may be left out: EpochScoring collects predictions, which our
 # nets tell it not to do (use_caching=False), and ProgressBar draws.
@@ -38,7 +38,7 @@ def _kind_acts_in_batches(kind, steps_in_epochs):
         exempt += (LRScheduler,)
     return any(
         getattr(kind, event) not in [getattr(other, event) for other in exempt]
-        for event in BATCH_EVENTS
+        for event in _BATCH_EVENTS
     )
 
 

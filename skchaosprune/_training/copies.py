@@ -2,17 +2,13 @@
 
 import copy
 import os
-import re
-from functools import partial
-from inspect import ismethod
 from itertools import count
 from pathlib import Path
-from pickle import PickleError
 
 from skorch.callbacks import Callback, LoadInitState
 
 _NEVER_LOADED = (
-    "LoadInitState had nothing to load: each training of a fit has a folder of its own "
+    "LoadInitState loads nothing here: each training of a fit has a folder of its own "
     "for checkpoints, and starts from the weights that the fit gives it. Leave the "
     "callback out; to start from weights of yours, use weight_init=(coefs, intercepts)."
 )
@@ -24,7 +20,7 @@ class CallbackCopies:
     Callbacks that refer to each other do so in the copies. One with a ``dirname``, like
     a Checkpoint, gets a new folder in it: ``fit-1/01-dense`` for the first training of
     the first fit that writes there. So no training reads or replaces the files of
-    another, of this fit or of one that runs beside it.
+    another, of this fit or of one that runs beside it. LoadInitState is left out.
 
     Parameters
     ----------
@@ -39,43 +35,42 @@ class CallbackCopies:
     Raises
     ------
     ValueError
-        If a callback cannot be copied, names files outside of its ``dirname``, or
-        loads files that no callback of the list writes.
+        If a callback cannot be copied, or names files outside of its ``dirname``.
     """
 
     def __init__(self, callbacks):
-        self._callbacks = callbacks
+        self._callbacks = [each for each in callbacks if not _only_loads(each)]
+        self.warnings = []
+        if len(self._callbacks) < len(callbacks):
+            self.warnings = [_NEVER_LOADED]
         self._n_copied, self._folders = 0, {}
-        copies = self._copy()
-        for callback in _find_all(copies):
+        for callback in self._copy()[1]:
             _check_files(callback)
-        loads = [each for each in _find_all(copies) if isinstance(each, LoadInitState)]
-        for callback in loads:
-            _check_listed(callback.checkpoint, copies)
-        self.warnings = [_NEVER_LOADED] if loads else []
 
     def copy(self, name):
         """Return a list of copies for a training, whose folders bear its name."""
         self._n_copied += 1
-        copies = self._copy()
-        for callback in _find_all(copies):
+        copies, found = self._copy()
+        for callback in found:
             if _has_dirname(callback):
                 self._give_folder(callback, f"{self._n_copied:02d}-{name}")
         return copies
 
     def _copy(self):
-        """Copy the list as one, so that what it refers to is copied once."""
+        """Copy the list as one; return the copies, and all callbacks wherever held."""
+        memo = {}
         try:
-            copies = copy.deepcopy(list(self._callbacks))
-        except (TypeError, RuntimeError, PickleError) as error:  # a lock, a file, ...
+            copies = copy.deepcopy(self._callbacks, memo)
+        except Exception as error:  # a lock, a file, ...
             raise ValueError(
                 f"callbacks={self._callbacks!r} cannot be copied, and each training of "
                 f"a fit needs copies of its own: {error}. Let a callback make in its "
                 "on_train_begin what cannot be copied."
             ) from error
         copies = [_instantiate(callback) for callback in copies]
-        _link(copies)
-        return copies
+        found = [*memo.values(), *map(_unnamed, copies)]
+        found = {id(each): each for each in found if isinstance(each, Callback)}
+        return copies, list(found.values())
 
     def _give_folder(self, callback, name):
         """Let a callback write into a new folder, below the one of this fit."""
@@ -88,78 +83,21 @@ class CallbackCopies:
         callback.dirname = folder if isinstance(dirname, Path) else str(folder)
 
 
+def _unnamed(callback):
+    """Take a callback out of a pair with a name."""
+    return callback[1] if isinstance(callback, tuple | list) else callback
+
+
+def _only_loads(callback):
+    callback = _unnamed(callback)
+    return callback is LoadInitState or type(callback) is LoadInitState
+
+
 def _instantiate(callback):
     """Make an instance of a class, as skorch does, also in a pair with a name."""
     if isinstance(callback, tuple | list):
         return callback[0], _instantiate(callback[1])
     return callback() if isinstance(callback, type) else callback
-
-
-def _listed(callbacks):
-    """Take the callbacks out of their pairs with names."""
-    return [cb[1] if isinstance(cb, tuple) else cb for cb in callbacks]
-
-
-def _find_all(value, found=None):
-    """Find callbacks in lists, dicts and methods, and in parameters of each other."""
-    found = [] if found is None else found
-    if isinstance(value, Callback):
-        if any(value is other for other in found):
-            return found
-        found.append(value)
-        value = _params(value)
-    elif isinstance(value, partial):
-        value = [value.func, *value.args, value.keywords]
-    elif ismethod(value):
-        value = [value.__self__]
-    if isinstance(value, dict):
-        value = list(value.values())
-    for part in value if isinstance(value, list | tuple) else ():
-        _find_all(part, found)
-    return found
-
-
-def _params(callback):
-    """Return what skorch takes for the parameters of a callback."""
-    return {name: x for name, x in vars(callback).items() if not name.endswith("_")}
-
-
-def _link(callbacks):
-    """Let callbacks refer to those of the list again.
-
-    scikit-learn's ``clone`` copies the callbacks of an estimator one by one: what two
-    of them share is then there twice.
-    """
-    listed = _listed(callbacks)
-    same = {id(callback): callback for callback in listed}
-    twins = {
-        id(inner): twin
-        for inner in _find_all(callbacks)
-        if id(inner) not in same
-        for twin in listed[::-1]  # the first one stays
-        if type(twin) is type(inner) and _describe(twin) == _describe(inner)
-    }
-    if twins:
-        memo = same | twins
-        for callback in listed:
-            vars(callback).update(copy.deepcopy(vars(callback), memo))
-
-
-def _describe(callback):
-    """Return the parameters of a callback as text, without addresses of objects."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(_params(callback)))
-
-
-def _check_listed(checkpoint, callbacks):
-    """Refuse to load what no training of the fit has written."""
-    if not any(checkpoint is other for other in _listed(callbacks)):
-        kind = type(checkpoint).__name__
-        raise ValueError(
-            f"callback LoadInitState refers to a {kind} that is not in callbacks, and "
-            "each training of a fit starts from the weights that the fit gives it. "
-            "Leave the callback out; to start from weights of yours, use "
-            "weight_init=(coefs, intercepts)."
-        )
 
 
 def _has_dirname(callback):
@@ -195,11 +133,11 @@ def _check_files(callback):
                 "dirname."
             )
         path = f"{prefix}{value}"
-        if os.path.isabs(path) or os.pardir in Path(path).parts:
+        if os.path.basename(path) != path:
             raise ValueError(
-                f"callback {kind} has {name}={value!r} and writes {path!r}, outside of "
-                "the folder that each training of a fit gets. Give a name without a "
-                "folder, and the folder as dirname."
+                f"callback {kind} has {name}={value!r} and writes {path!r}, and not "
+                "into the folder that each training of a fit gets. Give a name without "
+                "a folder, and the folder as dirname."
             )
 
 

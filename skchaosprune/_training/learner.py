@@ -117,11 +117,15 @@ class Learner:
         optimizer : torch.optim.Optimizer
             The one to step from now on.
         """
-        for part, view in zip(self._parts, self._views, strict=True):
-            if not part.is_set_to(view):  # somebody assigned to part.data
-                _check_shape(part, view)
-                view.copy_(part.data.clone())  # which may be another view of ours
-                part.data = view
+        moved = [
+            (part, view, part.data.clone())  # which may be another view of ours
+            for part, view in zip(self._parts, self._views, strict=True)
+            if not part.is_set_to(view)
+        ]
+        for part, view, values in moved:  # somebody assigned to part.data
+            _check_shape(part, view)
+            view.copy_(values)
+            part.data = view
         self.module.flat = self._flat  # module.cpu() and its kin make another
         self.weights.masked_fill_(self._pruned, 0.0)
         self.has_new_optimizer |= optimizer is not self.optimizer

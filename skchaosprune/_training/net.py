@@ -13,7 +13,6 @@ from skorch.helper import predefined_split
 
 from skchaosprune._kernels import sgd
 from skchaosprune._training.callbacks import (
-    BATCH_EVENTS,
     NEVER_WRITE,
     Report,
     StopTraining,
@@ -56,6 +55,8 @@ class _PrunableNet:
         self._rng = np.random.RandomState(seed)
         self._iteration = 0
         self.initialize()
+        kinds = {type(callback) for _, callback in self.callbacks_}
+        self._is_watched = not kinds <= set(NEVER_WRITE)
         self._mask = self._tensor(mask.astype(np.float64))
         self._own = Learner(
             self.module_,
@@ -111,21 +112,21 @@ class _PrunableNet:
             if is_raised_by_callback(error):
                 raise StopTraining from None
             raise
-        self.settle(in_batch=method_name in BATCH_EVENTS)
+        self.settle(check=method_name == "on_epoch_begin")
         if method_name == "on_epoch_end" and self._has_reached_target_score():
             raise StopTraining
 
-    def settle(self, in_batch=False):
+    def settle(self, check=False):
         """Go on with what callbacks may have written, under the mask."""
-        if all(type(callback) in NEVER_WRITE for _, callback in self.callbacks_):
+        if not self._is_watched:
             return
-        if not in_batch:  # takes long for every batch
+        if check:  # takes long
             self._own.check_parts(self.module_)
         self._own.settle(self.optimizer_)
 
     def finish(self):
         """Return the parameters that the training has led to."""
-        self.settle()  # the last callback may have ended the training
+        self.settle(check=True)  # the last callback may have ended the training
         self._check_finite()
         return self.numpy_params().copy()
 
@@ -206,7 +207,7 @@ class _PrunableNet:
         obstacle = first_obstacle_to_kernel(self._plan, self.callbacks)
         if obstacle is None:
             obstacle = first_obstacle_in_optimizer(self._own)
-        if obstacle is None:
+        if obstacle is None and self._is_watched:
             obstacle = first_obstacle_in_modules(self._own, self.criterion_, self._plan)
         if obstacle is None:
             return "numba"
