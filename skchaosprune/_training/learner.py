@@ -126,7 +126,8 @@ class Learner:
             _check_shape(part, view)
             view.copy_(values)
             part.data = view
-        self.module.flat = self._flat  # module.cpu() and its kin make another
+        if self.module.flat is not self._flat:  # module.cpu() and its kin make another
+            self.module.flat = self._flat
         self.weights.masked_fill_(self._pruned, 0.0)
         self.has_new_optimizer |= optimizer is not self.optimizer
         self.optimizer = optimizer
