@@ -424,7 +424,7 @@ def _explain_missing_valid_loss(validation):
     """Raise a helpful error if a callback looks for the loss of missing rows."""
     try:
         yield
-    # skorch's callbacks have one each
+    # which of these depends on the callback
     except (KeyError, ValueError, SkorchException) as error:
         if validation is not None or "valid_loss" not in str(error):
             raise
