@@ -32,8 +32,9 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             Training rows, scaled.
         y : array-like of shape (n_samples,)
             Targets.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Non-negative weights of the rows.
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            Non-negative weights of the rows; a number is the weight of all. A row of
+            weight 0 counts as absent, also in the split, the batches and ``classes_``.
 
         Returns
         -------
@@ -49,6 +50,13 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
         Notes
         -----
+        Weights count wherever rows do: in losses, penalty, target series, scores,
+        importances, and the mean and spread of a regressor's target. With one batch per
+        epoch, whole numbers give the same as so many copies of the rows, to rounding.
+        Splits, batches and draws go by rows: with smaller batches,
+        ``validation_fraction``, the sample of an intervention or
+        ``importance="permutation"``, copies of rows are other draws.
+
         All results are kept in one last step. After an error or Ctrl-C the estimator
         is as it was before: unfitted, or as an earlier fit left it.
 
@@ -322,13 +330,14 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         criterion.check_parameters()
         seeds = planning.draw_seeds(self.random_state)
         X, y, known = self._validate_rows(X, y)
-        weights = _validation.check_sample_weight(sample_weight, len(X))
+        sample_weight = _validation.check_sample_weight(sample_weight, len(X))
+        X, y, sample_weight = planning.drop_absent(X, y, sample_weight)
         train, held_out = planning.split_rows(
             y, self.validation_fraction, seeds.split, stratify=is_classifier(self)
         )
-        y, targets, weights, learned = self._encode(y, weights, train)
+        y, targets, weights, learned = self._encode(y, sample_weight, train)
         data, validation = (
-            planning.take_rows(rows, X, y, targets, weights)
+            planning.take_rows(rows, sample_weight, X, y, targets, weights)
             for rows in (train, held_out)
         )
         return planning.make_plan(
@@ -385,7 +394,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
                 "data: call placebo_test(X, y) with the training rows, or others."
             )
         X, y = _validation.check_rows(self, X, y, order="C", reset=False)
-        return mlp.TrainingData(X, *self._recode(y), np.ones(len(X)))
+        return mlp.TrainingData(X, *self._recode(y), np.ones(len(X)), float(len(X)))
 
     def _logits(self, X):
         check_is_fitted(self)

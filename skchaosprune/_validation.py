@@ -191,9 +191,19 @@ def check_labels(y):
 
 
 def check_sample_weight(sample_weight, n_samples):
-    """Return non-negative weights of shape ``(n_samples,)`` that do not all vanish."""
+    """Return non-negative weights of shape ``(n_samples,)`` that do not all vanish.
+
+    One number stands for as many.
+    """
     if sample_weight is None:
         return np.ones(n_samples)
+    if isinstance(sample_weight, Real):
+        sample_weight = [sample_weight] * n_samples
+    if isinstance(sample_weight, str):
+        raise ValueError(
+            f"sample_weight={sample_weight!r} must be None, a number, or one number "
+            "per sample; class_weight='balanced' weighs the classes."
+        )
     with _as_float64("sample_weight"):
         weights = check_array(
             sample_weight,
@@ -212,24 +222,43 @@ def check_sample_weight(sample_weight, n_samples):
             f"sample_weight has negative values (smallest {weights.min()}); weights "
             "must be 0 or positive."
         )
+    if not weights.any():
+        raise ValueError(
+            f"sample_weight is zero for all of the {n_samples} samples; a sample of "
+            "weight 0 counts as absent, so that at least one needs a positive weight."
+        )
     return weights
 
 
+def scale_weights(weights):
+    """Divide weights by their maximum, so that sums and products stay finite."""
+    return weights / (weights.max(initial=0.0) or 1.0)
+
+
 def normalise_weights(weights):
-    """Scale weights to mean 1; refuse those that all vanish."""
-    largest = weights.max(initial=0.0)
-    if largest == 0.0:
-        raise ValueError(
-            "sample_weight (times class_weight) is zero for all of the "
-            f"{weights.size} training or validation rows; at least one sample of each "
-            "part needs a positive weight."
-        )
-    weights = weights / largest  # a sum of huge weights would be infinite
+    """Scale positive weights to mean 1."""
+    weights = scale_weights(weights)
     return weights * (weights.size / weights.sum())
 
 
-def check_class_weight(class_weight, classes, y):
-    """Return the weight of each class; "balanced" looks at the training rows ``y``."""
+def sum_weights(weights):
+    """Count the rows that positive weights stand for: weight 2 is two rows.
+
+    The sum of the weights, divided by their maximum where that is below 1: weights that
+    sum to 1, like AdaBoost's, do not stand for a single row.
+    """
+    total = scale_weights(weights).sum()
+    with np.errstate(over="ignore"):
+        total *= max(1.0, weights.max())
+    return float(min(total, np.finfo(np.float64).max))
+
+
+def check_class_weight(class_weight, classes, codes, sample_weight):
+    """Return the weight of each class, the largest of which is 1.
+
+    "balanced" makes the weights of all classes add up to the same in the training
+    rows, whose classes are ``classes[codes]``.
+    """
     if class_weight is None:
         return np.ones(len(classes))
     text = (
@@ -239,14 +268,20 @@ def check_class_weight(class_weight, classes, y):
     if isinstance(class_weight, str) or not hasattr(class_weight, "items"):
         if not isinstance(class_weight, str) or class_weight != "balanced":
             raise ValueError(f"{text}.")
-    else:
-        for weight in class_weight.values():
-            if not isinstance(weight, Real) or not 0.0 <= weight < np.inf:
-                raise ValueError(f"{text}; got the weight {weight!r}.")
+        totals = np.bincount(codes, scale_weights(sample_weight), len(classes))
+        if not totals.all():
+            none = classes[totals == 0.0].tolist()
+            raise ValueError(f"{text}. No training row with a weight is of {none}.")
+        return scale_weights(1.0 / totals)
+    class_weight = dict(class_weight.items())  # of a pandas Series, too
+    for weight in class_weight.values():
+        if not isinstance(weight, Real) or not 0.0 <= weight < np.inf:
+            raise ValueError(f"{text}; got the weight {weight!r}.")
     try:
-        return compute_class_weight(class_weight, classes=classes, y=y)
+        weights = compute_class_weight(class_weight, classes=classes, y=classes[codes])
     except ValueError as error:
         raise ValueError(f"{text}. {error}.") from error
+    return scale_weights(weights)
 
 
 def check_spread(y, sample_weight):
@@ -255,15 +290,14 @@ def check_spread(y, sample_weight):
     with np.errstate(over="ignore", invalid="ignore"):
         mean = np.mean(y * weights)
         distance = y - mean
-        # of the rows that count, as the others may be anywhere
-        largest = np.abs(distance[weights > 0.0]).max()
+        largest = np.abs(distance).max()
         scale = 0.0
         if largest > 0.0:
             # relative to the largest, as squares of huge or tiny numbers are lost
-            shares = np.where(weights > 0.0, distance / largest, 0.0)
+            shares = distance / largest
             scale = largest * np.sqrt(np.mean(weights * shares**2))
         scale = scale or 1.0
-        reach = np.abs(distance).max() / scale
+        reach = largest / scale
     if not np.isfinite(scale) or not np.isfinite(reach):
         raise ValueError(
             f"y ranges from {y.min()} to {y.max()}, too far for float64 arithmetic; "

@@ -90,8 +90,12 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     momentum : float, default=0.0
         Momentum of "sgd", in [0, 1).
     alpha : float, default=0.0
-        L2 penalty on the weights, as in scikit-learn's MLP (divided by the rows of the
-        batch). Not the significance level.
+        L2 penalty on the weights, in [0, inf): the precision of a Gaussian prior. All
+        trainings minimise the weighted mean of the row losses plus ``alpha / (2 N)``
+        times the sum of the squared weights, whatever the batch size, the engine and
+        the solver. ``N`` is the sum of ``sample_weight``, divided by its maximum where
+        that is below 1; the number of rows, where there are no weights. Not the
+        significance level.
     batch_size : int or "auto", default="auto"
         Rows per step. "auto" takes all rows up to 32; above that 1 with the compiled
         kernel and 32 with torch.
@@ -111,11 +115,12 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         With ``record_every="auto"`` the dense training goes on until its record is
         complete, that is, to its end.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, multiplied with ``sample_weight``.
+        Weights of the classes, multiplied with ``sample_weight``. "balanced" makes the
+        sum of the weights the same in all classes. A pandas Series is a dict, too.
     validation_fraction : float or None, default=None
-        Share of the rows that is held out of all trainings, in (0, 1). The target
-        series is then taken on these rows, the mask search goes by their loss, and
-        callbacks see a ``valid_loss``.
+        Share of the rows, whatever their weights, that is held out of all trainings, in
+        (0, 1). The target series is then taken on these rows, the mask search goes by
+        their loss, and callbacks see a ``valid_loss``.
     importance : {"gradient", "connection", "permutation", "causal"}, \
             default="gradient"
         Rule of ``feature_importances_``. "gradient": the mean over the training rows of
@@ -394,8 +399,10 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
                 f"y has only one class, {classes.tolist()[0]!r}; a classifier needs "
                 "samples of at least two classes."
             )
-        of_class = _validation.check_class_weight(self.class_weight, classes, y[train])
-        weights = sample_weight * of_class[codes]
+        of_class = _validation.check_class_weight(
+            self.class_weight, classes, codes[train], sample_weight[train]
+        )
+        weights = _validation.scale_weights(sample_weight) * of_class[codes]
         targets = _one_hot(codes, len(classes))
         return codes.astype(np.int64), targets, weights, {"classes_": classes}
 
@@ -474,8 +481,12 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     momentum : float, default=0.0
         Momentum of "sgd", in [0, 1).
     alpha : float, default=0.0
-        L2 penalty on the weights, as in scikit-learn's MLP (divided by the rows of the
-        batch). Not the significance level.
+        L2 penalty on the weights, in [0, inf): the precision of a Gaussian prior. All
+        trainings minimise the weighted mean of the row losses plus ``alpha / (2 N)``
+        times the sum of the squared weights, whatever the batch size, the engine and
+        the solver. ``N`` is the sum of ``sample_weight``, divided by its maximum where
+        that is below 1; the number of rows, where there are no weights. Not the
+        significance level.
     batch_size : int or "auto", default="auto"
         Rows per step. "auto" takes all rows up to 32; above that 1 with the compiled
         kernel and 32 with torch.
@@ -495,9 +506,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         With ``record_every="auto"`` the dense training goes on until its record is
         complete, that is, to its end.
     validation_fraction : float or None, default=None
-        Share of the rows that is held out of all trainings, in (0, 1). The target
-        series is then taken on these rows, the mask search goes by their loss, and
-        callbacks see a ``valid_loss``.
+        Share of the rows, whatever their weights, that is held out of all trainings, in
+        (0, 1). The target series is then taken on these rows, the mask search goes by
+        their loss, and callbacks see a ``valid_loss``.
     importance : {"gradient", "connection", "permutation", "causal"}, \
             default="gradient"
         Rule of ``feature_importances_``. "gradient": the mean over the training rows of

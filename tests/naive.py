@@ -320,9 +320,16 @@ def ablate_weights(snapshots, network, data):
                 without = params.copy()
                 without[k] = 0.0
                 changes[r, k] += row_loss(without, network, x, target) - loss
-    weighted = data.sample_weight[:, np.newaxis] * changes / len(snapshots)
-    errors = weighted.std(axis=0, ddof=1) / math.sqrt(len(weighted))
-    return weighted.mean(axis=0), errors
+    changes /= len(snapshots)
+    # how many rows each one stands for
+    repeats = data.sample_weight * data.total_weight / sum(data.sample_weight)
+    effects, squares = np.zeros(n_weights), np.zeros(n_weights)
+    for change, repeat in zip(changes, repeats, strict=True):
+        effects += repeat * change / sum(repeats)
+    for change, repeat in zip(changes, repeats, strict=True):
+        squares += repeat * (change - effects) ** 2
+    variances = squares / (data.total_weight - 1)
+    return effects, np.sqrt(variances / data.total_weight)
 
 
 def squared_gradients(params, network, data, step=1e-5):

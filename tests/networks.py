@@ -54,7 +54,7 @@ def make_data(plan, seed=0):
     else:
         y = rng.randint(n_outputs, size=N_ROWS)
         targets = np.eye(n_outputs)[y]
-    return TrainingData(X, y, targets, weights)
+    return TrainingData(X, y, targets, weights, total_weight=17.0)
 
 
 def initial(plan, seed=1):

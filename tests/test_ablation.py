@@ -63,6 +63,7 @@ def make_data(network, n_rows=7, seed=0):
         X=rng.standard_normal((n_rows, network.layer_sizes[0])),
         targets=targets,
         sample_weight=weights / weights.mean(),
+        total_weight=1.7 * n_rows,
     )
 
 
@@ -212,6 +213,7 @@ def test_nothing_that_came_in_is_changed():
 def test_one_row_has_no_standard_error():
     network = make_network()
     data, snapshots = make_data(network, n_rows=1), make_snapshots(network)
+    data.total_weight = 1.0
 
     effects, errors = ablate_weights(snapshots, network, data)
 

@@ -304,7 +304,7 @@ def train_by_hand(plan, data, params, make_optimizer, n_epochs):
             optimizer.zero_grad()
             loss = loss_of(module(X), targets, weights)
             squares = sum((W * W).sum() for W in module.coefs)
-            (loss + 0.5 * plan.alpha / len(X) * squares).backward()
+            (loss + plan.alpha / (2.0 * data.total_weight) * squares).backward()
             optimizer.step()
     return module.flat.numpy()
 

@@ -41,7 +41,8 @@ N_WINDOWS = 60
 def make_rows(rng, n_rows=40):
     targets = np.eye(2)[rng.randint(2, size=n_rows)]
     X, weights = rng.normal(size=(n_rows, 3)), rng.uniform(0.5, 1.5, size=n_rows)
-    return TrainingData(X, targets.argmax(axis=1), targets, weights / weights.mean())
+    weights /= weights.mean()
+    return TrainingData(X, targets.argmax(axis=1), targets, weights, float(n_rows))
 
 
 @pytest.fixture
@@ -396,19 +397,48 @@ def test_intervention_is_the_rise_of_the_loss(record):
 def test_intervention_tests_the_effect_over_rows(record):
     result = Intervention().score(record)
 
-    rises = np.zeros((40, 10))
     data = record.data
-    for row in range(40):
-        one = replace(
-            data,
-            X=data.X[[row]],
-            targets=data.targets[[row]],
-            sample_weight=np.ones(1),
-        )
-        rises[row] = Intervention().score(replace(record, data=one)).scores
-    rises *= data.sample_weight[:, np.newaxis]
-    expected = stats.ttest_1samp(rises, 0.0, alternative="greater").pvalue
+    rises = changes_of_rows(record, data)
+    mean = np.average(rises, axis=0, weights=data.sample_weight)
+    squares = np.average((rises - mean) ** 2, axis=0, weights=data.sample_weight)
+    expected = stats.t(39).sf(mean / np.sqrt(squares / 39))
     np.testing.assert_allclose(result.p_values, expected, rtol=1e-8)
+
+
+def test_an_intervention_counts_a_row_of_weight_3_as_three_rows(record):
+    repeats = np.random.RandomState(0).randint(1, 4, size=40)
+    rows = np.repeat(np.arange(40), repeats)
+    data = record.data
+    weighted = replace(
+        data, sample_weight=repeats / repeats.mean(), total_weight=float(len(rows))
+    )
+    repeated = TrainingData(
+        data.X[rows],
+        data.y[rows],
+        data.targets[rows],
+        np.ones(len(rows)),
+        float(len(rows)),
+    )
+
+    found = Intervention().score(replace(record, data=weighted))
+
+    expected = Intervention().score(replace(record, data=repeated))
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-10)
+    np.testing.assert_allclose(found.p_values, expected.p_values, rtol=1e-8)
+    judge = stats.ttest_1samp(changes_of_rows(record, repeated), 0.0).pvalue
+    two_sided = 2 * np.minimum(found.p_values, 1 - found.p_values)
+    np.testing.assert_allclose(two_sided, judge, rtol=1e-8)
+
+
+def changes_of_rows(record, data):
+    """Return what the loss of each row does without each weight."""
+    changes = []
+    for row in range(len(data.X)):
+        one = TrainingData(
+            data.X[[row]], data.y[[row]], data.targets[[row]], np.ones(1), 1.0
+        )
+        changes.append(Intervention().score(replace(record, data=one)).scores)
+    return np.array(changes)
 
 
 def test_intervention_takes_a_fixed_sample_of_rows(record):
@@ -421,13 +451,11 @@ def test_intervention_takes_a_fixed_sample_of_rows(record):
     np.testing.assert_array_equal(
         seeded.score(record).scores, seeded.score(replace(record, seed=4)).scores
     )
-    # a row of weight 0 is no row
-    weights = record.data.sample_weight * (np.arange(40) < 20)
-    half = replace(record.data, sample_weight=weights * 40 / weights.sum())
-    record = replace(record, data=half)
-    rows = Intervention(n_rows=30).make_placebo(record, np.random.default_rng(0)).data
-    np.testing.assert_array_equal(rows.X, half.X[:20])
-    np.testing.assert_allclose(rows.sample_weight.mean(), 1.0)
+    rows = few.make_placebo(record, np.random.default_rng(0)).data
+    drawn = [record.data.X.tolist().index(row) for row in rows.X.tolist()]
+    weights = record.data.sample_weight[drawn]
+    np.testing.assert_allclose(rows.sample_weight, weights / weights.mean())
+    np.testing.assert_allclose(rows.total_weight, weights.sum())  # of 40 in all
 
 
 def test_placebo_of_an_intervention_permutes_the_labels(record):
@@ -455,9 +483,9 @@ def test_an_intervention_needs_a_point(record):
 
 
 def test_one_row_has_no_spread_to_test(record):
-    weights = np.zeros(40)
-    weights[3] = 40.0
-    one = replace(record, data=replace(record.data, sample_weight=weights))
+    data = record.data
+    row = TrainingData(data.X[:1], data.y[:1], data.targets[:1], np.ones(1), 1.0)
+    one = replace(record, data=row)
 
     result = Intervention().score(one)
 

@@ -281,7 +281,9 @@ def make_rows(**changes):
     )
     rng = np.random.RandomState(0)
     codes = np.arange(60) % 3
-    data = TrainingData(rng.normal(size=(60, 4)), codes, np.eye(3)[codes], np.ones(60))
+    data = TrainingData(
+        rng.normal(size=(60, 4)), codes, np.eye(3)[codes], np.ones(60), 60.0
+    )
     params = initial_parameters(SIZES, "glorot_uniform", plan.activation, rng)
     return plan, data, params
 

@@ -82,7 +82,8 @@ def autograd_epochs(plan, data, params, mask, n_epochs, seed):
             loss = torch_loss(plan, data, rows, W, b)
             penalty = sum((matrix**2).sum() for matrix in W)
             optimizer.zero_grad()
-            (loss + 0.5 * plan.alpha * penalty / len(rows)).backward()
+            prior = plan.alpha / (2.0 * data.total_weight) * penalty
+            (loss + prior).backward()
             optimizer.step()
             mask_weights()
             total += loss.item() * len(rows)

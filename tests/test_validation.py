@@ -274,11 +274,9 @@ def test_sample_weight(iris, sample_weight, words):
 
 def test_weights_of_held_out_rows_must_not_vanish(iris):
     X, y = iris
-    weights = np.zeros(150)
-    weights[0] = 1.0
-    model = classifier(validation_fraction=0.3)
-    words = "sample_weight", "zero", "validation rows"
-    assert_refused(model, X, y, ValueError, *words, sample_weight=weights)
+    X, y = X[:55], y[:55]
+    model = classifier(validation_fraction=0.05, class_weight={0: 0.0, 1: 1.0})
+    assert_refused(model, X, y, ValueError, "class_weight", "zero", "validation rows")
 
 
 # numpy warns where the kernels run as plain Python

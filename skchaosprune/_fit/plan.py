@@ -222,6 +222,14 @@ def draw_seeds(random_state):
     return Seeds(*map(int, rng.randint(np.iinfo(np.int32).max, size=4)))
 
 
+def drop_absent(X, y, sample_weight):
+    """Return rows, targets and weights without the rows of weight 0."""
+    is_there = sample_weight > 0.0
+    if is_there.all():
+        return X, y, sample_weight
+    return X[is_there], y[is_there], sample_weight[is_there]
+
+
 def split_rows(y, validation_fraction, seed, *, stratify):
     """Choose rows to train on and rows to hold out (None without validation)."""
     if validation_fraction is None:
@@ -240,12 +248,38 @@ def split_rows(y, validation_fraction, seed, *, stratify):
         ) from error
 
 
-def take_rows(rows, X, y, targets, weights):
-    """Return the chosen rows, their weights scaled to mean 1; None for no rows."""
+def take_rows(rows, sample_weight, X, y, targets, weights):
+    """Return the chosen rows that count; None for no rows.
+
+    Parameters
+    ----------
+    rows : slice, ndarray of int or None
+        Which, from :func:`split_rows`.
+    sample_weight, weights : ndarray of shape (n_rows,)
+        As the user gave them, and times ``class_weight``.
+    X, y, targets : ndarrays
+        All rows.
+
+    Returns
+    -------
+    data : TrainingData or None
+        Without the rows whose weight is 0.
+    """
     if rows is None:
         return None
-    weights = _validation.normalise_weights(weights[rows])
-    return mlp.TrainingData(X[rows], y[rows], targets[rows], weights)
+    parts = [part[rows] for part in (X, y, targets, weights)]
+    counts = parts[-1] > 0.0
+    if not counts.any():
+        raise ValueError(
+            "class_weight (times sample_weight) is zero for all of the "
+            f"{counts.size} training or validation rows; at least one sample of each "
+            "part needs a positive weight."
+        )
+    if not counts.all():
+        parts = [part[counts] for part in parts]
+    *parts, weights = parts
+    total = _validation.sum_weights(sample_weight[rows])
+    return mlp.TrainingData(*parts, _validation.normalise_weights(weights), total)
 
 
 def make_plan(settings, criterion, seeds, data, validation, *, network, known):

@@ -1,6 +1,7 @@
 """Train a network, record it, and score its weights."""
 
 import hashlib
+import inspect
 import pickle
 from dataclasses import dataclass, replace
 
@@ -200,10 +201,13 @@ def _make_target(training):
     if not callable(target):
         return lambda params: rows.mean_error(params, network)
 
+    takes_weights = _takes_weights(target)
+
     def call(params):
         z = rows.logits(params, network)
         outputs = mlp.outputs_from_logits(z, network.out_activation)
-        value = target(lock(rows.targets), outputs)
+        weights = {"sample_weight": lock(rows.sample_weight)} if takes_weights else {}
+        value = target(lock(rows.targets), outputs, **weights)
         if np.ndim(value) != 0 or not np.isfinite(value):
             raise ValueError(
                 f"target={target!r} returned {value!r}; it must return one finite "
@@ -212,6 +216,14 @@ def _make_target(training):
         return float(value)
 
     return call
+
+
+def _takes_weights(function):
+    """Return whether a function has a parameter ``sample_weight``."""
+    try:
+        return "sample_weight" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # not every builtin has a signature
+        return False
 
 
 def _make_record(training, run, watch):

@@ -37,7 +37,8 @@ def ablate_weights(snapshots, network, data, on_progress=None):
         With attributes ``layer_sizes``, ``activation``, ``out_activation``, ``loss``.
     data : object
         Rows to measure on: ``X`` of shape (n_rows, n_features), ``targets`` of shape
-        (n_rows, n_outputs), ``sample_weight`` of shape (n_rows,) with mean 1.
+        (n_rows, n_outputs), ``sample_weight`` of shape (n_rows,) with mean 1, and
+        ``total_weight``, the number of rows that they stand for.
     on_progress : callable or None, default=None
         Called with the share done, in (0, 1], after each block of rows and snapshot.
 
@@ -47,15 +48,16 @@ def ablate_weights(snapshots, network, data, on_progress=None):
         Mean loss without the weight minus mean loss with it: positive for a weight
         that helps, exactly 0.0 for one that no row can notice.
     standard_errors : ndarray of shape (n_weights,)
-        Of ``effects``, over the rows; NaN where there is only one row.
+        Of ``effects``, over the rows; NaN where they stand for one row only.
 
     Notes
     -----
     With :math:`e_{rk}` the change of row :math:`r`'s loss without weight :math:`k`,
-    averaged over the snapshots, and :math:`s_r` the row's sample weight, the effect is
-    the mean over rows of :math:`s_r e_{rk}`, and its standard error their standard
-    deviation (``ddof=1``) by :math:`\sqrt{n\_rows}`. The snapshots share the rows, so
-    they do not count as observations of their own.
+    averaged over the snapshots, :math:`s_r` the row's sample weight and :math:`N` the
+    ``total_weight``, the effect is the weighted mean :math:`\bar e_k` of the changes,
+    and the square of its standard error their weighted variance by :math:`N - 1`:
+    weights that are whole numbers give what as many copies of the rows would. The
+    snapshots share the rows, so they do not count as observations of their own.
 
     The changes are exact, not a Taylor expansion. Their rounding error is that of the
     network's own values: about 2.2e-16 times the largest input of a unit. Parameters
@@ -66,7 +68,7 @@ def ablate_weights(snapshots, network, data, on_progress=None):
     n_rows, n_points = len(data.X), len(snapshots)
     n_weights = mlp.count_weights(network.layer_sizes)
     size = min(n_rows, max(1, _BLOCK_ELEMENTS // n_weights))
-    effects, squares = np.zeros(n_weights), np.zeros(n_weights)
+    effects, squares, total = np.zeros(n_weights), np.zeros(n_weights), 0.0
     for first in range(0, n_rows, size):
         rows = slice(first, min(first + size, n_rows))
         n_block = rows.stop - first
@@ -76,12 +78,12 @@ def ablate_weights(snapshots, network, data, on_progress=None):
             if on_progress is not None:
                 done = first * n_points + n_block * (point + 1)
                 on_progress(done / (n_rows * n_points))
-        weights = data.sample_weight[rows] / n_points
-        _accumulate(changes, weights, first, effects, squares)
+        weights = data.sample_weight[rows]
+        total = _accumulate(changes, 1.0 / n_points, weights, total, effects, squares)
 
-    if n_rows == 1:
+    if data.total_weight <= 1.0:
         return effects, np.full(n_weights, np.nan)
-    return effects, np.sqrt(squares / (n_rows - 1) / n_rows)
+    return effects, np.sqrt(squares / (data.total_weight - 1.0) / n_rows)
 
 
 def squared_gradients(params, network, data):
@@ -503,15 +505,22 @@ def _output_loss(z, target, out_activation, loss, n_outputs):
 
 
 @jit
-def _accumulate(changes, row_weights, n_done, means, squares):
-    """Add rows to running means and sums of squared deviations (Welford's update).
+def _accumulate(changes, scale, row_weights, n_before, means, squares):
+    """Add rows to running means and sums of squared deviations (West's update).
 
-    Row by row, so that the bits do not depend on the blocks.
+    Row by row, so that the bits do not depend on the blocks. Returns the sum of the
+    weights so far.
+
+    D. H. D. West (1979). Communications of the ACM 22, 532-535.
     """
+    total = n_before
     for row in range(changes.shape[0]):
-        share = 1.0 / (n_done + row + 1)
+        weight = row_weights[row]
+        total += weight
+        share = weight / total
         for k in range(means.size):
-            value = row_weights[row] * changes[row, k]
+            value = scale * changes[row, k]
             deviation = value - means[k]
             means[k] += share * deviation
-            squares[k] += deviation * (value - means[k])
+            squares[k] += weight * (deviation * (value - means[k]))
+    return total

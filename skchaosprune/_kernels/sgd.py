@@ -229,7 +229,8 @@ def train_rows(
     start, stop : int
         Positions in ``order``.
     rate, momentum, penalty : float
-        Learning rate, momentum, and the L2 penalty (divided by the rows of a batch).
+        Learning rate, momentum, and what the gradient of a weight gains per unit of the
+        weight: ``alpha / total_weight``.
     iteration : int
         Steps already done.
     record_every : int
@@ -432,7 +433,7 @@ def train_batches(
                 gradient,
                 rate,
                 momentum,
-                penalty / n_rows,
+                penalty,
             )
             first, last = biases[layer], biases[layer + 1]
             _step_biases(params[first:last], velocity[first:last], sums, rate, momentum)

@@ -202,7 +202,7 @@ def train_kept(plan, data, params, mask, *, n_epochs, seed, largest):
                 min(first + n_at_once, n_rows),
                 plan.learning_rate,
                 plan.momentum,
-                plan.alpha,
+                plan.alpha / data.total_weight,
             )
         # written so that NaN has diverged, too
         if not all((np.abs(part) <= largest).all() for part in (values, biases[0])):

@@ -124,8 +124,9 @@ def permutation_importances(subject, n_repeats=5):
     Notes
     -----
     Breiman's measure [1]_, but of the training rows and of the weighted loss that the
-    network is trained to make small, without the L2 penalty. Rows without weight have
-    no say; the others change places whatever their weights.
+    network is trained to make small, without the L2 penalty. Rows of equal weight
+    change places; else each row gets the value of another one, drawn with replacement
+    and in proportion to the weights.
 
     A column moves the first layer by an outer product, so that a shuffle costs as much
     as a forward pass without its first layer. An input whose weights are all 0 costs
@@ -138,23 +139,29 @@ def permutation_importances(subject, n_repeats=5):
     data, network = subject.data, subject.network
     coefs, intercepts = subject.layers
     used = np.flatnonzero(coefs[0].any(axis=1))
-    counted = np.flatnonzero(data.sample_weight)
     rng = np.random.RandomState(subject.seed)
-    orders = [rng.permutation(counted) for _ in range(n_repeats)]
+    orders = [_shuffle(data.sample_weight, rng) for _ in range(n_repeats)]
     rises = np.zeros(network.layer_sizes[0])
-    for block in mlp.row_blocks(len(counted), network.layer_sizes):
-        rows = counted[block]
+    for rows in mlp.row_blocks(len(data.X), network.layer_sizes):
         X, targets = data.X[rows], data.targets[rows]
         weights = data.sample_weight[rows]
         z = X @ coefs[0] + intercepts[0]
         losses = _losses_from_first_layer(subject, z.copy(), targets)
         for j in used:
             for order in orders:
-                change = data.X[order[block], j] - X[:, j]
+                change = data.X[order[rows], j] - X[:, j]
                 shuffled = z + np.outer(change, coefs[0][j])
                 worse = _losses_from_first_layer(subject, shuffled, targets)
                 rises[j] += weights @ (worse - losses)
     return np.maximum(rises, 0.0) / (n_repeats * data.sample_weight.sum())
+
+
+def _shuffle(sample_weight, rng):
+    """Draw the row whose value each row gets."""
+    n_rows = len(sample_weight)
+    if np.ptp(sample_weight) == 0.0:
+        return rng.permutation(n_rows)
+    return rng.choice(n_rows, size=n_rows, p=sample_weight / sample_weight.sum())
 
 
 def causal_importances(subject):

@@ -43,13 +43,16 @@ class TrainingData:
 
     ``y`` is what callbacks see: class codes, or the standardised target (weighted mean
     0, variance 1) as a column.
-    ``targets`` is ``(n_rows, n_outputs)`` float64, ``sample_weight`` has mean 1.
+    ``targets`` is ``(n_rows, n_outputs)`` float64. ``sample_weight`` is positive and
+    has mean 1; ``total_weight`` is the number of rows that the weights stand for, by
+    :func:`skchaosprune._validation.sum_weights`.
     """
 
     X: np.ndarray
     y: np.ndarray
     targets: np.ndarray
     sample_weight: np.ndarray
+    total_weight: float
 
     def logits(self, params, network):
         """What the net computes for these rows, before the output activation."""

@@ -79,20 +79,21 @@ class Learner:
         replaced = "forward" in vars(self.module) or "forward" in vars(loss)
         return has_any or replaced or not is_ours
 
-    def compute_gradient(self, batch, loss_function, alpha):
-        """Return the loss of a batch and its logits, with the gradient in place."""
+    def compute_gradient(self, batch, loss_function, penalty):
+        """Return the loss of a batch and its logits, with the gradient in place.
+
+        ``penalty`` is what the gradient gains per unit of a weight.
+        """
         X, _, targets, sample_weight = batch
         self.optimizer.zero_grad()
         z = self.module(X)
         loss = loss_function(z, targets, sample_weight)
-        (loss + self._penalty(alpha, len(X))).backward()
+        total = loss
+        if penalty > 0.0:
+            squares = sum(torch.sum(W * W) for W in self.module.coefs)
+            total = loss + 0.5 * penalty * squares
+        total.backward()
         return loss, z
-
-    def _penalty(self, alpha, n_rows):
-        if alpha == 0.0:
-            return 0.0
-        squares = sum(torch.sum(W * W) for W in self.module.coefs)
-        return 0.5 * alpha / n_rows * squares
 
     def step(self):
         """Take one step of the optimiser; masked weights stay zero."""

@@ -52,6 +52,7 @@ class _PrunableNet:
         """Set the plan, the rows, the initial parameters and what is recorded."""
         self._plan, self._data, self._validation = plan, data, validation
         self._watch, self._target_score = watch, target_score
+        self._penalty = plan.alpha / data.total_weight
         self._rng = np.random.RandomState(seed)
         self._iteration = 0
         self.initialize()
@@ -274,7 +275,7 @@ class _PrunableNet:
             *(() if one_row else (plan.batch_size,)),
             float(group["lr"]),
             float(group["momentum"]),
-            plan.alpha,
+            self._penalty,
             self._iteration,
             0 if recorder is None else recorder.record_every,
             no_records if recorder is None else learner.buffer,
@@ -299,7 +300,7 @@ class _PrunableNet:
         """Return the loss of a batch and its logits, after a step of all learners."""
         if acting:
             self.notify("on_batch_begin", batch=batch[:2], training=True)
-        answer = self._own.compute_gradient(batch, self.criterion_, self._plan.alpha)
+        answer = self._own.compute_gradient(batch, self.criterion_, self._penalty)
         if acting:
             self.notify(
                 "on_grad_computed",
@@ -309,7 +310,7 @@ class _PrunableNet:
             )
         self._own.step()
         if self._twin is not None:
-            self._twin.compute_gradient(batch, self.criterion_, self._plan.alpha)
+            self._twin.compute_gradient(batch, self.criterion_, self._penalty)
             self._twin.step()
         return answer
 

@@ -47,7 +47,8 @@ class ChaosCausality(GrangerCriterion):
         The series to be caused. "auto" is the misclassification rate (regressor: the
         mean squared error), "loss" the mean loss. A callable gets the targets and the
         outputs of the network, both ``(n_rows, n_outputs)`` (one-hot, or one column
-        for two classes), and returns a float. Taken on the training rows, or on the
+        for two classes), and where it has a parameter ``sample_weight`` the weights of
+        the rows (mean 1), and returns a float. Taken on the training rows, or on the
         held-out ones with ``validation_fraction``.
     max_lag : int, default=5
         Largest lag order of the Granger regressions, in windows.

@@ -123,11 +123,11 @@ class Intervention(Criterion):
                 record.on_progress(round(share * record.n_weights))
 
         effects, errors = ablate_weights(record.snapshots, record.network, rows, show)
-        check_overflow(effects + errors if len(rows.X) > 1 else effects)
+        check_overflow(effects + errors if rows.total_weight > 1.0 else effects)
         tested = record.alive & (errors > 0.0)
         p_values = np.full(record.n_weights, np.nan)
         t = effects[tested] / errors[tested]
-        p_values[tested] = stdtr(len(rows.X) - 1, -t)
+        p_values[tested] = stdtr(rows.total_weight - 1.0, -t)
         return WeightScores(
             effects,
             p_values,
@@ -159,9 +159,9 @@ class Intervention(Criterion):
         return replace(record, data=_permute_targets(rows, rng))
 
     def _sample_rows(self, record, rng):
-        """Rows of positive weight, at most ``n_rows``."""
+        """Draw at most ``n_rows`` rows, whatever their weights, which they keep."""
         data = record.data
-        rows = np.flatnonzero(data.sample_weight > 0.0)
+        rows = np.arange(len(data.X))
         if len(rows) > self.n_rows:
             rows = np.sort(rng.choice(rows, self.n_rows, replace=False))
         weights = data.sample_weight[rows]
@@ -171,6 +171,7 @@ class Intervention(Criterion):
             y=data.y[rows],
             targets=data.targets[rows],
             sample_weight=weights / weights.mean(),
+            total_weight=data.total_weight * (weights.sum() / len(data.X)),
         )
 
 
