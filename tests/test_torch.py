@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
 from skorch import NeuralNetClassifier, NeuralNetRegressor
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping
 from skorch.dataset import ValidSplit
 
 from skchaosprune import ChaosCausalPrunedMLP
 from skchaosprune._network import mlp
 from skchaosprune._training.threads import one_thread_per_fit
+from tests.helpers import assert_same_fit, small
 from tests.test_compact import (
     ACTIVATIONS,
     KINDS,
@@ -449,3 +451,61 @@ def test_the_global_generator_has_no_say():
             assert torch.equal(torch.get_rng_state(), state)
         probabilities.append(net.predict_proba(X))
     assert_array_equal(*probabilities)
+
+
+# Whatever modes and defaults of torch are on where the package is called.
+
+
+@contextmanager
+def another_type():
+    torch.set_default_dtype(torch.float16)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+MODES = {
+    "inference mode": torch.inference_mode,
+    "no gradients": torch.no_grad,
+    "another device": lambda: torch.device("meta"),
+    "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    "another type": another_type,
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("engine, solver", [("torch", "adam"), ("numba", "sgd")])
+def test_a_fit_is_the_same_in_any_mode_of_torch(iris, mode, engine, solver):
+    seen = []
+
+    class Look(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            seen.append(torch.is_inference_mode_enabled())
+
+    options = {"engine": engine, "solver": solver, "validation_fraction": 0.2}
+    model = small(callbacks=[Look()], **options)
+    expected = copy.deepcopy(model.fit(*iris))
+
+    with MODES[mode]():
+        model.fit(*iris)
+
+    assert_same_fit(model, expected)
+    assert not any(seen)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_exported_in_any_mode_of_torch_can_be_trained(iris, mode, form):
+    X, y = iris
+    model = FORMS[form](small(activation="tanh").fit(X, y))
+    with MODES[mode]():
+        module, net = model.to_torch(), model.to_skorch(max_epochs=2, verbose=0)
+
+    outputs = module(torch.from_numpy(X)).detach()
+    assert_allclose(softmax(outputs, axis=1), model.predict_proba(X))
+    before = module.layers[0].weight.detach().clone()
+    module(torch.from_numpy(X)).sum().backward()
+    torch.optim.SGD(module.parameters(), lr=0.1).step()
+    assert torch.any(module.layers[0].weight != before)
+    assert len(net.fit(X, y).history) == 2

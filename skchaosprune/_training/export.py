@@ -1,5 +1,6 @@
 """Export of a pruned network as a torch module or a skorch net."""
 
+import numpy as np
 import torch
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 
@@ -10,11 +11,12 @@ class _MaskedLinear(torch.nn.Linear):
     """Linear layer whose pruned weights stay zero in any training."""
 
     def __init__(self, coef, intercept, mask):
-        super().__init__(*coef.shape, dtype=torch.float64)
-        self.register_buffer("mask", torch.tensor(mask.T, dtype=torch.float64))
+        super().__init__(*coef.shape, dtype=torch.float64, device="cpu")
+        mask = np.array(mask.T, dtype=np.float64)
+        self.register_buffer("mask", torch.from_numpy(mask))
         with torch.no_grad():
-            self.weight.copy_(torch.tensor(coef.T))
-            self.bias.copy_(torch.tensor(intercept))
+            self.weight.copy_(torch.from_numpy(np.array(coef.T)))
+            self.bias.copy_(torch.from_numpy(np.array(intercept)))
 
     def reset_parameters(self):
         # torch would draw weights from its global generator
@@ -39,13 +41,15 @@ class MaskedMLP(torch.nn.Module):
     a regressor that is the prediction: the output times scale plus mean.
     """
 
+    @torch.inference_mode(False)  # or nobody could train it
     def __init__(
         self, coefs, intercepts, *, masks, activation, selected_features, target
     ):
         super().__init__()
         self.n_outputs = len(intercepts[-1])
         self.target_mean, self.target_scale = target
-        self.register_buffer("selected_features", torch.tensor(selected_features))
+        selected = torch.from_numpy(np.array(selected_features))
+        self.register_buffer("selected_features", selected)
         layers = []
         for coef, intercept, mask in zip(coefs, intercepts, masks, strict=True):
             layers.append(_MaskedLinear(coef, intercept, mask))
@@ -71,6 +75,7 @@ class ScaledSquaredError(torch.nn.Module):
         return torch.mean(((z - y.reshape(z.shape)) / self.scale) ** 2)
 
 
+@torch.inference_mode(False)
 def make_trainable_net(module, loss, out_activation, **settings):
     """Return an initialised skorch net that trains a module.
 
@@ -111,7 +116,7 @@ def make_trainable_net(module, loss, out_activation, **settings):
         "train_split": None,
         "predict_nonlinearity": nonlinearity(is_classifier, out_activation),
         # data loaders draw from torch's global generator unless they have their own
-        "iterator_train__generator": torch.Generator(),
-        "iterator_valid__generator": torch.Generator(),
+        "iterator_train__generator": torch.Generator("cpu"),
+        "iterator_valid__generator": torch.Generator("cpu"),
     }
     return net_class(module, **(defaults | criterion | settings)).initialize()

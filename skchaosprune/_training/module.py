@@ -16,10 +16,8 @@ class MLPModule(torch.nn.Module):
         self.layer_sizes = tuple(layer_sizes)
         self.activation = activation
         shapes = list(zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
-        empty = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
-        self.coefs = torch.nn.ParameterList(empty)
-        empty = [torch.zeros(fan_out, dtype=torch.float64) for _, fan_out in shapes]
-        self.intercepts = torch.nn.ParameterList(empty)
+        self.coefs = torch.nn.ParameterList(map(_zeros, shapes))
+        self.intercepts = torch.nn.ParameterList(_zeros(n) for _, n in shapes)
         self._share_one_buffer()
 
     def _share_one_buffer(self):
@@ -52,6 +50,11 @@ class MLPModule(torch.nn.Module):
         for W, b in hidden:
             X = _TORCH_ACTIVATIONS[self.activation](torch.addmm(b, X, W))
         return torch.addmm(b_out, X, W_out)
+
+
+def _zeros(shape):
+    """Return zeros of a fixed type and place, whatever torch's defaults are."""
+    return torch.zeros(shape, dtype=torch.float64, device="cpu")
 
 
 _TORCH_ACTIVATIONS = {

@@ -403,8 +403,8 @@ def _build_net(plan, n_epochs, validation, callbacks):
         verbose=0,
         device=plan.device,
         # data loaders draw from torch's global generator unless they have their own
-        iterator_train__generator=torch.Generator(),
-        iterator_valid__generator=torch.Generator(),
+        iterator_train__generator=torch.Generator("cpu"),
+        iterator_valid__generator=torch.Generator("cpu"),
         **optimizer_settings(plan.solver, plan.momentum),
     )
 
@@ -450,6 +450,7 @@ def _plain(value):
     return value.tolist() if hasattr(value, "tolist") else value
 
 
+@torch.inference_mode(False)  # the caller's may be on
 def train(
     plan,
     data,
