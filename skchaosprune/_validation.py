@@ -2,6 +2,7 @@
 
 import math
 from contextlib import contextmanager
+from datetime import date, timedelta
 from numbers import Integral, Real
 
 import numpy as np
@@ -164,8 +165,51 @@ def _as_float64(names):
             ) from error
 
 
+def refuse_times(values, name):
+    """Raise TypeError for dates and durations, which numpy turns into huge numbers."""
+    if hasattr(values, "iloc") and hasattr(values, "columns"):
+        found = (
+            (_find_time_in_column(values, place, kind), f", in column {label!r}")
+            for place, (label, kind) in enumerate(values.dtypes.items())
+        )
+    else:
+        found = [(_find_time(values), "")]
+    for kind, where in found:
+        if kind is not None:
+            raise TypeError(
+                f"{name} has dates or durations (of type {kind}{where}), and a network "
+                "needs numbers: give the hour, the weekday or the days since a date."
+            )
+
+
+def _find_time_in_column(frame, place, kind):
+    if kind == np.dtype(object):
+        return _find_time(frame.iloc[:, place])
+    return kind if getattr(kind, "kind", None) in ("m", "M") else None
+
+
+def _find_time(values):
+    """Return the type of dates or durations in an array-like, or None."""
+    if not hasattr(values, "dtype"):
+        try:
+            values = np.asarray(values)
+        except ValueError:  # ragged: scikit-learn has a better error
+            return None
+    if getattr(values.dtype, "kind", None) in ("m", "M"):
+        return values.dtype
+    if values.dtype != object:
+        return None
+    kinds = np.datetime64, np.timedelta64, date, timedelta
+    found = (value for value in np.ravel(values) if isinstance(value, kinds))
+    first = next(found, None)
+    return None if first is None else type(first).__name__
+
+
 def check_rows(estimator, X, y="no_validation", **options):
     """Return ``X``, and ``y`` where there is one, as scikit-learn validates them."""
+    refuse_times(X, "X")
+    if options.get("y_numeric"):
+        refuse_times(y, "y")
     with _as_float64("X" if isinstance(y, str) else "X or y"):
         return validate_data(estimator, X, y, dtype=np.float64, **options)
 
@@ -183,6 +227,12 @@ def check_labels(y):
     try:
         check_classification_targets(y)
     except TypeError as error:
+        first = next((label for label in y if isinstance(label, bytes)), None)
+        if first is not None:
+            raise TypeError(
+                f"y has labels that are bytes, like {first!r}; decode them, as in "
+                "[label.decode() for label in y], or use integers."
+            ) from error
         kinds = sorted({type(label).__name__ for label in y})
         raise TypeError(
             f"y has labels that cannot be sorted, of the types {', '.join(kinds)} "

@@ -492,6 +492,7 @@ class CompactMLP(Versioned):
         # all() takes twice as long for one row
         if np.count_nonzero(np.isfinite(X)) < X.size:
             raise ValueError(
+            _validation.refuse_times(X, "X")
                 "X contains NaN or infinity; impute or remove these values first."
             )
         return X

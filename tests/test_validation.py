@@ -257,6 +257,69 @@ def test_mismatched_feature_names(iris):
         model.predict(np.full((2, 4), np.nan))
 
 
+DATES = pd.date_range("2020", periods=150, freq="D")
+TIMES = {
+    "frame": pd.DataFrame({"b": DATES, "a": DATES}),
+    "mixed frame": pd.DataFrame({"a": np.arange(150.0), "b": DATES}),
+    "time zone": pd.DataFrame({"b": DATES.tz_localize("UTC")}),
+    "durations": pd.DataFrame({"b": DATES - DATES[0]}),
+    "objects in a frame": pd.DataFrame({"b": DATES.to_pydatetime()}).astype(object),
+    "same names": pd.DataFrame({"b": DATES, 1: DATES}).set_axis(["b", "b"], axis=1),
+    "numpy": np.asarray(DATES)[:, np.newaxis],
+    "numpy durations": np.asarray(DATES - DATES[0])[:, np.newaxis],
+    "list": [[day] for day in np.asarray(DATES)],
+    "python": [[day.date()] for day in DATES],
+    "objects": np.asarray(DATES)[:, np.newaxis].astype(object),
+}
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_dates_are_no_numbers(iris, diabetes, kind):
+    X = TIMES[kind]
+    words = ["X has dates or durations", "weekday"]
+    words += ["in column 'b'"] if hasattr(X, "columns") else []
+    assert_refused(classifier(), X, iris[1], TypeError, *words)
+
+    network = classifier(prune_criterion="magnitude")
+    network.fit(iris[0][:, : np.shape(X)[1]], iris[1])
+    rows = X.to_numpy() if hasattr(X, "columns") else X  # without names
+    for use in (network.predict, network.compact().predict):
+        with pytest.raises(TypeError, match="X has dates or durations"):
+            use(rows)
+    with pytest.raises(TypeError, match="X has dates or durations"):
+        network.report(rows, iris[1])
+
+
+@pytest.mark.parametrize("kind", ["numpy", "numpy durations", "python", "objects"])
+def test_dates_are_no_targets(iris, kind):
+    y = [day for (day,) in TIMES[kind]]
+    model = ChaosCausalPrunedMLPRegressor(max_iter=3)
+    for values in (y, pd.Series(y)):
+        assert_refused(model, iris[0], values, TypeError, "y has dates or durations")
+
+
+def test_dates_may_be_labels(iris):
+    X, y = iris
+    days = np.asarray(DATES[:3])[y]
+
+    model = classifier(prune_criterion="magnitude").fit(X, days)
+
+    assert set(model.predict(X)) <= set(days) and model.classes_.dtype.kind == "M"
+
+
+@pytest.mark.parametrize("dtype", ["S", object])
+def test_labels_of_bytes(iris, dtype):
+    X, y = iris
+    y = np.array([b"a", b"b", b"c"], dtype=dtype)[y]
+    words = "labels that are bytes", "b'a'", "label.decode()"
+    assert_refused(classifier(), X, y, TypeError, *words)
+    mixed = np.where(y == b"c", "c", y.astype(object))
+    assert_refused(classifier(), X, mixed, TypeError, *words)
+    decoded = [label.decode() for label in y]
+    model = classifier(prune_criterion="magnitude").fit(X, decoded)
+    assert model.classes_.tolist() == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize(
     "sample_weight, words",
     [
