@@ -7,6 +7,12 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from skchaosprune import _validation
+from skchaosprune._callback_params import (
+    check_callback_params,
+    get_callback_params,
+    is_callback_param,
+    set_callback_params,
+)
 from skchaosprune._fit.progress import CallbackSupportMixin, Progress, with_callbacks
 from skchaosprune._names import name_units
 from skchaosprune._network import mlp
@@ -273,12 +279,15 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             return _placebo.compare_with_placebos(criterion, record, n_repeats, rng)
 
     def set_params(self, **params):
-        """Set parameters of this estimator and of a criterion object.
+        """Set parameters of this estimator, of a criterion object and of callbacks.
 
         Parameters
         ----------
         **params : dict
-            ``prune_criterion__max_lag=3`` reaches into a criterion object.
+            ``prune_criterion__max_lag=3`` reaches into a criterion object,
+            ``callbacks__e__patience=3`` into the callback of this name, as in skorch: e
+            of ``callbacks=[("e", EarlyStopping())]``; one without a name has that of
+            its class. ``callbacks__e=None`` leaves it out.
 
         Returns
         -------
@@ -288,8 +297,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is not known, or ``prune_criterion`` is not an object that
-            has the parameter.
+            If a parameter is not known, ``prune_criterion`` is not an object that has
+            the parameter, or ``callbacks`` has no callback of the name.
         """
         nested = [name for name in params if name.startswith("prune_criterion__")]
         criterion = params.get("prune_criterion", self.prune_criterion)
@@ -301,7 +310,31 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
                 f"{criterion!r}. Set prune_criterion=ChaosCausality() (from "
                 "skchaosprune.criteria) first."
             )
-        return super().set_params(**params)
+        of_callbacks = {
+            name: params.pop(name) for name in list(params) if is_callback_param(name)
+        }
+        check_callback_params(params.get("callbacks", self.callbacks), of_callbacks)
+        super().set_params(**params)
+        if of_callbacks:
+            self.callbacks = set_callback_params(self.callbacks, of_callbacks)
+        return self
+
+    def get_params(self, deep=True):
+        """Return the parameters, by name.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Also those of a criterion object and of callbacks, and the callbacks by
+            their names, as :meth:`set_params` takes them.
+
+        Returns
+        -------
+        params : dict
+            From names to values.
+        """
+        params = super().get_params(deep)
+        return params | get_callback_params(self.callbacks) if deep else params
 
     def __sklearn_clone__(self):
         """Clone the callbacks as one list, as some may refer to others."""
