@@ -4,7 +4,6 @@ import copy
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.utils.validation import check_is_fitted
 
 from skchaosprune import _validation
 from skchaosprune._callback_params import (
@@ -14,11 +13,24 @@ from skchaosprune._callback_params import (
     set_callback_params,
 )
 from skchaosprune._fit.progress import CallbackSupportMixin, Progress, with_callbacks
-from skchaosprune._names import name_units
+from skchaosprune._names import name_units, take_snapshot
 from skchaosprune._network import mlp
 from skchaosprune._persistence import Versioned
 from skchaosprune.compact import CompactMLP, compact_layers
 
+
+# All that a fit learns; feature_names_in_ only where X has names.
+_LEARNED = """
+activation_ best_lags_ coefs_ dense_coefs_ dense_feature_importances_ dense_flops_
+dense_history_ dense_intercepts_ dense_loss_curve_ effective_sparsity_ engine_
+feature_importances_ flops_ history_ initial_coefs_ initial_intercepts_ intercepts_
+layer_sparsity_ loss_curve_ lyapunov_exponents_ magnitude_rounds_ masks_
+mean_lyapunov_exponents_ n_active_parameters_ n_features_in_ n_iter_ n_iter_dense_
+n_layers_ n_outputs_ n_parameters_ n_rounds_ n_untested_ n_weights_ n_windows_
+out_activation_ p_values_ pruned_in_round_ record_every_ search_loss_curve_ snapshots_
+sparsity_ target_series_ untested_reasons_ weight_scores_ window_series_
+_criterion_name _criterion_params _loss _score_seed
+""".split()
 
 class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
     """Base class of both estimators.
@@ -97,10 +109,10 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         """
         from skchaosprune.criteria import CRITERIA, get_criterion
 
-        check_is_fitted(self)
-        if self._criterion_name is None:
-            return get_criterion(self.prune_criterion)
-        return CRITERIA[self._criterion_name](**self._criterion_params)
+        fitted = take_snapshot(self)
+        if fitted._criterion_name is None:
+            return get_criterion(fitted.prune_criterion)
+        return CRITERIA[fitted._criterion_name](**fitted._criterion_params)
 
     def weight_table(self):
         """Return a table with one row per weight.
@@ -117,8 +129,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         """
         from skchaosprune._placebo import tabulate_weights
 
-        check_is_fitted(self)
-        return tabulate_weights(self, name_units(self))
+        fitted = take_snapshot(self)
+        return tabulate_weights(fitted, name_units(fitted))
 
     def compact(self):
         """Drop what does nothing: a smaller network with the same outputs.
@@ -132,8 +144,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             A predictor in plain numpy; its ``selected_features_`` are the inputs that
             are left. Predicts as this estimator does, to rounding.
         """
-        check_is_fitted(self)
-        return self._compact(self.coefs_, self.intercepts_)
+        fitted = take_snapshot(self)
+        return fitted._compact(fitted.coefs_, fitted.intercepts_)
 
     def to_torch(self):
         """Build the pruned network as a torch module, in its full shape.
@@ -149,14 +161,14 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         """
         from skchaosprune._training.export import MaskedMLP
 
-        check_is_fitted(self)
+        fitted = take_snapshot(self)
         return MaskedMLP(
-            self.coefs_,
-            self.intercepts_,
-            masks=self.masks_,
-            activation=self.activation_,
-            selected_features=np.arange(self.n_features_in_),
-            target=self._target_units(),
+            fitted.coefs_,
+            fitted.intercepts_,
+            masks=fitted.masks_,
+            activation=fitted.activation_,
+            selected_features=np.arange(fitted.n_features_in_),
+            target=fitted._target_units(),
         )
 
     def to_skorch(self, **settings):
@@ -180,7 +192,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         from skchaosprune._training.export import make_trainable_net
         from skchaosprune._training.net import optimizer_settings
 
-        module = self.to_torch()
+        fitted = take_snapshot(self)
+        module = fitted.to_torch()
         defaults = {
             "lr": self.learning_rate_init,
             "batch_size": 32 if self.batch_size == "auto" else self.batch_size,
@@ -191,7 +204,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             **optimizer_settings(self.solver, self.momentum),
         }
         return make_trainable_net(
-            module, self._loss, self.out_activation_, **(defaults | settings)
+            module, fitted._loss, fitted.out_activation_, **(defaults | settings)
         )
 
     def report(self, X, y, *, feature_names=None):
@@ -223,8 +236,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         """
         from skchaosprune.report import make_report
 
-        check_is_fitted(self)
-        return make_report(self, X, y, feature_names)
+        return make_report(take_snapshot(self), X, y, feature_names)
 
     def placebo_test(self, X=None, y=None, *, n_repeats=20, random_state=0):
         """Compare the share of causal weights with what its placebo calls causal.
@@ -269,12 +281,12 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         from skchaosprune import _placebo
         from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 
-        check_is_fitted(self)
+        fitted = take_snapshot(self)
         _validation.check_number(n_repeats, "n_repeats", "int", 1)
         rng = np.random.default_rng(_validation.check_rng(random_state).randint(2**31))
-        criterion = _placebo.recall_criterion(self)
-        data = self._recall_rows(X, y) if "data" in criterion.needs else None
-        record = _placebo.recall_record(self, criterion, data)
+        criterion = _placebo.recall_criterion(fitted)
+        data = fitted._recall_rows(X, y) if "data" in criterion.needs else None
+        record = _placebo.recall_record(fitted, criterion, data)
         with one_thread_per_fit(), unwrap_ctrl_c():
             return _placebo.compare_with_placebos(criterion, record, n_repeats, rng)
 
@@ -430,7 +442,6 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         return mlp.TrainingData(X, *self._recode(y), np.ones(len(X)), float(len(X)))
 
     def _logits(self, X):
-        check_is_fitted(self)
         X = _validation.check_rows(self, X, reset=False)
         z = mlp.logits(X, self.coefs_, self.intercepts_, self.activation_)
         return mlp.check_outputs(z)

@@ -20,20 +20,29 @@ def last_step(estimator, caller):
     return model
 
 
-def unwrap(estimator):
-    """Return the fitted estimator, out of its pipeline."""
-    model = last_step(estimator, "from_estimator")
+def unwrap(estimator, feature_names=None):
+    """Return a fitted estimator, out of its pipeline, and the names of its units."""
+    model = take_snapshot(last_step(estimator, "from_estimator"))
+    if feature_names is None and not hasattr(model, "feature_names_in_"):
+        feature_names = _ask_transformers(estimator)
+    return model, name_units(model, feature_names)
+
+
+def take_snapshot(model):
+    """Return a fitted estimator as it is now, whatever other threads fit meanwhile.
+
+    A fit replaces the dictionary of attributes, and never changes the old one.
+    """
     check_is_fitted(model)
-    return model
+    snapshot = object.__new__(type(model))
+    snapshot.__dict__ = model.__dict__
+    return snapshot
 
 
-def name_units(estimator, feature_names=None):
+def name_units(model, feature_names=None):
     """Names of all units; of the features as given, as seen in fit, or x0, x1, ..."""
-    model = unwrap(estimator)
     if feature_names is None:
         feature_names = getattr(model, "feature_names_in_", None)
-    if feature_names is None:
-        feature_names = _ask_transformers(estimator)
     if feature_names is not None and len(feature_names) != model.n_features_in_:
         raise ValueError(
             f"feature_names has {len(feature_names)} names, and the estimator was "

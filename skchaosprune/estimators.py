@@ -6,6 +6,7 @@ from sklearn.preprocessing import LabelEncoder
 
 from skchaosprune import _validation
 from skchaosprune._base import PrunedMLP
+from skchaosprune._names import take_snapshot
 from skchaosprune._network import mlp
 from skchaosprune._network.importance import IMPORTANCES
 from skchaosprune._validation import check_bool, choice, number
@@ -361,8 +362,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         labels : ndarray of shape (n_samples,)
             Labels out of ``classes_``.
         """
-        codes = np.argmax(self.predict_proba(X), axis=1)
-        return self.classes_[codes]
+        fitted = take_snapshot(self)
+        outputs = mlp.class_probabilities(fitted._logits(X), fitted.out_activation_)
+        return fitted.classes_[np.argmax(outputs, axis=1)]
 
     def predict_proba(self, X):
         """Estimate the probability of each class.
@@ -383,7 +385,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         ValueError
             If rows are not finite or so large that the outputs overflow.
         """
-        return mlp.class_probabilities(self._logits(X), self.out_activation_)
+        fitted = take_snapshot(self)
+        return mlp.class_probabilities(fitted._logits(X), fitted.out_activation_)
 
     def _check_rows(self, shadow, X, y):
         X, y = _validation.check_rows(shadow, X, y, order="C")
@@ -729,8 +732,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         ValueError
             If rows are not finite or so large that the outputs overflow.
         """
-        z = self._logits(X)
-        return mlp.in_target_units(z, self.target_mean_, self.target_scale_)
+        fitted = take_snapshot(self)
+        z = fitted._logits(X)
+        return mlp.in_target_units(z, fitted.target_mean_, fitted.target_scale_)
 
     def _check_rows(self, shadow, X, y):
         X, y = _validation.check_rows(shadow, X, y, order="C", y_numeric=True)

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from skchaosprune._names import name_layers, name_units, unit_names, unwrap
+from skchaosprune._names import name_layers, unit_names, unwrap
 from skchaosprune._network.mlp import split_layers
 from skchaosprune._validation import check_number
 from skchaosprune.display._axes import import_pyplot, label_ticks, make_panels
@@ -94,7 +94,7 @@ class CausalityDisplay:
         TypeError
             If the estimator is not one of ours.
         """
-        model = unwrap(estimator)
+        model, names = unwrap(estimator, feature_names)
         if model.p_values_ is None:
             raise ValueError(
                 "p_values_ is None, as prune_criterion="
@@ -103,7 +103,6 @@ class CausalityDisplay:
             )
         if significance_level is None:
             significance_level = model.criterion_.significance_level or 0.05
-        names = name_units(estimator, feature_names)
         sizes = [len(layer) for layer in names]
         display = cls(
             p_values=split_layers(model.p_values_, sizes),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skchaosprune._names import name_units, unit_names, unwrap
+from skchaosprune._names import unit_names, unwrap
 from skchaosprune._validation import check_number
 from skchaosprune.display._axes import label_ticks, make_axes, measure
 from skchaosprune.display._colors import BLUE, GREY
@@ -78,11 +78,11 @@ class ImportanceDisplay:
         TypeError
             If the estimator is not one of ours.
         """
-        model = unwrap(estimator)
+        model, names = unwrap(estimator, feature_names)
         display = cls(
             importances=model.feature_importances_,
             dense_importances=model.dense_feature_importances_,
-            feature_names=name_units(estimator, feature_names)[0],
+            feature_names=names[0],
         )
         return display.plot(ax, max_features=max_features)
 

@@ -5,7 +5,7 @@ from itertools import cycle
 import numpy as np
 from sklearn.base import is_classifier
 
-from skchaosprune._names import name_units, unwrap
+from skchaosprune._names import unwrap
 from skchaosprune._network.mlp import split_layers
 from skchaosprune.display._axes import as_label, make_panels, measure
 from skchaosprune.display._colors import COLORS, GREY
@@ -107,14 +107,14 @@ class LyapunovDisplay:
         TypeError
             If the estimator is not one of ours.
         """
-        model = unwrap(estimator)
+        model, names = unwrap(estimator, feature_names)
         if model.lyapunov_exponents_ is None:
             raise ValueError(_explain_missing_exponents(model))
         display = cls(
             lyapunov_exponents=model.lyapunov_exponents_,
             target_series=model.target_series_,
             target_name=_name_target(model),
-            unit_names=name_units(estimator, feature_names),
+            unit_names=names,
         )
         return display.plot(ax, weights=weights, by_layer=by_layer)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skchaosprune._names import name_layers, name_units, unit_names, unwrap
+from skchaosprune._names import name_layers, unit_names, unwrap
 from skchaosprune._network.masks import effective_masks
 from skchaosprune._validation import check_number
 from skchaosprune.display._axes import as_label, fit_labels, make_axes, measure
@@ -86,11 +86,11 @@ class NetworkDisplay:
         TypeError
             If the estimator is not one of ours.
         """
-        model = unwrap(estimator)
+        model, names = unwrap(estimator, feature_names)
         display = cls(
             coefs=model.coefs_,
             masks=model.masks_,
-            unit_names=name_units(estimator, feature_names),
+            unit_names=names,
         )
         return display.plot(ax, max_units=max_units)
 
