@@ -1,6 +1,7 @@
 """What classifier and regressor share: validate, plan, run, keep; and the methods."""
 
 import copy
+import inspect
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
@@ -18,7 +19,6 @@ from skchaosprune._network import mlp
 from skchaosprune._persistence import Versioned
 from skchaosprune.compact import CompactMLP, compact_layers
 
-
 # All that a fit learns; feature_names_in_ only where X has names.
 _LEARNED = """
 activation_ best_lags_ coefs_ dense_coefs_ dense_feature_importances_ dense_flops_
@@ -32,6 +32,7 @@ sparsity_ target_series_ untested_reasons_ weight_scores_ window_series_
 _criterion_name _criterion_params _loss _score_seed
 """.split()
 
+
 class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
     """Base class of both estimators.
 
@@ -39,6 +40,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
     says what ``y`` means: ``_check_rows``, ``_encode``, ``_recode``, ``_output_layer``,
     ``_target_units`` and ``_classes``.
     """
+
+    _learned = frozenset(_LEARNED)
 
     @with_callbacks
     def fit(self, X, y, sample_weight=None):
@@ -357,6 +360,10 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         cloned = super(PrunedMLP, others).__sklearn_clone__()
         cloned.callbacks = copy.deepcopy(self.callbacks)
         return cloned
+
+    def _lacks(self, name):
+        is_parameter = name in inspect.signature(type(self).__init__).parameters
+        return is_parameter or super()._lacks(name)
 
     def __setstate__(self, state):
         state = dict(state)

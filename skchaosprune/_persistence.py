@@ -24,8 +24,11 @@ class _OtherVersionWarning(InconsistentVersionWarning):
 class Versioned:
     """Mixin that does for this package what BaseEstimator does for scikit-learn's own.
 
-    pickle, joblib, skops and copy all pass here.
+    pickle, joblib, skops and copy all pass here. ``_learned`` are the names of all that
+    a finished instance has.
     """
+
+    _learned = frozenset()
 
     def __getstate__(self):
         return {**super().__getstate__(), _KEY: __version__}
@@ -46,3 +49,18 @@ class Versioned:
             super().__setstate__(state)
         else:
             self.__dict__.update(state)
+
+    def __getattr__(self, name):
+        # called only for what is not found in any other way
+        if self._lacks(name):
+            raise AttributeError(
+                f"This {type(self).__name__} lacks {name!r}: another version of "
+                "skchaosprune saved it, or not all of it was saved. Fit again, or load "
+                "it with the version that saved it."
+            )
+        return super().__getattribute__(name)
+
+    def _lacks(self, name):
+        """Return whether a finished instance would have this attribute."""
+        is_finished = not self._learned.isdisjoint(vars(self))
+        return is_finished and name in self._learned

@@ -65,7 +65,7 @@ def compact_layers(coefs, intercepts, activation):
 
 
 def _is_classifier(compact):
-    return hasattr(compact, "classes_")
+    return compact.out_activation_ != "identity"
 
 
 class CompactMLP(Versioned):
@@ -144,6 +144,11 @@ class CompactMLP(Versioned):
     >>> bool((compact.predict(scale(X)) == model.predict(scale(X))).all())
     True
     """
+
+    _learned = frozenset(
+        ["_weights", "activation_", "intercepts_", "loss_", "n_features_in_"]
+        + ["out_activation_", "selected_features_", "target_mean_", "target_scale_"]
+    )
 
     def __init__(
         self,
@@ -487,15 +492,19 @@ class CompactMLP(Versioned):
         if X.dtype.kind == "c":
             raise ValueError("X is complex; the network takes real numbers.")
         if X.dtype != np.float64:
+            _validation.refuse_times(X, "X")
             with np.errstate(over="ignore"):
                 X = X.astype(np.float64)
         # all() takes twice as long for one row
         if np.count_nonzero(np.isfinite(X)) < X.size:
             raise ValueError(
-            _validation.refuse_times(X, "X")
                 "X contains NaN or infinity; impute or remove these values first."
             )
         return X
+
+    def _lacks(self, name):
+        outputs = vars(self).get("out_activation_", "identity")
+        return super()._lacks(name) or (name == "classes_" and outputs != "identity")
 
     def __sklearn_is_fitted__(self):
         return True

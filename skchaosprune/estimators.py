@@ -283,6 +283,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     """
 
     _valid = _VALID | {"loss": choice("log_loss", "squared_error")}
+    _learned = PrunedMLP._learned | {"classes_"}
 
     def __init__(
         self,
@@ -652,6 +653,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     """
 
     _valid = _VALID
+    _learned = PrunedMLP._learned | {"target_mean_", "target_scale_"}
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from functools import partial
+from inspect import signature
 
 import cloudpickle
 import joblib
@@ -27,7 +28,7 @@ from skchaosprune import (
     __version__,
     _persistence,
 )
-from skchaosprune.criteria import CRITERIA
+from skchaosprune.criteria import CRITERIA, Magnitude
 from tests.helpers import small
 
 pytestmark = pytest.mark.slow
@@ -165,6 +166,14 @@ def test_a_state_with_the_tuple_of_earlier_times_is_read(kept):
         assert "_fitted_with" in state  # it is left as it was
 
 
+def test_skops_asks_for_one_more_type_with_a_criterion_object(iris):
+    model = small(prune_criterion=Magnitude()).fit(*iris)
+    assert sio.get_untrusted_types(data=sio.dumps(model)) == [
+        "skchaosprune.criteria.Magnitude",
+        "skchaosprune.estimators.ChaosCausalPrunedMLP",
+    ]
+
+
 def test_skops_asks_for_one_type_only(kept):
     for name in ("defaults", "names", "pipeline", "regressor"):
         model, _ = kept[name]
@@ -296,3 +305,62 @@ print(sorted({HEAVY!r} & set(sys.modules)))
 
 def test_a_small_fit_is_a_small_file(fitted):
     assert len(pickle.dumps(fitted)) < 200_000
+
+
+# A part of the attributes is missing, as in pickles of another version.
+
+
+def without(model, name):
+    other = object.__new__(type(model))
+    state = model.__getstate__()
+    del state[name]
+    other.__setstate__(state)
+    return other
+
+
+def test_a_missing_attribute_is_named(kept):
+    for model, X in (kept["names"], kept["regressor"]):
+        for part in (model, model.compact()):
+            learned = set(vars(part)) - set(signature(type(part)).parameters)
+            for name in learned - {"feature_names_in_"}:
+                with pytest.raises(AttributeError, match=f"lacks '{name}': another"):
+                    getattr(without(part, name), name)
+        for name in ("coefs_", "_loss", "activation_"):
+            with pytest.raises(AttributeError, match=f"lacks '{name}'.* Fit again"):
+                without(model, name).report(X[:9], model.predict(X[:9]))
+        with pytest.raises(AttributeError, match="lacks '_criterion_name'"):
+            repr(without(model, "_criterion_name").criterion_)
+
+
+def test_a_missing_parameter_is_named(kept):
+    model, X = kept["defaults"]
+    for name in model.get_params():
+        other = without(model, name)
+        np.testing.assert_array_equal(other.predict(X), model.predict(X))
+        with pytest.raises(AttributeError, match=f"lacks '{name}'"):
+            clone(other)
+
+
+def test_the_version_warning_comes_first(kept, monkeypatch):
+    model, X = kept["defaults"]
+    content = pickle.dumps(without(model, "intercepts_"))
+    monkeypatch.setattr(_persistence, "__version__", "77.0")
+
+    with pytest.warns(InconsistentVersionWarning, match="loaded with 77.0"):
+        other = pickle.loads(content)
+    with pytest.raises(AttributeError, match="lacks 'intercepts_'"):
+        other.predict(X)
+
+
+def test_what_was_never_there_is_an_ordinary_error(kept):
+    regressor, _ = kept["regressor"]
+    for model in (small(), kept["defaults"][0], regressor, regressor.compact()):
+        with pytest.raises(AttributeError, match="object has no attribute 'coef_'"):
+            repr(model.coef_)
+    with pytest.raises(AttributeError, match="object has no attribute 'coefs_'"):
+        repr(small().coefs_)
+    for model in (regressor, regressor.compact()):
+        with pytest.raises(AttributeError, match="object has no attribute 'classes_'"):
+            repr(model.classes_)
+    with pytest.raises(AttributeError, match="has no attribute 'predict_proba'"):
+        regressor.compact().predict_proba(None)
