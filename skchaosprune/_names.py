@@ -1,7 +1,5 @@
 """Names of features, units and layers, and the estimator that they belong to."""
 
-import sys
-
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -82,22 +80,3 @@ def name_layers(n_layers):
     """Name the layers, inputs and outputs included."""
     hidden = [f"hidden {layer}" for layer in range(1, n_layers - 1)]
     return ["inputs", *hidden, "outputs"]
-
-
-def shorten(name, length=32):
-    """Make one short line of a name, without control characters or its middle."""
-    name = "".join(letter if letter.isprintable() else " " for letter in str(name))
-    name = " ".join(name.split())
-    if len(name) > length:
-        half = (length - 3) // 2
-        name = f"{name[:half]}...{name[half + 3 - length :]}"
-    return name
-
-
-def printable(text):
-    """Escape the letters that the encoding of the standard output does not have."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    try:
-        return text.encode(encoding, "backslashreplace").decode(encoding)
-    except (LookupError, TypeError):  # of a stream that is no file
-        return text.encode("ascii", "backslashreplace").decode("ascii")

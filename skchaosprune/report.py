@@ -16,9 +16,10 @@ from sklearn.metrics import (
 )
 
 from skchaosprune import _validation
-from skchaosprune._names import name_units, printable, shorten
+from skchaosprune._names import name_units
 from skchaosprune._network.masks import effective_sparsity
 from skchaosprune._path import pruning_path
+from skchaosprune._text import printable, shorten
 from skchaosprune.compact import serialize_npz, serialize_onnx
 
 __all__ = ["PruningReport", "pruning_path"]

@@ -15,7 +15,7 @@ import pytest
 
 import skchaosprune
 from skchaosprune import ChaosCausalPrunedMLP, pruning_path
-from skchaosprune._names import printable
+from skchaosprune._text import printable
 from tests.helpers import small
 
 FOLDER = Path(skchaosprune.__file__).parent

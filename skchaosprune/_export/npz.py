@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from skchaosprune._names import shorten
+from skchaosprune._text import shorten
 
 _FORMAT = "skchaosprune.CompactMLP/1"
 

@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 
-from skchaosprune._names import printable
+from skchaosprune._text import printable
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skchaosprune._names import shorten
+from skchaosprune._text import shorten
 
 SMALLEST_FONT, LARGEST_FONT = 5.0, 10.0  # points
 
