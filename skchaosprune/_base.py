@@ -17,6 +17,7 @@ from skchaosprune._fit.progress import CallbackSupportMixin, Progress, with_call
 from skchaosprune._names import name_units, take_snapshot
 from skchaosprune._network import mlp
 from skchaosprune._persistence import Versioned
+from skchaosprune._text import brief
 from skchaosprune.compact import CompactMLP, compact_layers
 
 # All that a fit learns; feature_names_in_ only where X has names.
@@ -322,7 +323,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         ):
             raise ValueError(
                 f"{nested[0]} needs a criterion object, but prune_criterion="
-                f"{criterion!r}. Set prune_criterion=ChaosCausality() (from "
+                f"{brief(criterion)}. Set prune_criterion=ChaosCausality() (from "
                 "skchaosprune.criteria) first."
             )
         of_callbacks = {
@@ -442,7 +443,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         """Return rows as the criterion saw those of the fit."""
         if X is None or y is None:
             raise ValueError(
-                f"placebo_test of prune_criterion={self.prune_criterion!r} needs "
+                f"placebo_test of prune_criterion={brief(self.prune_criterion)} needs "
                 "data: call placebo_test(X, y) with the training rows, or others."
             )
         X, y = _validation.check_rows(self, X, y, order="C", reset=False)

@@ -8,6 +8,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from skchaosprune._text import shorten
+
 _NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")
 _BLOCK_SIZE = 2**20
@@ -68,7 +70,8 @@ def check_size(path, n_bytes, max_bytes):
     """Raise ValueError if a file, or what is in it, is larger than allowed."""
     if n_bytes > max_bytes:
         raise ValueError(
-            f"max_bytes={max_bytes} is less than the size of {path!s} or of its "
+            f"max_bytes={shorten(max_bytes)} is less than the size of "
+            f"{shorten(path, 300)} or of its "
             f"arrays, {n_bytes} bytes at least; give a larger max_bytes if you trust "
             "the file."
         )

@@ -15,6 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from skchaosprune import _validation
 from skchaosprune._fit.progress import Progress, with_callbacks
 from skchaosprune._names import last_step
+from skchaosprune._text import brief, shorten
 
 
 def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
@@ -92,7 +93,9 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
     )
     folds = list(check_cv(cv, y, classifier=is_classifier(model)).split(X, y))
     if not folds:
-        raise ValueError(f"cv={cv!r} has no folds; give a number, a splitter or None.")
+        raise ValueError(
+            f"cv={brief(cv)} has no folds; give a number, a splitter or None."
+        )
     results = Parallel(n_jobs=n_jobs)(
         delayed(_fit_fold)(
             transformers,
@@ -159,7 +162,7 @@ def _fit_fold(transformers, model, parts, prune_ratios, name):
     outcomes = _fit_ratios(quieter, X_train, y_train, prune_ratios)
     fold = _Fold([], np.nan, [], [])
     for ratio, outcome in zip(prune_ratios, outcomes, strict=True):
-        where = f"{name}, prune_ratio={ratio}"
+        where = f"{name}, prune_ratio={shorten(ratio)}"
         if isinstance(outcome, ValueError):
             fold.failures.append(f"{where}: {outcome}")
             fold.measures.append((np.nan, np.nan, np.nan))
@@ -203,8 +206,8 @@ def _fit_ratios(model, X, y, prune_ratios):
 def _check_ratios(prune_ratios):
     """Return the ratios as a list, each a valid one."""
     text = (
-        f"prune_ratios={prune_ratios!r} must be a list of shares of weights to remove, "
-        "like [0.5, 0.9]; None in it is the significance rule of the criterion."
+        f"prune_ratios={brief(prune_ratios)} must be a list of shares of weights to "
+        "remove, like [0.5, 0.9]; None in it is the significance rule of the criterion."
     )
     if isinstance(prune_ratios, str) or not isinstance(prune_ratios, Iterable):
         raise TypeError(text)

@@ -5,6 +5,7 @@ import warnings
 from sklearn.exceptions import InconsistentVersionWarning
 
 from skchaosprune import __version__
+from skchaosprune._text import shorten
 
 _KEY = "_skchaosprune_version"
 
@@ -13,11 +14,12 @@ class _OtherVersionWarning(InconsistentVersionWarning):
     """scikit-learn's warning, in the words of this package."""
 
     def __str__(self):
-        saved, current = self.original_sklearn_version, self.current_sklearn_version
+        saved = shorten(self.original_sklearn_version)
+        current = self.current_sklearn_version
         return (
-            f"This {self.estimator_name} was saved with skchaosprune {saved} and is "
-            f"loaded with {current}; it may fail or give other results. Fit again, or "
-            f"load it with skchaosprune {saved}."
+            f"This {shorten(self.estimator_name)} was saved with skchaosprune {saved} "
+            f"and is loaded with {current}; it may fail or give other results. Fit "
+            f"again, or load it with skchaosprune {saved}."
         )
 
 

@@ -5,6 +5,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skchaosprune._files import write_file
+from skchaosprune._text import brief_list, shorten
 from skchaosprune.compact import CompactMLP, serialize_onnx
 
 
@@ -71,7 +72,7 @@ def to_onnx(estimator, path):
         raise TypeError(
             "to_onnx takes a fitted ChaosCausalPrunedMLP, its regressor, a CompactMLP, "
             "or a Pipeline of a StandardScaler and one of these (of a search its "
-            f"best_estimator_). Got {type(network).__name__} instead."
+            f"best_estimator_). Got {shorten(type(network).__name__)} instead."
         )
     write_file(path, serialize_onnx(network, scaler))
 
@@ -83,7 +84,7 @@ def _split(estimator):
     steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
     before = steps[:-1]
     if len(before) > 1 or not all(type(step) is StandardScaler for step in before):
-        names = ", ".join(type(step).__name__ for step in steps)
+        names = brief_list([type(step).__name__ for step in steps])
         raise TypeError(
             "to_onnx takes a Pipeline of a StandardScaler and one of our "
             f"estimators. Got the steps {names}. Export the last step alone, and "

@@ -6,6 +6,7 @@ from sklearn.utils import Bunch
 
 from skchaosprune._fit.results import KEEP_BYTES
 from skchaosprune._network import mlp
+from skchaosprune._text import brief, shorten
 from skchaosprune._training.recording import TrainingRecord
 from skchaosprune.criteria import runs_only_our_code
 
@@ -123,14 +124,14 @@ def recall_criterion(model):
     criterion = model.criterion_
     if not criterion.has_placebo:
         raise ValueError(
-            f"{criterion!r} has no placebo; fit with a criterion that has one, like "
-            "'chaos_causality' or 'intervention'. One of your own needs make_placebo "
-            "and significance_level."
+            f"{brief(criterion)} has no placebo; fit with a criterion that has one, "
+            "like 'chaos_causality' or 'intervention'. One of your own needs "
+            "make_placebo and significance_level."
         )
     if model.n_untested_ == model.n_weights_:
         raise ValueError(
             "placebo_test has nothing to compare, as no weight could be tested: "
-            f"{', '.join(model.untested_reasons_)}"
+            f"{shorten(', '.join(model.untested_reasons_), 300)}"
         )
     if criterion.placebo:
         criterion = clone(criterion).set_params(placebo=False)
@@ -167,7 +168,7 @@ def recall_record(model, criterion, data):
             raise ValueError(
                 f"the {name} of this fit took more than {KEEP_BYTES / 1e6:.0f} MB and "
                 "were not kept; fit with a placebo in place of the criterion instead, "
-                f"with placebo=True of {criterion!r}."
+                f"with placebo=True of {brief(criterion)}."
             )
     return TrainingRecord(
         network=mlp.Network(

@@ -16,13 +16,15 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from skchaosprune._text import brief
+
 
 def check_choice(value, name, choices):
     """Refuse a value that is not one of ``choices``, which the error lists."""
     if not isinstance(value, str) or value not in choices:
         valid = ", ".join(repr(choice) for choice in choices)
         kind = ValueError if isinstance(value, str) else TypeError
-        raise kind(f"{name}={value!r} is not known; use one of {valid}.")
+        raise kind(f"{name}={brief(value)} is not known; use one of {valid}.")
 
 
 def check_number(value, name, kind, low=None, high=None, closed="both", other=""):
@@ -35,7 +37,8 @@ def check_number(value, name, kind, low=None, high=None, closed="both", other=""
     left = "(" if low is None or closed in ("right", "neither") else "["
     right = ")" if high is None or closed in ("left", "neither") else "]"
     ends = "-inf" if low is None else low, "inf" if high is None else high
-    text = f"{name}={value!r} must be {'an int' if kind == 'int' else 'a number'} in "
+    what = "an int" if kind == "int" else "a number"
+    text = f"{name}={brief(value)} must be {what} in "
     text += f"{left}{ends[0]}, {ends[1]}{right}{other}."
     if isinstance(value, bool | np.bool_):
         raise TypeError(text)
@@ -61,7 +64,7 @@ def _is_finite(value):
 def check_bool(value, name):
     """Refuse anything but True and False."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}={value!r} must be True or False.")
+        raise TypeError(f"{name}={brief(value)} must be True or False.")
 
 
 def number(kind, low=None, high=None, closed="both", also=()):
@@ -97,7 +100,7 @@ def check_prune_ratio(prune_ratio, name="prune_ratio"):
     if prune_ratio is None:
         return
     text = (
-        f"{name}={prune_ratio!r} must be the share of weights to remove, at "
+        f"{name}={brief(prune_ratio)} must be the share of weights to remove, at "
         "least 0 and below 1 (0.5 removes half of them), or None for the "
         "significance rule of the criterion."
     )
@@ -113,7 +116,7 @@ def check_hidden_layer_sizes(hidden_layer_sizes, name="hidden_layer_sizes"):
     if isinstance(sizes, Integral) and not isinstance(sizes, bool):
         sizes = (sizes,)
     text = (
-        f"{name}={hidden_layer_sizes!r} must be a positive int or a "
+        f"{name}={brief(hidden_layer_sizes)} must be a positive int or a "
         "sequence of positive ints, one per hidden layer, like (64,) or (50, 30)."
     )
     if isinstance(sizes, str) or not hasattr(sizes, "__len__"):
@@ -134,18 +137,18 @@ def check_weight_init(weight_init, layer_sizes):
     shapes = list(zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
     text = (
         "weight_init must be 'glorot_uniform', 'normal', or a pair (coefs, "
-        f"intercepts) of finite arrays with shapes {shapes} and "
-        f"{[(fan_out,) for _, fan_out in shapes]}"
+        f"intercepts) of finite arrays with shapes {brief(shapes)} and "
+        f"{brief([(fan_out,) for _, fan_out in shapes])}"
     )
     try:
         coefs, intercepts = weight_init
         coefs = [np.asarray(W, dtype=np.float64) for W in coefs]
         intercepts = [np.asarray(b, dtype=np.float64) for b in intercepts]
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{text}; got {weight_init!r}.") from error
+        raise TypeError(f"{text}; got {brief(weight_init)}.") from error
     got = [W.shape for W in coefs], [b.shape for b in intercepts]
     if got != (shapes, [(fan_out,) for _, fan_out in shapes]):
-        raise ValueError(f"{text}; got shapes {got[0]} and {got[1]}.")
+        raise ValueError(f"{text}; got shapes {brief(got[0])} and {brief(got[1])}.")
     if not all(np.isfinite(part).all() for part in [*coefs, *intercepts]):
         raise ValueError(f"{text}; got NaN or infinite values.")
     return coefs, intercepts
@@ -364,8 +367,8 @@ def check_rng(random_state):
         return check_random_state(random_state)
     except ValueError as error:
         raise ValueError(
-            f"random_state={random_state!r} must be None, an int from 0 to 2**32 - 1, "
-            "or a numpy RandomState."
+            f"random_state={brief(random_state)} must be None, an int from 0 to 2**32 "
+            "- 1, or a numpy RandomState."
         ) from error
 
 
@@ -386,8 +389,8 @@ def check_callbacks(callbacks, name="callbacks"):
     if callbacks is None:
         return
     text = (
-        f"{name}={callbacks!r} must be None or a list of skorch callbacks, each an "
-        "instance, a class or a pair (name, callback)."
+        f"{name}={brief(callbacks)} must be None or a list of skorch callbacks, each "
+        "an instance, a class or a pair (name, callback)."
     )
     if not isinstance(callbacks, list | tuple):
         raise TypeError(text)

@@ -13,6 +13,7 @@ from skchaosprune._files import check_size, read_file, write_file
 from skchaosprune._network import mlp
 from skchaosprune._network.parts import find_faults
 from skchaosprune._persistence import Versioned
+from skchaosprune._text import brief_list, shorten
 
 # From benchmarks/bench_compact.py: a sparse product is at least as fast as a dense one,
 # for one row and for a thousand, from so many weights on and up to such a density.
@@ -476,9 +477,13 @@ class CompactMLP(Versioned):
         names = [name for name in getattr(X, "columns", ()) if isinstance(name, str)]
         known = list(getattr(self, "feature_names_in_", names))
         if names and names != known:
+            pairs = enumerate(zip(names, known, strict=False))
+            n_same = min(len(names), len(known))
+            place = next((i for i, (a, b) in pairs if a != b), n_same)
             raise ValueError(
-                f"X has the columns {names}; the network was fitted on {known}. Select "
-                "and order the columns as in fit."
+                f"X has the columns {brief_list(names)}; the network was fitted on "
+                f"{brief_list(known)}, and column {place} is the first that differs. "
+                "Select and order the columns as in fit."
             )
         if hasattr(X, "toarray"):
             raise TypeError("X is sparse; the network takes X.toarray().")
@@ -564,8 +569,8 @@ def _explain_damage(path):
     # what a damaged file raises depends on the damage: BadZipFile, zlib.error, ...
     except Exception as error:
         raise ValueError(
-            f"{path!s} is not a network that CompactMLP.save_npz wrote, or it is "
-            f"damaged: {error}"
+            f"{shorten(path, 300)} is not a network that CompactMLP.save_npz wrote, or "
+            f"it is damaged: {shorten(error, 300)}"
         ) from error
 
 

@@ -9,6 +9,7 @@ from skchaosprune._base import PrunedMLP
 from skchaosprune._names import take_snapshot
 from skchaosprune._network import mlp
 from skchaosprune._network.importance import IMPORTANCES
+from skchaosprune._text import brief, brief_list
 from skchaosprune._validation import check_bool, choice, number
 
 # Valid values of the parameters that both have. Others are checked with the rows.
@@ -400,8 +401,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         classes = encoder.classes_
         if len(classes) < 2:
             raise ValueError(
-                f"y has only one class, {classes.tolist()[0]!r}; a classifier needs "
-                "samples of at least two classes."
+                f"y has only one class, {brief(classes.tolist()[0])}; a classifier "
+                "needs samples of at least two classes."
             )
         of_class = _validation.check_class_weight(
             self.class_weight, classes, codes[train], sample_weight[train]
@@ -414,8 +415,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         unknown = np.setdiff1d(y, self.classes_)
         if unknown.size:
             raise ValueError(
-                f"y has labels that were not there in fit: {unknown.tolist()}; the "
-                f"known ones are {self.classes_.tolist()}."
+                f"y has labels that were not there in fit: {brief_list(unknown)}; the "
+                f"known ones are {brief_list(self.classes_)}."
             )
         codes = np.searchsorted(self.classes_, y)
         return codes, _one_hot(codes, len(self.classes_))

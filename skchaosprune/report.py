@@ -1,7 +1,6 @@
 """The report of a fit: the network before and after pruning, in one table."""
 
 import html
-import textwrap
 from dataclasses import asdict, dataclass
 from time import perf_counter
 
@@ -19,7 +18,7 @@ from skchaosprune import _validation
 from skchaosprune._names import name_units
 from skchaosprune._network.masks import effective_sparsity
 from skchaosprune._path import pruning_path
-from skchaosprune._text import printable, shorten
+from skchaosprune._text import pad, printable, shorten, width_of, wrap
 from skchaosprune.compact import serialize_npz, serialize_onnx
 
 __all__ = ["PruningReport", "pruning_path"]
@@ -162,23 +161,27 @@ class PruningReport:
         heading = "importances of the strongest inputs"
         features = [(f"  {name}", *numbers) for name, *numbers in features]
         table = [("", "before", "after", "ratio"), *measures, *features]
-        first, *others = (max(map(len, column)) for column in zip(*table, strict=True))
-        first = max(first, *(len(label) for label, _ in facts))
+        columns = zip(*table, strict=True)
+        first, *others = (max(map(width_of, column)) for column in columns)
+        first = max(first, *(width_of(label) for label, _ in facts))
         lines = [
             "  ".join(
-                [label.ljust(first)]
-                + [text.rjust(width) for text, width in zip(texts, others, strict=True)]
+                [pad(label, first)]
+                + [
+                    pad(text, width, right=True)
+                    for text, width in zip(texts, others, strict=True)
+                ]
             )
             for label, *texts in table
         ]
         lines.insert(1 + len(measures), heading)
         for label, text in facts:
-            lines += textwrap.wrap(
-                text,
-                _LINE_LENGTH,
-                initial_indent=f"{label.ljust(first)}  ",
-                subsequent_indent=" " * (first + 2),
-            )
+            parts = wrap(text, _LINE_LENGTH - first - 2)
+            labels = [label] + [""] * (len(parts) - 1)
+            lines += [
+                f"{pad(label, first)}  {part}"
+                for label, part in zip(labels, parts, strict=True)
+            ]
         return "\n".join([show(self._title()), *lines])
 
     def _repr_html_(self):
@@ -244,7 +247,9 @@ class PruningReport:
             ("inputs not used", names or "none"),
         ]
         labels = {"placebo_share": "no placebo", "onnx_bytes": "no ONNX"}
-        return facts + [(labels[name], note) for name, note in self.notes.items()]
+        return facts + [
+            (labels[name], shorten(note, 500)) for name, note in self.notes.items()
+        ]
 
 
 def make_report(estimator, X, y, feature_names=None):

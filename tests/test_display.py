@@ -1,6 +1,7 @@
 """What is drawn, from arrays and from fits; that it fits on its axes."""
 
 import pickle
+import re
 import sys
 from inspect import signature
 
@@ -8,6 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
+from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -26,6 +28,7 @@ from skchaosprune import (
     pruning_path,
 )
 from skchaosprune._network import masks as _pruning
+from skchaosprune._text import width_of
 from skchaosprune.criteria import ChaosCausality
 from skchaosprune.display import (
     CausalityDisplay,
@@ -34,7 +37,7 @@ from skchaosprune.display import (
     NetworkDisplay,
     PruningCurveDisplay,
 )
-from skchaosprune.display._axes import SMALLEST_FONT
+from skchaosprune.display._axes import SMALLEST_FONT, label_ticks
 from skchaosprune.display._colors import BLUE, GREY, VERMILION
 from tests.helpers import small
 
@@ -276,6 +279,37 @@ class TestFeatureNames:
         (*_, long) = texts(shown.input_texts_)
         assert len(long) == 24
         assert long.startswith("a name") and long.endswith("number 7") and "..." in long
+
+    @pytest.mark.filterwarnings("ignore:Glyph")  # of fonts without Chinese letters
+    @pytest.mark.parametrize("kind", WITH_NAMES)
+    def test_wide_names_take_no_more_columns_than_narrow_ones(self, kind, fitted):
+        names = ["\u8eab\u9577" * 100, "\x1b[31m", "a\u202eb", "\ud800"]
+        options = {"weights": range(0, 24, 6)} if kind is LyapunovDisplay else {}
+        shown = kind.from_estimator(fitted, feature_names=names, **options)
+        drawn = " ".join(text.get_text() for text in shown.figure_.findobj(Text))
+        wide = re.findall("\\S*\u8eab\\S*", drawn)
+        assert wide and all(width_of(name) <= 24 for name in wide)
+        assert r"\x1b[31m" in drawn and r"\u202e" in drawn and r"\ud800" in drawn
+
+    @pytest.mark.filterwarnings("ignore:Glyph")
+    def test_labels_stand_upright_where_their_letters_are_wide(self, pyplot):
+        for letter, rotation in ("a", 0.0), ("\u8eab", 90.0):
+            _, ax = pyplot.subplots(figsize=(6, 4))
+            label_ticks(ax.xaxis, [letter * 8] * 4)
+            assert {text.get_rotation() for text in ax.get_xticklabels()} == {rotation}
+
+    @pytest.mark.filterwarnings("ignore:Glyph")
+    def test_texts_of_curves_are_short(self):
+        long = "\u8eab" * 1000
+        shown = PruningCurveDisplay(
+            sparsities=PATH.sparsities,
+            scores=PATH.scores,
+            score_name=long,
+            sparsity_name=long,
+            labels=[long],
+        ).plot()
+        for text in shown.figure_.findobj(Text):
+            assert width_of(text.get_text()) <= 70
 
 
 class TestLyapunovDisplay:

@@ -15,7 +15,7 @@ import pytest
 
 import skchaosprune
 from skchaosprune import ChaosCausalPrunedMLP, pruning_path
-from skchaosprune._text import printable
+from skchaosprune._text import printable, width_of
 from tests.helpers import small
 
 FOLDER = Path(skchaosprune.__file__).parent
@@ -200,4 +200,4 @@ def test_columns_of_a_report_stay_in_line(shown, output, encoding):
     n_features = len(report.strongest_features)
     rows = lines[1:heading] + lines[heading + 1 : heading + 1 + n_features]
     assert len(rows) > n_features + 10
-    assert len({len(row) for row in rows}) == 1
+    assert len({width_of(row) for row in rows}) == 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from skchaosprune._text import shorten
+from skchaosprune._text import brief, shorten
 
 _FORMAT = "skchaosprune.CompactMLP/1"
 
@@ -121,7 +121,7 @@ class Stored:
         """Return the arguments of the network."""
         format_ = str(self._read("format"))
         if format_ != _FORMAT:
-            raise ValueError(f"its format is {shorten(format_)!r}, not {_FORMAT!r}.")
+            raise ValueError(f"its format is {brief(format_, 40)}, not {_FORMAT!r}.")
         n_layers = int(self._read("n_layers"))
         n_features = int(self._read("n_features_in"))
         self._check_shapes(n_layers, n_features)

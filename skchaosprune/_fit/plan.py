@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_memory
 from skchaosprune import __version__, _validation
 from skchaosprune._network import mlp
 from skchaosprune._network.masks import count_in_groups
+from skchaosprune._text import brief, shorten
 from skchaosprune._training.copies import CallbackCopies
 from skchaosprune._training.engine import (
     check_device,
@@ -137,7 +138,7 @@ class Schedule:
     def __post_init__(self):
         if self.prune_ratio is None and self.n_rounds_asked not in ("auto", 1):
             raise ValueError(
-                f"n_rounds={self.n_rounds_asked} needs a prune_ratio, as the "
+                f"n_rounds={shorten(self.n_rounds_asked)} needs a prune_ratio, as the "
                 "significance rule of prune_ratio=None decides in one round. Give a "
                 "prune_ratio in [0, 1), or use n_rounds='auto'."
             )
@@ -243,8 +244,8 @@ def split_rows(y, validation_fraction, seed, *, stratify):
         )
     except ValueError as error:
         raise ValueError(
-            f"validation_fraction={validation_fraction} cannot split the {len(y)} "
-            f"rows: {error} Use another fraction, or None."
+            f"validation_fraction={shorten(validation_fraction)} cannot split the "
+            f"{len(y)} rows: {shorten(error, 300)} Use another fraction, or None."
         ) from error
 
 
@@ -433,8 +434,9 @@ def _open_memory(memory):
             os.makedirs(opened.store_backend.location, exist_ok=True)
     except OSError as error:
         raise ValueError(
-            f"memory={memory!r} cannot be used as a folder: {error}. Give the path of "
-            "one that can be made and written, a joblib.Memory, or None for no cache."
+            f"memory={brief(memory)} cannot be used as a folder: "
+            f"{shorten(error, 300)}. Give the path of one that can be made and "
+            "written, a joblib.Memory, or None for no cache."
         ) from error
     return opened
 
@@ -458,9 +460,9 @@ def check_feasible(plan):
     if schedule.importance == "causal" and criterion.significance_level is None:
         raise ValueError(
             "importance='causal' needs a criterion with p-values and a "
-            f"significance_level, and prune_criterion={plan.prune_criterion!r} has "
-            "none. Use 'gradient', 'connection' or 'permutation', or a criterion like "
-            "'chaos_causality' or 'intervention'."
+            f"significance_level, and prune_criterion={brief(plan.prune_criterion)} "
+            "has none. Use 'gradient', 'connection' or 'permutation', or a criterion "
+            "like 'chaos_causality' or 'intervention'."
         )
     criterion.check_layer_sizes(schedule.layer_sizes)
     if criterion.chooses_masks:
@@ -477,9 +479,9 @@ def _check_significance_rule(plan):
     if not criterion.has_significance_rule:
         raise ValueError(
             "prune_ratio=None needs a criterion with a significance rule, and "
-            f"prune_criterion={plan.prune_criterion!r} has none. Give a prune_ratio in "
-            "[0, 1), or use a criterion that has one, like 'chaos_causality' or "
-            "'intervention'."
+            f"prune_criterion={brief(plan.prune_criterion)} has none. Give a "
+            "prune_ratio in [0, 1), or use a criterion that has one, like "
+            "'chaos_causality' or 'intervention'."
         )
     if "trajectories" in criterion.needs:
         n_windows = training.n_windows
@@ -531,9 +533,9 @@ def count_kept(layer_sizes, prune_ratio, prune_scope, n_rounds):
             if _is_feasible(n_weights, ratio / 10_000, n_layers)
         )
         raise ValueError(
-            f"prune_ratio={prune_ratio} with prune_scope={prune_scope!r} leaves fewer "
-            f"than one weight per layer; the largest feasible ratio is {largest}. "
-            "Lower prune_ratio or use larger hidden_layer_sizes."
+            f"prune_ratio={shorten(prune_ratio)} with prune_scope={prune_scope!r} "
+            "leaves fewer than one weight per layer; the largest feasible ratio is "
+            f"{largest}. Lower prune_ratio or use larger hidden_layer_sizes."
         )
     kept = _count_left(n_weights, prune_ratio) / n_weights
     return [

@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 
-from skchaosprune._text import printable
+from skchaosprune._text import printable, shorten
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -46,7 +46,8 @@ class Progress:
         X, y, sample_weight = rows
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._seen = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
-        self._owner, self._verbose = type(estimator).__name__, estimator.verbose
+        self._owner = shorten(type(estimator).__name__)
+        self._verbose = estimator.verbose
         self._as_fitted = plans[0].as_fitted
         self.phases = []
         self._running = []  # tasks, each in the one before

@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 
 from skchaosprune._network import mlp
+from skchaosprune._text import brief
 from skchaosprune._training import net
 from skchaosprune._training.plan import TrainingRun, Watch
 from skchaosprune._training.recording import (
@@ -210,8 +211,8 @@ def _make_target(training):
         value = target(lock(rows.targets), outputs, **weights)
         if np.ndim(value) != 0 or not np.isfinite(value):
             raise ValueError(
-                f"target={target!r} returned {value!r}; it must return one finite "
-                "number from the targets and the outputs of the network."
+                f"target={brief(target)} returned {brief(value)}; it must return one "
+                "finite number from the targets and the outputs of the network."
             )
         return float(value)
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import special
 
 from skchaosprune._kernels.jit import jit
+from skchaosprune._text import shorten
 from skchaosprune._validation import check_choice, check_number
 
 GRANGER_TESTS = ("ssr_ftest", "ssr_chi2test")
@@ -205,12 +206,12 @@ def _check_length(n_times, max_lag):
     """Refuse series in which the regressions have too few rows."""
     if n_times <= 3 * max_lag + 1:
         largest = (n_times - 2) // 3
-        advice = f"use at least {3 * max_lag + 2} time steps"
+        advice = f"use at least {shorten(3 * int(max_lag) + 2)} time steps"
         if largest >= 1:
             advice = f"use max_lag={largest} or less, or {advice[4:]}"
         raise ValueError(
-            f"n_times={n_times} is too short for max_lag={max_lag}: n_times must "
-            f"exceed 3 * max_lag + 1, so the largest max_lag that fits is "
+            f"n_times={n_times} is too short for max_lag={shorten(max_lag)}: n_times "
+            f"must exceed 3 * max_lag + 1, so the largest max_lag that fits is "
             f"{max(largest, 0)}; {advice}."
         )
 

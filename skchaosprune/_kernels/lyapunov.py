@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from skchaosprune._kernels.jit import jit
+from skchaosprune._text import shorten
 from skchaosprune._validation import check_number
 
 # Neighbours lie at squared distances below 1, the squared range of a rescaled series.
@@ -148,9 +149,10 @@ def largest_lyapunov_exponent(
     if len(values) < shortest:
         raise ValueError(
             f"series has {len(values)} values, too short for one pair of neighbours; "
-            f"embedding_dimension={embedding_dimension}, delay={delay}, "
-            f"theiler_window={theiler_window} and n_steps={n_steps} need at least "
-            f"{shortest}. Use a longer series or smaller parameters."
+            f"embedding_dimension={shorten(window[0])}, delay={shorten(window[1])}, "
+            f"theiler_window={shorten(window[2])} and n_steps={shorten(window[3])} "
+            f"need at least {shorten(shortest)}. Use a longer series or smaller "
+            "parameters."
         )
 
     columns = values[:, np.newaxis] if values.ndim == 1 else values

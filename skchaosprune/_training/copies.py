@@ -7,6 +7,8 @@ from pathlib import Path
 
 from skorch.callbacks import Callback, LoadInitState
 
+from skchaosprune._text import brief, shorten
+
 _NEVER_LOADED = (
     "LoadInitState loads nothing here: each training of a fit has a folder of its own "
     "for checkpoints, and starts from the weights that the fit gives it. Leave the "
@@ -63,9 +65,9 @@ class CallbackCopies:
             copies = copy.deepcopy(self._callbacks, memo)
         except Exception as error:  # a lock, a file, ...
             raise ValueError(
-                f"callbacks={self._callbacks!r} cannot be copied, and each training of "
-                f"a fit needs copies of its own: {error}. Let a callback make in its "
-                "on_train_begin what cannot be copied."
+                f"callbacks={brief(self._callbacks)} cannot be copied, and each "
+                f"training of a fit needs copies of its own: {shorten(error, 300)}. "
+                "Let a callback make in its on_train_begin what cannot be copied."
             ) from error
         copies = [_instantiate(callback) for callback in copies]
         found = [*memo.values(), *map(_unnamed, copies)]
@@ -108,36 +110,36 @@ def _check_files(callback):
     """Refuse files that a private folder cannot hold."""
     if not _has_dirname(callback):
         return
-    kind, prefix = type(callback).__name__, getattr(callback, "fn_prefix", "")
+    kind, prefix = shorten(type(callback).__name__), getattr(callback, "fn_prefix", "")
     try:
         callback.dirname = callback.dirname
     except AttributeError as error:
         raise ValueError(
-            f"callback {kind} has dirname={callback.dirname!r}, which cannot be set, "
-            "and each training of a fit needs a folder of its own. Let dirname be an "
-            "attribute."
+            f"callback {kind} has dirname={brief(callback.dirname)}, which cannot be "
+            "set, and each training of a fit needs a folder of its own. Let dirname be "
+            "an attribute."
         ) from error
     for name, value in vars(callback).items():
         if not name.startswith("f_") or value is None:
             continue
         if name == "f_pickle":
             raise ValueError(
-                f"callback {kind} has f_pickle={value!r}, but a net cannot be pickled "
-                "while it trains inside of a fit. Leave f_pickle out; f_params saves "
-                "the weights."
+                f"callback {kind} has f_pickle={brief(value)}, but a net cannot be "
+                "pickled while it trains inside of a fit. Leave f_pickle out; f_params "
+                "saves the weights."
             )
         if hasattr(value, "write") or isinstance(value, os.PathLike):
             raise ValueError(
-                f"callback {kind} has {name}={value!r}, which all trainings of a fit "
-                "would share. Give the name of a file as a string, and its folder as "
-                "dirname."
+                f"callback {kind} has {name}={brief(value)}, which all trainings of a "
+                "fit would share. Give the name of a file as a string, and its folder "
+                "as dirname."
             )
         path = f"{prefix}{value}"
         if os.path.basename(path) != path:
             raise ValueError(
-                f"callback {kind} has {name}={value!r} and writes {path!r}, and not "
-                "into the folder that each training of a fit gets. Give a name without "
-                "a folder, and the folder as dirname."
+                f"callback {kind} has {name}={brief(value)} and writes {brief(path)}, "
+                "and not into the folder that each training of a fit gets. Give a name "
+                "without a folder, and the folder as dirname."
             )
 
 

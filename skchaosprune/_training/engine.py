@@ -2,6 +2,7 @@
 
 import torch
 
+from skchaosprune._text import brief, shorten
 from skchaosprune._training.callbacks import acts_in_batches
 from skchaosprune._training.module import MLPLoss
 
@@ -11,15 +12,15 @@ def first_obstacle_to_kernel(plan, callbacks):
     if plan.engine == "torch":
         return "engine='torch' was asked for"
     if plan.solver != "sgd":
-        return f"the solver is {plan.solver!r}, not 'sgd'"
+        return f"the solver is {brief(plan.solver)}, not 'sgd'"
     if torch.device(plan.device).type != "cpu":
-        return f"device={plan.device!r} is not the CPU"
+        return f"device={brief(plan.device)} is not the CPU"
     for callback in callbacks or ():
         if isinstance(callback, tuple | list):
             callback = callback[1]
         if acts_in_batches(callback):
             kind = callback if isinstance(callback, type) else type(callback)
-            return f"callback {kind.__name__} acts inside a batch"
+            return f"callback {shorten(kind.__name__)} acts inside a batch"
     return None
 
 
@@ -30,7 +31,9 @@ def first_obstacle_in_optimizer(learner):
     """
     optimizer = learner.optimizer
     if type(optimizer) is not torch.optim.SGD:
-        return f"a callback replaced the optimiser by {type(optimizer).__name__}"
+        return (
+            f"a callback replaced the optimiser by {shorten(type(optimizer).__name__)}"
+        )
     if not all(part.requires_grad for part in learner.module.parameters()):
         return "some parameters are frozen"
     if len(optimizer.param_groups) != 1:
@@ -54,7 +57,7 @@ def first_obstacle_in_modules(learner, loss, plan):
     if learner.module.activation != plan.activation:
         return "a callback changed the activation"
     if type(loss) is not MLPLoss:
-        return f"a callback replaced the loss by {type(loss).__name__}"
+        return f"a callback replaced the loss by {shorten(type(loss).__name__)}"
     planned = plan.loss, plan.out_activation, plan.layer_sizes[-1]
     if (loss.loss, loss.out_activation, loss.n_outputs) != planned:
         return "a callback changed the loss"
@@ -79,8 +82,8 @@ def check_device(device):
             torch.zeros(1, dtype=torch.float64, device=device).cpu()
             return
         except (RuntimeError, AssertionError, TypeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = shorten(str(error).splitlines()[0], 300)
     raise ValueError(
-        f"device={device!r} cannot be used: {reason}. Use 'cpu', or 'cuda' where torch "
-        "finds a GPU."
+        f"device={brief(device)} cannot be used: {reason}. Use 'cpu', or 'cuda' where "
+        "torch finds a GPU."
     )

@@ -12,6 +12,7 @@ from skorch.exceptions import SkorchException
 from skorch.helper import predefined_split
 
 from skchaosprune._kernels import sgd
+from skchaosprune._text import shorten
 from skchaosprune._training.callbacks import (
     NEVER_WRITE,
     Report,
@@ -88,7 +89,7 @@ class _PrunableNet:
     def _refuse_callbacks_in_batches(self):
         for _, callback in self.callbacks_:
             if acts_in_batches(callback):
-                name = type(callback).__name__
+                name = shorten(type(callback).__name__)
                 self._refuse_callback(f"callback {name} acts inside a batch")
 
     def _refuse_callback(self, what):

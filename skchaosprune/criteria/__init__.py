@@ -6,6 +6,7 @@ means keep. It declares what it needs in ``needs`` ("trajectories", "snapshots",
 and whether it can decide by itself how many weights go in ``has_significance_rule``.
 """
 
+from skchaosprune._text import brief
 from skchaosprune._validation import check_choice
 from skchaosprune.criteria._base import NEEDS, Criterion, WeightScores, score_weights
 from skchaosprune.criteria._baselines import (
@@ -95,7 +96,7 @@ def get_criterion(prune_criterion):
         return criterion
     valid = ", ".join(repr(name) for name in CRITERIA)
     raise TypeError(
-        f"prune_criterion={prune_criterion!r} must be one of {valid}, a criterion "
+        f"prune_criterion={brief(prune_criterion)} must be one of {valid}, a criterion "
         "object like ChaosCausality(max_lag=3), or a function from a training record "
         f"to one score per weight. {OWN_PARTS}"
     )

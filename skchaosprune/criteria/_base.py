@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skchaosprune._text import brief
 from skchaosprune._validation import check_number
 
 NEEDS = ("trajectories", "snapshots", "data")
@@ -147,7 +148,7 @@ class Criterion(ABC, BaseEstimator):
         placebo : TrainingRecord
             A copy.
         """
-        raise NotImplementedError(f"{self!r} has no placebo.")
+        raise NotImplementedError(f"{brief(self)} has no placebo.")
 
     @abstractmethod
     def score(self, record):
@@ -196,15 +197,15 @@ def score_weights(criterion, record):
     )
     if scores.shape != (record.n_weights,) or np.isnan(scores).any():
         raise ValueError(
-            f"prune_criterion={criterion!r} must return {record.n_weights} scores "
+            f"prune_criterion={brief(criterion)} must return {record.n_weights} scores "
             "without NaN, one per weight; it returned an array of shape "
             f"{scores.shape} with {np.isnan(scores).sum()} NaN."
         )
     if criterion.has_significance_rule and np.shape(verdict.keep) != scores.shape:
         raise ValueError(
-            f"prune_criterion={criterion!r} declares a significance rule, so its "
+            f"prune_criterion={brief(criterion)} declares a significance rule, so its "
             f"WeightScores need keep with {record.n_weights} bools; got "
-            f"{verdict.keep!r}."
+            f"{brief(verdict.keep)}."
         )
     return verdict
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skchaosprune._text import brief
 from skchaosprune.criteria._base import (
     Criterion,
     WeightScores,
@@ -157,15 +158,17 @@ class FixedMasks(Criterion):
             Units per layer, inputs and outputs included.
         """
         shapes = list(zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
-        text = f"masks must be a list of boolean arrays with shapes {shapes}"
+        text = f"masks must be a list of boolean arrays with shapes {brief(shapes)}"
         try:
             masks = [np.asarray(mask) for mask in self.masks]
         except (TypeError, ValueError) as error:
-            raise TypeError(f"{text}; got {self.masks!r}.") from error
+            raise TypeError(f"{text}; got {brief(self.masks)}.") from error
         if [mask.shape for mask in masks] != shapes:
-            raise ValueError(f"{text}; got shapes {[mask.shape for mask in masks]}.")
+            got = brief([mask.shape for mask in masks])
+            raise ValueError(f"{text}; got shapes {got}.")
         if any(mask.dtype != bool for mask in masks):
-            raise TypeError(f"{text}; got dtypes {[str(m.dtype) for m in masks]}.")
+            got = brief([str(mask.dtype) for mask in masks])
+            raise TypeError(f"{text}; got dtypes {got}.")
 
     def score(self, record):
         """Return the masks; see :class:`Criterion` for the parameters."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import rankdata
 
+from skchaosprune._text import shorten
 from skchaosprune._validation import check_choice, check_number
 from skchaosprune.criteria._blocks import run_in_blocks
 from skchaosprune.criteria._granger import GrangerCriterion
@@ -170,11 +171,13 @@ class ChaosCausality(GrangerCriterion):
         shortest = minimum_length(*self._embedding())
         if self.window_size < shortest:
             raise ValueError(
-                f"window_size={self.window_size} is too short for "
-                f"embedding_dimension={self.embedding_dimension}, delay={self.delay}, "
-                f"theiler_window={self.theiler_window} and n_steps={self.n_steps}, "
-                f"which need at least {shortest} records; use a larger window or a "
-                "smaller embedding."
+                f"window_size={shorten(self.window_size)} is too short for "
+                f"embedding_dimension={shorten(self.embedding_dimension)}, "
+                f"delay={shorten(self.delay)}, "
+                f"theiler_window={shorten(self.theiler_window)} and "
+                f"n_steps={shorten(self.n_steps)}, "
+                f"which need at least {shorten(shortest)} records; use a larger window "
+                "or a smaller embedding."
             )
 
     def _embedding(self):
@@ -239,9 +242,9 @@ class ChaosCausality(GrangerCriterion):
         perturbed[weight] += self.perturbation_size
         if perturbed[weight] == params[weight]:
             raise ValueError(
-                f"perturbation_size={self.perturbation_size} is lost when it is added "
-                f"to an initial weight of {params[weight]}; use at least 1e-12 times "
-                "the size of the weights."
+                f"perturbation_size={shorten(self.perturbation_size)} is lost when it "
+                f"is added to an initial weight of {params[weight]}; use at least "
+                "1e-12 times the size of the weights."
             )
         return perturbed
 

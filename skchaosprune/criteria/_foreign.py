@@ -2,6 +2,7 @@
 
 from sklearn.base import clone
 
+from skchaosprune._text import brief
 from skchaosprune.criteria._base import NEEDS, Criterion
 
 # What a criterion has in any case, and what it has beside that for what it needs.
@@ -124,8 +125,9 @@ def wrap(candidate):
     if isinstance(candidate, Criterion):
         if missing:
             raise TypeError(
-                f"prune_criterion={candidate!r} with needs={candidate.needs!r} has no "
-                f"valid {', '.join(missing)}. {OWN_PARTS}"
+                f"prune_criterion={brief(candidate)} with "
+                f"needs={brief(candidate.needs)} has no valid {', '.join(missing)}. "
+                f"{OWN_PARTS}"
             )
         return candidate
     if not missing:

@@ -5,6 +5,7 @@ from math import log
 
 import numpy as np
 
+from skchaosprune._text import shorten
 from skchaosprune._validation import check_bool, check_choice, check_number
 from skchaosprune.criteria._base import WeightScores, check_seed, give_up, make_rng
 from skchaosprune.criteria._blocks import run_in_blocks
@@ -116,8 +117,9 @@ class GrangerCriterion(WindowCriterion):
         switch = "" if self.target == "loss" else "use target='loss', "
         return (
             f"none of the {record.alive.sum()} weights could be tested ({reasons}; "
-            f"{len(record.target_series)} windows). With {type(self).__name__}, "
-            f"{switch}record more often, or train with a larger learning_rate_init."
+            f"{len(record.target_series)} windows). With "
+            f"{shorten(type(self).__name__)}, {switch}record more often, or train with "
+            "a larger learning_rate_init."
         )
 
     def _decide(self, record, log_p, lags):

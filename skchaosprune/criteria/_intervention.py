@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import stdtr
 
+from skchaosprune._text import brief
 from skchaosprune._validation import check_bool, check_number
 from skchaosprune.criteria._base import (
     Criterion,
@@ -177,8 +178,8 @@ class Intervention(Criterion):
 
 def _check_points(points):
     text = (
-        f"points={points!r} must be a non-empty sequence of shares of the training in "
-        "(0, 1], like (0.5, 1.0)."
+        f"points={brief(points)} must be a non-empty sequence of shares of the "
+        "training in (0, 1], like (0.5, 1.0)."
     )
     try:
         shares = np.asarray(points, dtype=np.float64)

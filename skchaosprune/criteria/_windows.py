@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skchaosprune._text import shorten
 from skchaosprune._training.recording import epochs_for_windows
 from skchaosprune._validation import check_number
 from skchaosprune.criteria._base import Criterion
@@ -103,7 +104,7 @@ class WindowCriterion(Criterion):
             # without errors there is nothing left to learn, otherwise nothing is learnt
             way = f"a {'smaller' if series[0] == 0.0 else 'larger'} learning_rate_init"
             if self.target != "loss":
-                way = f"{type(self).__name__}(target='loss') or {way}"
+                way = f"{shorten(type(self).__name__)}(target='loss') or {way}"
             problem = (
                 f"the target series never moves (it is {series[0]:.6g} in every "
                 f"window), so nothing can cause it: {self._facts(*sizes)}, but the "

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skchaosprune._text import shorten
+from skchaosprune._text import shorten, width_of
 
 SMALLEST_FONT, LARGEST_FONT = 5.0, 10.0  # points
 
@@ -72,7 +72,7 @@ def label_ticks(axis, names):
     length = measure(axis.axes)[0 if is_x else 1]
     font, step = fit_labels(len(names), length)
     labels = [as_label(name) for name in names[::step]]
-    width = 0.8 * font * max(len(label) for label in labels)
+    width = 0.8 * font * max(width_of(label) for label in labels)
     is_long = is_x and width > step * length / len(names)
     axis.set_ticks(
         range(0, len(names), step),
@@ -82,6 +82,6 @@ def label_ticks(axis, names):
     )
 
 
-def as_label(name, length=24):
+def as_label(name, width=24):
     """Shorten a name, and keep matplotlib from reading formulas."""
-    return shorten(name, length).replace("$", r"\$")
+    return shorten(name, width).replace("$", r"\$")

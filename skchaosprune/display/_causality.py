@@ -6,6 +6,7 @@ import numpy as np
 
 from skchaosprune._names import name_layers, unit_names, unwrap
 from skchaosprune._network.mlp import split_layers
+from skchaosprune._text import brief
 from skchaosprune._validation import check_number
 from skchaosprune.display._axes import import_pyplot, label_ticks, make_panels
 
@@ -98,8 +99,8 @@ class CausalityDisplay:
         if model.p_values_ is None:
             raise ValueError(
                 "p_values_ is None, as prune_criterion="
-                f"{model.prune_criterion!r} tests nothing. Fit with a criterion that "
-                "does: 'chaos_causality', 'granger_updates' or 'intervention'."
+                f"{brief(model.prune_criterion)} tests nothing. Fit with a criterion "
+                "that does: 'chaos_causality', 'granger_updates' or 'intervention'."
             )
         if significance_level is None:
             significance_level = model.criterion_.significance_level or 0.05

@@ -7,6 +7,7 @@ from sklearn.base import is_classifier
 
 from skchaosprune._names import unwrap
 from skchaosprune._network.mlp import split_layers
+from skchaosprune._text import brief, shorten
 from skchaosprune.display._axes import as_label, make_panels, measure
 from skchaosprune.display._colors import COLORS, GREY
 
@@ -177,7 +178,7 @@ class LyapunovDisplay:
         )
         self.ax_.set_ylabel("largest Lyapunov exponent\n(nats per record)")
         self._draw_legend()
-        self.target_ax_.set(xlabel="window", ylabel=self.target_name)
+        self.target_ax_.set(xlabel="window", ylabel=shorten(self.target_name, 40))
         return self
 
     def _draw_legend(self):
@@ -204,11 +205,12 @@ class LyapunovDisplay:
             return []
         if indices.ndim != 1 or indices.dtype.kind not in "iu":
             raise ValueError(
-                f"weights={weights!r} must be a sequence of flat indices, like [0, 5]."
+                f"weights={brief(weights)} must be a sequence of flat indices, like "
+                "[0, 5]."
             )
         if indices.min() < 0 or indices.max() >= n_weights:
             raise ValueError(
-                f"weights={weights!r} must be in 0 to {n_weights - 1}, the flat "
+                f"weights={brief(weights)} must be in 0 to {n_weights - 1}, the flat "
                 "indices of the weights, layer by layer."
             )
         return indices.tolist()
@@ -266,7 +268,7 @@ def _explain_missing_exponents(model):
             "max_iter, or a smaller window_size of the criterion."
         )
     return (
-        f"{missing} prune_criterion={model.prune_criterion!r} computes no exponents. "
-        "Fit with a criterion that does: 'chaos_causality' or "
+        f"{missing} prune_criterion={brief(model.prune_criterion)} computes no "
+        "exponents. Fit with a criterion that does: 'chaos_causality' or "
         "'chaos_causal_magnitude'."
     )

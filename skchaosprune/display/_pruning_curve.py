@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from skchaosprune._text import brief, brief_list, shorten
 from skchaosprune._validation import check_number
 from skchaosprune.display._axes import as_label, import_pyplot, make_axes
 from skchaosprune.display._colors import COLORS, MARKERS
@@ -240,7 +241,8 @@ class PruningCurveDisplay:
                 self.dense_score, color="black", linestyle=":", label="dense"
             )
         self.ax_.set(
-            xlabel=self.sparsity_name, ylabel=f"{self.score_name} (mean ± std of folds)"
+            xlabel=shorten(self.sparsity_name, 40),
+            ylabel=f"{shorten(self.score_name, 40)} (mean ± std of folds)",
         )
         if len(shown) < len(curves):
             self.ax_.set_title(f"the best {len(shown)} of {len(curves)} combinations")
@@ -275,6 +277,7 @@ class PruningCurveDisplay:
         if np.ndim(scores[0]) == 1:  # one curve
             sparsities, scores = [sparsities], [scores]
         labels = [None] * len(scores) if self.labels is None else self.labels
+        labels = [None if label is None else shorten(label, 60) for label in labels]
         rules = [None] * len(scores) if self.rule_scores is None else self.rule_scores
         return [
             (label, np.asarray(x, dtype=float), np.asarray(y, dtype=float), rule)
@@ -323,9 +326,11 @@ def _collect_split_scores(results, metric):
     ]
     if not columns:
         start = "mean_test_"
-        known = sorted(name[len(start) :] for name in results if name.startswith(start))
+        known = brief_list(
+            sorted(name[len(start) :] for name in results if name.startswith(start))
+        )
         raise ValueError(
-            f"metric={metric!r} is not in cv_results_; it must be one of {known}."
+            f"metric={brief(metric)} is not in cv_results_; it must be one of {known}."
         )
     return np.column_stack([results[name] for name in columns])
 
@@ -337,7 +342,7 @@ def _split_curves(params, scores, n_resources):
     if not ratio_names:
         raise ValueError(
             "the search has no parameter prune_ratio to draw scores against; its "
-            f"parameters are {names}."
+            f"parameters are {brief_list(names)}."
         )
     ratio_name = ratio_names[0]
     groups = {}
