@@ -26,6 +26,8 @@ def tabulate_weights(model, unit_names):
     table : pandas.DataFrame or structured ndarray
         One row per weight.
     """
+    # numpy's strings are all as long as the longest, and lose a NUL at their end
+    unit_names = [np.array(names, dtype=object) for names in unit_names]
     pairs = list(zip(unit_names[:-1], unit_names[1:], strict=True))
     n_weights = model.n_weights_
     missing, no_lags = np.full(n_weights, np.nan), np.zeros(n_weights, dtype=int)

@@ -196,6 +196,15 @@ def test_weight_table_without_pandas(fitted, monkeypatch):
         np.testing.assert_array_equal(table[name], expected[name].to_numpy())
 
 
+def test_weight_table_keeps_names_as_they_are(monkeypatch):
+    names = ["a\x00", "\ud800\x1b\n", "\u8eab" * 1000]
+    X = pd.DataFrame(np.random.RandomState(0).standard_normal((20, 3)), columns=names)
+    model = small(max_iter=1).fit(X, np.arange(20) % 2)
+    assert list(model.weight_table()["from"].unique()[:3]) == names
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    assert list(dict.fromkeys(model.weight_table()["from"]))[:3] == names
+
+
 def test_what_is_not_computed_is_none(iris):
     for criterion in ("magnitude", "random"):
         model = small(prune_criterion=criterion).fit(*iris)
