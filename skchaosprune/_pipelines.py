@@ -30,8 +30,8 @@ def to_onnx(estimator, path):
     TypeError
         If ``estimator`` is none of these, or a Pipeline has other steps.
     ValueError
-        If class labels are neither strings nor whole numbers, or a number is too large
-        for single precision.
+        If class labels are neither valid Unicode nor whole numbers, or a number is too
+        large for single precision.
     NotFittedError
         If ``estimator`` is not fitted.
 

@@ -290,7 +290,8 @@ class CompactMLP(Versioned):
         OSError
             If the file or its folder cannot be written; an old file stays as it was.
         ValueError
-            If class labels or feature names are neither numbers, bools nor strings.
+            If class labels or feature names are neither numbers, bools nor strings, or
+            a string ends in NUL.
 
         Notes
         -----

@@ -96,7 +96,7 @@ class PruningReport:
         ``name`` and the importances ``before`` and ``after``, of the ten features that
         are the most important after pruning.
     notes : dict
-        Why ``onnx_bytes`` or ``placebo_share`` are None, where they are.
+        Why ``npz_bytes``, ``onnx_bytes`` or ``placebo_share`` are None, where they are.
 
     See Also
     --------
@@ -246,7 +246,11 @@ class PruningReport:
             ("the same of the placebo", _show(self.placebo_share, ".4f")),
             ("inputs not used", names or "none"),
         ]
-        labels = {"placebo_share": "no placebo", "onnx_bytes": "no ONNX"}
+        labels = {
+            "placebo_share": "no placebo",
+            "npz_bytes": "no npz",
+            "onnx_bytes": "no ONNX",
+        }
         return facts + [
             (labels[name], shorten(note, 500)) for name, note in self.notes.items()
         ]
@@ -289,8 +293,9 @@ def make_report(estimator, X, y, feature_names=None):
     after |= _count(compact, coefs) | {"flops": estimator.flops_}
     notes = {}
     for measured, network in (before, dense), (after, compact):
-        measured["npz_bytes"] = len(serialize_npz(network))
-        measured["onnx_bytes"] = _onnx_bytes(network, notes)
+        for name, serialize in ("npz", serialize_npz), ("onnx", serialize_onnx):
+            key = f"{name}_bytes"
+            measured[key] = _file_size(serialize, network, key, notes)
     some = np.arange(1000) % len(rows)
     for name, part in ("1_row", rows[:1]), ("1000_rows", rows[some]):
         times = _measure_latencies([dense, compact], part)
@@ -340,12 +345,12 @@ def _count(compact, coefs):
     }
 
 
-def _onnx_bytes(compact, notes):
+def _file_size(serialize, compact, key, notes):
     """Size of the file; None, with the reason in ``notes``, where there can be none."""
     try:
-        return len(serialize_onnx(compact))
+        return len(serialize(compact))
     except (ImportError, ValueError) as error:  # no onnx, or labels it does not support
-        notes["onnx_bytes"] = str(error)
+        notes[key] = str(error)
         return None
 
 

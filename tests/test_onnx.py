@@ -144,10 +144,29 @@ def test_labels_that_onnx_does_not_have_are_refused(path):
         np.array([0.0, 1.0, 2.0**63]),
         np.array(["a", 1, 2], dtype=object),
         np.array([(1,), 2, 3], dtype=object),
+        np.array([1, 2, 3], dtype="datetime64[ns]"),
+        np.array([1, 2, 3], dtype="timedelta64[ns]"),
     ):
         with pytest.raises(ValueError, match="labels are strings or 64-bit integers"):
             to_onnx(make_network(classes=classes), path)
     assert not path.exists()
+
+
+def test_labels_that_end_in_nul(path, X):
+    labels = np.array(["a", "a\0", "\0"], dtype=object)
+    to_onnx(make_network(classes=labels), path)
+    found, _ = run(path, np.resize(X, (1000, 8)))
+    assert set(found) == set(labels)
+
+
+@pytest.mark.parametrize("dtype", [object, "U3"])
+def test_labels_that_are_no_unicode_are_refused_by_name(path, dtype):
+    path.write_text("of yesterday", encoding="utf-8")
+    network = make_network(classes=np.array(["a", "b\ud800", "c"], dtype=dtype))
+    for export in (network.to_onnx, lambda path: to_onnx(network, path)):
+        with pytest.raises(ValueError, match=r"label 'b\\ud800' has half of a surr"):
+            export(path)
+    assert path.read_text(encoding="utf-8") == "of yesterday"
 
 
 @pytest.mark.parametrize("kind", KINDS)

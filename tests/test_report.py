@@ -182,6 +182,19 @@ def test_without_onnx(fitted, iris, monkeypatch):
     assert "no ONNX" in str(report) and "no ONNX" in report._repr_html_()
 
 
+def test_labels_that_no_file_can_hold_are_noted(iris):
+    X, y = iris[0][:100], iris[1][:100]
+    for label, missing in ("\ud800", "onnx"), ("a\0", "npz"):
+        labels = np.array(["a", label], dtype=object)[y]
+        report = small(max_iter=2).fit(X, labels).report(X, labels)
+        key = f"{missing}_bytes"
+        assert report.before[key] is report.after[key] is report.ratio[key] is None
+        assert ascii(label)[1:-1] in report.notes[key]
+        assert report.notes.keys() == {key, "placebo_share"}
+        assert f"no {missing}" in str(report).lower()
+        json.dumps(report.to_dict())
+
+
 def test_latencies(report):
     for measured in report.before, report.after:
         assert 0.1 < measured["latency_1_row"] < 1e6

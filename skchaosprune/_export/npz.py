@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from skchaosprune._text import brief, shorten
+from skchaosprune._text import brief, brief_list, shorten
 
 _FORMAT = "skchaosprune.CompactMLP/1"
 
@@ -69,11 +69,18 @@ def _as_plain(values, what):
     """Return an array that needs no pickle."""
     if not values.dtype.hasobject:
         return values
-    plain = np.array(values.tolist())
-    if plain.dtype == object or plain.tolist() != values.tolist():
+    given = values.tolist()
+    try:
+        plain = np.array(given)
+    except ValueError:  # of sequences of several lengths
+        plain = values
+    pairs = zip(given, plain.tolist(), strict=True)
+    lost = [a for a, b in pairs if plain.dtype == object or a != b]
+    if lost:
         raise ValueError(
-            f"{what} of dtype object can be saved where all are strings, all numbers "
-            f"or all bools. Got {values.tolist()[:5]} instead."
+            f"{what} of dtype object can be saved where all are strings without a NUL "
+            f"at their end, all numbers or all bools. Got {brief_list(given)} instead, "
+            f"of which {brief(lost[0], 40)} would not come back."
         )
     return plain
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skchaosprune._text import brief, brief_list
+
 _OPSET, _IR_VERSION = 17, 8
 
 _ACTIVATIONS = {"logistic": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
@@ -237,15 +239,28 @@ def _labels(classes):
     """Class labels as ONNX has them, and their element type."""
     labels = classes.tolist()
     if all(isinstance(label, str) for label in labels):
+        _check_encoding(labels)
         return np.array(labels, dtype=object), "STRING"
     int64 = np.iinfo(np.int64)
+    is_time = classes.dtype.kind in "mM"  # a list has int for nanoseconds
     # floats too are whole numbers, as a fit takes no others for labels
-    if all(
+    if not is_time and all(
         isinstance(label, int | float | np.integer) and int64.min <= label <= int64.max
         for label in labels
     ):
         return np.array([int(label) for label in labels], dtype=np.int64), "INT64"
     raise ValueError(
         "ONNX labels are strings or 64-bit integers, and the classes are "
-        f"{labels[:5]} of dtype {classes.dtype}. Fit on such labels."
+        f"{brief_list(classes)} of dtype {classes.dtype}. Fit on such labels."
     )
+
+
+def _check_encoding(labels):
+    for label in labels:
+        try:
+            label.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"the class label {brief(label, 40)} has half of a surrogate pair, and "
+                "ONNX files hold UTF-8 only. Fit on labels without it."
+            ) from error
