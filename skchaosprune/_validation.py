@@ -3,9 +3,11 @@
 import math
 from contextlib import contextmanager
 from datetime import date, timedelta
+from decimal import Decimal
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import (
     assert_all_finite,
     check_array,
@@ -16,7 +18,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from skchaosprune._text import brief
+from skchaosprune._text import brief, shorten
 
 
 def check_choice(value, name, choices):
@@ -401,3 +403,93 @@ def check_callbacks(callbacks, name="callbacks"):
             callback = callback[1]
         if not hasattr(callback, "on_epoch_end"):
             raise TypeError(text)
+
+
+def check_series(values, name, columns=None):
+    """Return series of real numbers as float64; what is missing is NaN.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_times,) or (n_times, n_columns)
+        Numbers, bools, or objects that are one of these. None, pandas' NA and masked
+        values are missing.
+    name : str
+        Of the parameter.
+    columns : str or None, default=None
+        Of the size of the second axis; None where there must be one series.
+
+    Returns
+    -------
+    series : ndarray of float64
+        Not always a copy.
+    """
+    if issparse(values):
+        raise TypeError(f"{name} is sparse; pass {name}.toarray().")
+    mask = np.ma.getmask(values)
+    try:
+        values = np.asarray(values)
+    except OverflowError as error:  # a huge int beside floats
+        raise _too_large(name) from error
+    except ValueError as error:  # lists of several lengths
+        raise ValueError(f"{name} is no array ({shorten(error, 200)}).") from error
+    _check_dimensions(values, name, columns)
+    if np.any(mask):
+        values = np.where(mask, None, values.astype(object))
+    if values.dtype == object:
+        return _convert_objects(values, name)
+    if values.dtype.kind not in "biuf":
+        raise _no_real_numbers(name, f"dtype {values.dtype}")
+    with np.errstate(over="ignore"):
+        series = values.astype(np.float64, copy=False)
+    # a wider float, which may be finite where float64 is not
+    if values.dtype.itemsize > 8 and np.any(np.isinf(series) & np.isfinite(values)):
+        raise _too_large(name)
+    return series
+
+
+def _check_dimensions(values, name, columns):
+    """Refuse all but one series, or several in ``columns``."""
+    shapes, advice = "(n_times,)", "Pass one series."
+    if columns is not None:
+        shapes += f" or (n_times, {columns})"
+        advice = "Pass one column per series."
+    if values.ndim not in (1, 1 if columns is None else 2):
+        raise ValueError(
+            f"{name} must have shape {shapes}; got {values.shape}. {advice}"
+        )
+
+
+def _convert_objects(values, name):
+    """Return real numbers of any types as float64, what is missing as NaN."""
+    series = np.empty(values.shape)
+    for place, value in np.ndenumerate(values):
+        # NAType is that of pandas' NA
+        if value is None or type(value).__name__ == "NAType":
+            series[place] = np.nan
+            continue
+        # numpy calls a span of time a number
+        is_number = isinstance(value, Real | Decimal | np.bool_)
+        if not is_number or isinstance(value, np.timedelta64):
+            raise _no_real_numbers(name, f"the value {brief(value, 60)}")
+        try:
+            series[place] = float(value)
+        except OverflowError as error:
+            raise _too_large(name) from error
+        except (TypeError, ValueError) as error:  # a signaling NaN, say
+            raise _no_real_numbers(name, f"the value {brief(value, 60)}") from error
+        if np.isinf(series[place]) and value != series[place]:
+            raise _too_large(name)
+    return series
+
+
+def _no_real_numbers(name, what):
+    return TypeError(
+        f"{name} has {what}, but real numbers are needed; convert it, for example with "
+        f"numpy.asarray({name}, dtype=float), or pass the real part of complex numbers."
+    )
+
+
+def _too_large(name):
+    return ValueError(
+        f"{name} has a number that is too large for float64; scale the series."
+    )

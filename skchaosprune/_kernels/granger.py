@@ -9,7 +9,7 @@ from scipy import special
 
 from skchaosprune._kernels.jit import jit
 from skchaosprune._text import shorten
-from skchaosprune._validation import check_choice, check_number
+from skchaosprune._validation import check_choice, check_number, check_series
 
 GRANGER_TESTS = ("ssr_ftest", "ssr_chi2test")
 
@@ -66,9 +66,11 @@ def granger_causality(effect, causes, *, max_lag=5, test="ssr_ftest"):
     Parameters
     ----------
     effect : array-like of shape (n_times,)
-        Equally spaced values of the series to be explained; all finite.
+        Equally spaced values of the series to be explained; all finite. Real numbers
+        of any type or bools.
     causes : array-like of shape (n_times,) or (n_times, n_causes)
-        One column per candidate cause; one dimension counts as one cause.
+        One column per candidate cause; one dimension counts as one cause. None,
+        pandas' NA and masked values count as NaN.
     max_lag : int, default=5
         Largest lag order, in time steps; every order from 1 to ``max_lag`` is tested.
         ``n_times`` must exceed ``3 * max_lag + 1``.
@@ -85,11 +87,12 @@ def granger_causality(effect, causes, *, max_lag=5, test="ssr_ftest"):
     Raises
     ------
     TypeError
-        If ``max_lag`` is not an integer, ``test`` is not a string, or a series is
-        complex.
+        If ``max_lag`` is not an integer, ``test`` is not a string, or a series has
+        other values than real numbers.
     ValueError
         If ``max_lag`` is below 1 or too large for ``n_times``, ``test`` is unknown,
-        the shapes do not fit, or ``effect`` has NaN or infinite values.
+        the shapes do not fit, ``effect`` has NaN or infinite values, or a finite
+        number is too large for float64.
 
     Notes
     -----
@@ -152,26 +155,18 @@ def granger_causality(effect, causes, *, max_lag=5, test="ssr_ftest"):
     >>> result.statistic.argmax(axis=0)[1] + 1  # the best lag of the second
     np.int64(2)
     """
-    effect, causes = _check_series(effect, causes)
+    effect, causes = _check_pair(effect, causes)
     check_number(max_lag, "max_lag", "int", low=1)
+    max_lag = int(max_lag)  # numpy's small integers could overflow in a product
     _check_length(len(effect), max_lag)
     check_choice(test, "test", GRANGER_TESTS)
     return _test_causes(_factor_effect(effect, max_lag), causes, test)
 
 
-def _check_series(effect, causes):
+def _check_pair(effect, causes):
     """Return the effect (n_times,) and the causes (n_times, n_causes) as float64."""
-    effect = _as_real(effect, "effect")
-    causes = _as_real(causes, "causes")
-    if effect.ndim != 1:
-        raise ValueError(
-            f"effect must have shape (n_times,); got {effect.shape}. Pass one series."
-        )
-    if causes.ndim not in (1, 2):
-        raise ValueError(
-            "causes must have shape (n_times,) or (n_times, n_causes); "
-            f"got {causes.shape}. Pass one column per cause."
-        )
+    effect = check_series(effect, "effect")
+    causes = check_series(causes, "causes", "n_causes")
     if len(causes) != len(effect):
         raise ValueError(
             f"causes has {len(causes)} time steps but effect has {len(effect)}; pass "
@@ -185,28 +180,11 @@ def _check_series(effect, causes):
     return effect, causes[:, np.newaxis] if causes.ndim == 1 else causes
 
 
-def _as_real(values, name):
-    """Return an array as float64; what overflows there is infinite, or refused."""
-    values = np.asarray(values)
-    if values.dtype.kind == "c":
-        raise TypeError(
-            f"{name} has dtype {values.dtype}, but real numbers are needed; pass its "
-            "real part, or its absolute values."
-        )
-    try:
-        with np.errstate(over="ignore"):
-            return values.astype(np.float64, copy=False)
-    except OverflowError as error:
-        raise ValueError(
-            f"{name} has a number that is too large for float64; scale the series."
-        ) from error
-
-
 def _check_length(n_times, max_lag):
     """Refuse series in which the regressions have too few rows."""
     if n_times <= 3 * max_lag + 1:
         largest = (n_times - 2) // 3
-        advice = f"use at least {shorten(3 * int(max_lag) + 2)} time steps"
+        advice = f"use at least {shorten(3 * max_lag + 2)} time steps"
         if largest >= 1:
             advice = f"use max_lag={largest} or less, or {advice[4:]}"
         raise ValueError(

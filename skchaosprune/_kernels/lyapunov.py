@@ -14,7 +14,7 @@ import numpy as np
 
 from skchaosprune._kernels.jit import jit
 from skchaosprune._text import shorten
-from skchaosprune._validation import check_number
+from skchaosprune._validation import check_number, check_series
 
 # Neighbours lie at squared distances below 1, the squared range of a rescaled series.
 _BELOW_ONE = 1.0 - 2.0**-53
@@ -59,7 +59,8 @@ def largest_lyapunov_exponent(
     Parameters
     ----------
     series : array-like of shape (n_times,) or (n_times, n_series)
-        Equally spaced values; one column per series.
+        Equally spaced values; one column per series. Real numbers of any type or
+        bools; None, pandas' NA and masked values count as NaN.
     embedding_dimension : int, default=2
         Coordinates of the delay embedding, at least 1.
     delay : int, default=1
@@ -87,8 +88,9 @@ def largest_lyapunov_exponent(
     TypeError
         If a parameter, or the values of ``series``, are of the wrong type.
     ValueError
-        If a parameter is out of range, ``series`` has neither one nor two dimensions,
-        or it is too short for one neighbour pair.
+        If a parameter is out of range, ``series`` has neither one nor two dimensions
+        or a finite number too large for float64, or it is too short for one neighbour
+        pair.
 
     Notes
     -----
@@ -141,7 +143,7 @@ def largest_lyapunov_exponent(
     check_number(theiler_window, "theiler_window", "int", low=0)
     check_number(n_steps, "n_steps", "int", low=1)
     check_number(static_tolerance, "static_tolerance", "float", low=0)
-    values = _check_series(series)
+    values = check_series(series, "series", "n_series")
 
     # numpy's small integers could overflow in a sum
     window = tuple(map(int, (embedding_dimension, delay, theiler_window, n_steps)))
@@ -164,21 +166,6 @@ def largest_lyapunov_exponent(
 def minimum_length(embedding_dimension, delay, theiler_window, n_steps):
     """Return the fewest values a series needs for one pair of neighbours."""
     return (embedding_dimension - 1) * delay + n_steps + theiler_window + 2
-
-
-def _check_series(series):
-    values = np.asarray(series)
-    if values.ndim not in (1, 2):
-        raise ValueError(
-            f"series has {values.ndim} dimensions (shape {values.shape}); pass one "
-            "series of shape (n_times,) or several as columns (n_times, n_series)."
-        )
-    if values.dtype.kind not in "iuf":
-        raise TypeError(
-            f"series has dtype {values.dtype}, but real numbers are needed; convert it "
-            "with numpy.asarray(series, dtype=float)."
-        )
-    return values
 
 
 def _exponents(
