@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 
-from skchaosprune import _validation
+from skchaosprune import _scale, _validation
 from skchaosprune._callback_params import (
     check_callback_params,
     get_callback_params,
@@ -18,6 +18,7 @@ from skchaosprune._names import name_units, take_snapshot
 from skchaosprune._network import mlp
 from skchaosprune._persistence import Versioned
 from skchaosprune._text import brief
+from skchaosprune._warn import warn_all
 from skchaosprune.compact import CompactMLP, compact_layers
 
 # All that a fit learns; feature_names_in_ only where X has names.
@@ -30,7 +31,7 @@ mean_lyapunov_exponents_ n_active_parameters_ n_features_in_ n_iter_ n_iter_dens
 n_layers_ n_outputs_ n_parameters_ n_rounds_ n_untested_ n_weights_ n_windows_
 out_activation_ p_values_ pruned_in_round_ record_every_ search_loss_curve_ snapshots_
 sparsity_ target_series_ untested_reasons_ weight_scores_ window_series_
-_criterion_name _criterion_params _loss _score_seed
+_criterion_name _criterion_params _loss _rows_of_fit _score_seed
 """.split()
 
 
@@ -39,7 +40,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
     A child has its own ``__init__`` and ``_valid``, the checks of its parameters, and
     says what ``y`` means: ``_check_rows``, ``_encode``, ``_recode``, ``_output_layer``,
-    ``_target_units`` and ``_classes``.
+    ``_target_units``, ``_classes`` and ``_score``.
     """
 
     _learned = frozenset(_LEARNED)
@@ -88,19 +89,19 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         does not end a mask search.
         """
         from skchaosprune._fit.pruning import prune_and_retrain
-        from skchaosprune._fit.results import explain, warn_all
+        from skchaosprune._fit.results import explain
         from skchaosprune._fit.scoring import train_and_score
         from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 
         plan = self._plan(X, y, sample_weight)
-        with one_thread_per_fit(), unwrap_ctrl_c():
+        with one_thread_per_fit(), unwrap_ctrl_c(), plan.explain_divergence():
             progress = Progress(self, (X, y, sample_weight), [plan])
             scored = train_and_score(plan.training, plan.resources, progress)
             outcome = prune_and_retrain(plan, scored, progress)
             explanation = explain(outcome)
             learned = outcome.attributes() | explanation.attributes
             progress.end(learned)
-        warn_all(outcome.warnings + explanation.warnings)
+        warn_all(plan.warnings + outcome.warnings + explanation.warnings)
         self._keep(learned)
         return self
 
@@ -214,6 +215,9 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
     def report(self, X, y, *, feature_names=None):
         """Compare the network before and after pruning, in one table.
 
+        Warns where ``X`` is unlike the rows of ``fit``, as where a step of a pipeline
+        that scales was left out.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
@@ -240,7 +244,10 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         """
         from skchaosprune.report import make_report
 
-        return make_report(take_snapshot(self), X, y, feature_names)
+        fitted = take_snapshot(self)
+        report = make_report(fitted, X, y, feature_names)
+        fitted._warn_if_unlike(X)
+        return report
 
     def placebo_test(self, X=None, y=None, *, n_repeats=20, random_state=0):
         """Compare the share of causal weights with what its placebo calls causal.
@@ -282,17 +289,15 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             there is none or the targets are all the same, or if its series were too
             large to be kept.
         """
-        from skchaosprune import _placebo
-        from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
+        from skchaosprune._placebo import run_placebo_test
 
         fitted = take_snapshot(self)
         _validation.check_number(n_repeats, "n_repeats", "int", 1)
         rng = np.random.default_rng(_validation.check_rng(random_state).randint(2**31))
-        criterion = _placebo.recall_criterion(fitted)
-        data = fitted._recall_rows(X, y) if "data" in criterion.needs else None
-        record = _placebo.recall_record(fitted, criterion, data)
-        with one_thread_per_fit(), unwrap_ctrl_c():
-            return _placebo.compare_with_placebos(criterion, record, n_repeats, rng)
+        result = run_placebo_test(fitted, X, y, n_repeats, rng)
+        if X is not None:
+            fitted._warn_if_unlike(X)
+        return result
 
     def set_params(self, **params):
         """Set parameters of this estimator, of a criterion object and of callbacks.
@@ -384,7 +389,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         seeds = planning.draw_seeds(self.random_state)
         X, y, known = self._validate_rows(X, y)
         sample_weight = _validation.check_sample_weight(sample_weight, len(X))
-        X, y, sample_weight = planning.drop_absent(X, y, sample_weight)
+        X, y, sample_weight, places = planning.drop_absent(X, y, sample_weight)
         train, held_out = planning.split_rows(
             y, self.validation_fraction, seeds.split, stratify=is_classifier(self)
         )
@@ -400,7 +405,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             data,
             validation,
             network=self._describe_network(X.shape[1], targets.shape[1]),
-            known=known | learned,
+            known=known | learned | {"_rows_of_fit": _scale.describe_rows(X)},
+            places=places[train][weights[train] > 0.0],
         )
 
     def _describe_network(self, n_inputs, n_outputs):
@@ -448,6 +454,20 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             )
         X, y = _validation.check_rows(self, X, y, order="C", reset=False)
         return mlp.TrainingData(X, *self._recode(y), np.ones(len(X)), float(len(X)))
+
+    def _warn_if_unlike(self, X):
+        """Warn if rows are unlike those of the fit."""
+        warn_all(self._explain_unlike(X))
+
+    def _explain_unlike(self, X):
+        """Return what is unlike the rows of the fit, as texts: one or none."""
+        rows_of_fit = vars(self).get("_rows_of_fit")  # older pickles have none
+        if rows_of_fit is None:
+            return []
+        X = _validation.check_rows(self, X, reset=False)
+        names = getattr(self, "feature_names_in_", None)
+        text = _scale.explain_unlike(X, rows_of_fit, names)
+        return [] if text is None else [text]
 
     def _logits(self, X):
         X = _validation.check_rows(self, X, reset=False)

@@ -81,7 +81,7 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
     >>> path.sparsities.mean(axis=1).round(2)
     array([0.  , 0.5 , 0.81])
     """
-    from skchaosprune._fit.results import warn_all
+    from skchaosprune._warn import warn_all
 
     model = last_step(estimator, "pruning_path")
     transformers = None
@@ -106,8 +106,9 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
         )
         for number, fold in enumerate(folds, start=1)
     )
-    texts = dict.fromkeys(text for result in results for text in result.warnings)
-    warn_all(texts)
+    texts = [text for result in results for text in result.warnings]
+    # those before are of the rows, and differ from fold to fold only in numbers
+    warn_all(dict.fromkeys(results[0].first_warnings + texts))
     warn_all(_explain_failures(results), FitFailedWarning)
     sparsities, effective_sparsities, scores = np.array(
         [result.measures for result in results]
@@ -138,13 +139,15 @@ class _Fold:
     """What the fits of one fold came to.
 
     ``measures`` are (sparsity, effective sparsity, held-out score) of each ratio,
-    ``dense_score`` is the held-out score of the dense network.
+    ``dense_score`` is the held-out score of the dense network, ``first_warnings`` what
+    was known before the first training.
     """
 
     measures: list
     dense_score: float
     failures: list
     warnings: list
+    first_warnings: list
 
 
 def _fit_fold(transformers, model, parts, prune_ratios, name):
@@ -160,20 +163,22 @@ def _fit_fold(transformers, model, parts, prune_ratios, name):
         verbose=max(int(model.verbose) - 1, 0), prune_ratio=prune_ratios[0]
     )
     outcomes = _fit_ratios(quieter, X_train, y_train, prune_ratios)
-    fold = _Fold([], np.nan, [], [])
+    fold = _Fold([], np.nan, [], [], [])
     for ratio, outcome in zip(prune_ratios, outcomes, strict=True):
         where = f"{name}, prune_ratio={shorten(ratio)}"
         if isinstance(outcome, ValueError):
             fold.failures.append(f"{where}: {outcome}")
             fold.measures.append((np.nan, np.nan, np.nan))
             continue
+        fold.first_warnings = outcome.plan.warnings
         fold.warnings += outcome.warnings
         fitted = copy.copy(model)
         fitted._keep(outcome.attributes())
         if np.isnan(fold.dense_score):
             dense = fitted._compact(fitted.dense_coefs_, fitted.dense_intercepts_)
             fold.dense_score = dense.score(X_test, y_test)
-        score = fitted.score(X_test, y_test)
+            fold.warnings += fitted._explain_unlike(X_test)
+        score = fitted._score(X_test, y_test)
         fold.measures.append((fitted.sparsity_, fitted.effective_sparsity_, score))
         if model.verbose:
             print(f"[pruning_path] {where}: score {score:.4f}", flush=True)
@@ -190,12 +195,13 @@ def _fit_ratios(model, X, y, prune_ratios):
     plan = model._plan(X, y, None)
     plans = [plan.with_ratio(ratio) for ratio in prune_ratios]
     outcomes = []
-    with one_thread_per_fit(), unwrap_ctrl_c():
+    with one_thread_per_fit(), unwrap_ctrl_c(), plan.explain_divergence():
         progress = Progress(model, (X, y, None), plans)
         scored = train_and_score(plan.training, plan.resources, progress)
         for of_ratio in plans:
             try:
-                outcomes.append(prune_and_retrain(of_ratio, scored, progress))
+                with plan.explain_divergence():
+                    outcomes.append(prune_and_retrain(of_ratio, scored, progress))
             except ValueError as error:
                 progress.abandon_phase()
                 outcomes.append(error)

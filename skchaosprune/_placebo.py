@@ -59,15 +59,15 @@ def _join(parts):
     return np.concatenate([np.ravel(part) for part in parts])
 
 
-def compare_with_placebos(criterion, record, n_repeats, rng):
+def run_placebo_test(model, X, y, n_repeats, rng):
     """Compare the share of causal weights with those of placebos.
 
     Parameters
     ----------
-    criterion : Criterion
-        With a placebo, and not one itself.
-    record : TrainingRecord
-        From :func:`recall_record`.
+    model : ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor
+        Fitted.
+    X, y : array-likes or None
+        Rows and their targets, for criteria that need some.
     n_repeats : int
         Placebos drawn.
     rng : numpy.random.Generator
@@ -78,15 +78,21 @@ def compare_with_placebos(criterion, record, n_repeats, rng):
     result : Bunch
         See :meth:`ChaosCausalPrunedMLP.placebo_test`.
     """
+    from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
+
+    criterion = recall_criterion(model)
+    data = model._recall_rows(X, y) if "data" in criterion.needs else None
+    record = recall_record(model, criterion, data)
     if not runs_only_our_code(criterion):
         record = record.read_only()
-    share = _causal_share(criterion, record)
-    placebo_shares = np.array(
-        [
-            _causal_share(criterion, criterion.make_placebo(record, rng))
-            for _ in range(n_repeats)
-        ]
-    )
+    with one_thread_per_fit(), unwrap_ctrl_c():
+        share = _causal_share(criterion, record)
+        placebo_shares = np.array(
+            [
+                _causal_share(criterion, criterion.make_placebo(record, rng))
+                for _ in range(n_repeats)
+            ]
+        )
     return Bunch(
         causal_share=share,
         placebo_share=float(placebo_shares.mean()),

@@ -285,6 +285,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
 
     _valid = _VALID | {"loss": choice("log_loss", "squared_error")}
     _learned = PrunedMLP._learned | {"classes_"}
+    _score = ClassifierMixin.score
 
     def __init__(
         self,
@@ -389,6 +390,31 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         """
         fitted = take_snapshot(self)
         return mlp.class_probabilities(fitted._logits(X), fitted.out_activation_)
+
+    def score(self, X, y, sample_weight=None):
+        """Return the accuracy of the predictions for rows.
+
+        Warns where ``X`` is unlike the rows of ``fit``, as where a step of a pipeline
+        that scales was left out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, scaled like the training rows.
+        y : array-like of shape (n_samples,)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            Accuracy, in [0, 1].
+        """
+        fitted = take_snapshot(self)
+        score = fitted._score(X, y, sample_weight)
+        fitted._warn_if_unlike(X)
+        return score
 
     def _check_rows(self, shadow, X, y):
         X, y = _validation.check_rows(shadow, X, y, order="C")
@@ -655,6 +681,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
 
     _valid = _VALID
     _learned = PrunedMLP._learned | {"target_mean_", "target_scale_"}
+    _score = RegressorMixin.score
 
     def __init__(
         self,
@@ -738,6 +765,31 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         fitted = take_snapshot(self)
         z = fitted._logits(X)
         return mlp.in_target_units(z, fitted.target_mean_, fitted.target_scale_)
+
+    def score(self, X, y, sample_weight=None):
+        """Return the coefficient of determination, R2, of the predictions for rows.
+
+        Warns where ``X`` is unlike the rows of ``fit``, as where a step of a pipeline
+        that scales was left out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, scaled like the training rows.
+        y : array-like of shape (n_samples,)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            At most 1; 0 is what the mean of ``y`` would have.
+        """
+        fitted = take_snapshot(self)
+        score = fitted._score(X, y, sample_weight)
+        fitted._warn_if_unlike(X)
+        return score
 
     def _check_rows(self, shadow, X, y):
         X, y = _validation.check_rows(shadow, X, y, order="C", y_numeric=True)

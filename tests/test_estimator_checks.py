@@ -7,6 +7,7 @@ from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 
 
 # the checks train on a handful of unscaled rows, of which fit rightly complains
+@pytest.mark.filterwarnings("ignore:X is not scaled:UserWarning")
 @pytest.mark.filterwarnings("ignore:The weights are ranked by magnitude:UserWarning")
 @pytest.mark.filterwarnings("ignore:The outputs of the pruned network:UserWarning")
 @parametrize_with_checks(

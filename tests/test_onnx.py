@@ -305,6 +305,7 @@ def test_methods_and_functions_write_the_same_file(tmp_path):
 
 
 @pytest.mark.parametrize("with_mean", [True, False])
+@pytest.mark.filterwarnings("ignore:X is not scaled")
 @pytest.mark.parametrize("with_std", [True, False])
 def test_pipelines_with_a_scaler(path, X, with_mean, with_std):
     X = X * [0.1, 1, 10, 3, 1, 5] + np.arange(6)

@@ -17,6 +17,7 @@ from sklearn.metrics import accuracy_score, f1_score, mean_squared_error, r2_sco
 from skchaosprune import (
     ChaosCausalPrunedMLP,
     ChaosCausalPrunedMLPRegressor,
+    _placebo,
 )
 from skchaosprune.report import PruningReport, make_report
 from tests.helpers import small
@@ -263,7 +264,7 @@ def test_other_errors_of_the_placebo_are_raised(fitted, iris, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(type(fitted), "placebo_test", fail)
+    monkeypatch.setattr(_placebo, "run_placebo_test", fail)
     with pytest.raises(RuntimeError, match="a defect"):
         fitted.report(*iris)
 

@@ -321,7 +321,7 @@ def test_divergence_in_a_search(iris, monkeypatch, call):
         # after the dense training come the first mask, a grown one, a swapped one
         if len(masks) == call - 1:
             masks.append(kwargs["mask"])
-            raise Divergence
+            raise Divergence("It diverges.", "Try less.")
         return counted(*args, **kwargs)
 
     monkeypatch.setattr(net, "train", diverge)

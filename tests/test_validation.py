@@ -358,9 +358,8 @@ def test_divergence(diabetes, engine, criterion):
         engine=engine,
         prune_criterion=criterion,
     )
-    assert_refused(
-        model, X, y, ValueError, "no longer finite", "learning_rate_init=50.0", "scale"
-    )
+    words = "no longer finite", "learning_rate_init=50.0", "Use a smaller learning"
+    assert_refused(model, X, y, ValueError, *words)
 
 
 def test_criterion_that_returns_nonsense(iris):

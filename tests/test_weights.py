@@ -21,6 +21,7 @@ from tests.helpers import assert_same_fit, flat, small
 
 # Fits are compared here; what they are worth is not asked.
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:X is not scaled"),
     pytest.mark.filterwarnings("ignore:The weights are ranked by magnitude"),
     pytest.mark.filterwarnings("ignore:The outputs of the pruned network do not"),
     pytest.mark.filterwarnings("ignore:The training loss of the pruned network"),

@@ -2,7 +2,7 @@
 
 import os
 from collections import namedtuple
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +12,7 @@ from joblib import Memory
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_memory
 
-from skchaosprune import __version__, _validation
+from skchaosprune import __version__, _scale, _validation
 from skchaosprune._network import mlp
 from skchaosprune._network.masks import count_in_groups
 from skchaosprune._text import brief, shorten
@@ -22,7 +22,7 @@ from skchaosprune._training.engine import (
     explain_obstacle,
     first_obstacle_to_kernel,
 )
-from skchaosprune._training.plan import TrainingPlan
+from skchaosprune._training.plan import Divergence, TrainingPlan
 from skchaosprune._training.recording import count_windows, resolve_record_every
 from skchaosprune.criteria import Criterion, runs_only_our_code
 
@@ -180,8 +180,9 @@ class Resources:
 class FitPlan:
     """A whole fit: the first training, what comes after it, and what is known before.
 
-    ``known`` are the fitted attributes that need no training, like ``classes_``;
-    ``prune_criterion`` is as the user gave it, for messages.
+    ``known`` are the fitted attributes that need no training, like ``classes_``. For
+    messages there are ``prune_criterion`` as the user gave it, and ``places``, the rows
+    of the user's ``X`` that are trained on.
     """
 
     training: ScoredTraining
@@ -189,6 +190,34 @@ class FitPlan:
     resources: Resources
     known: dict
     prune_criterion: object
+    places: np.ndarray
+
+    @property
+    def feature_names(self):
+        """Names of the columns, or None."""
+        return self.known.get("feature_names_in_")
+
+    @cached_property
+    def warnings(self):
+        """What the user should know before all else, as texts: are rows scaled?"""
+        data = self.training.data
+        text = _scale.explain_scale(data.X, data.sample_weight, self.feature_names)
+        return [] if text is None else [text]
+
+    @contextmanager
+    def explain_divergence(self):
+        """Say what in the rows may be the cause, where a training diverges."""
+        try:
+            yield
+        except Divergence as error:
+            cause = _scale.explain_divergence(
+                self.training.data, self.places, self.feature_names
+            )
+            if cause is None:
+                raise
+            facts, advice = error.args
+            advice = f"If that does not help, {advice[0].lower()}{advice[1:]}"
+            raise Divergence(f"{facts} {cause}", advice) from error
 
     @property
     def n_phases(self):
@@ -224,11 +253,12 @@ def draw_seeds(random_state):
 
 
 def drop_absent(X, y, sample_weight):
-    """Return rows, targets and weights without the rows of weight 0."""
+    """Return what is left without rows of weight 0, and the places of these rows."""
     is_there = sample_weight > 0.0
+    places = np.flatnonzero(is_there)
     if is_there.all():
-        return X, y, sample_weight
-    return X[is_there], y[is_there], sample_weight[is_there]
+        return X, y, sample_weight, places
+    return X[is_there], y[is_there], sample_weight[is_there], places
 
 
 def split_rows(y, validation_fraction, seed, *, stratify):
@@ -283,7 +313,7 @@ def take_rows(rows, sample_weight, X, y, targets, weights):
     return mlp.TrainingData(*parts, _validation.normalise_weights(weights), total)
 
 
-def make_plan(settings, criterion, seeds, data, validation, *, network, known):
+def make_plan(settings, criterion, seeds, data, validation, *, network, known, places):
     """Settle all that a fit will do.
 
     Parameters
@@ -300,6 +330,8 @@ def make_plan(settings, criterion, seeds, data, validation, *, network, known):
         What it computes.
     known : dict
         Fitted attributes that need no training.
+    places : ndarray of int of shape (n_rows,)
+        Which rows of the user's ``X`` are trained on.
 
     Returns
     -------
@@ -319,6 +351,7 @@ def make_plan(settings, criterion, seeds, data, validation, *, network, known):
         _plan_resources(settings, criterion),
         known,
         settings["prune_criterion"],
+        places,
     )
     check_feasible(plan)
     return plan

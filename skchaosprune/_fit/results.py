@@ -1,8 +1,5 @@
 """What a fit found out, as fitted attributes and as warnings."""
 
-import inspect
-import sys
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -220,7 +217,8 @@ def explain(outcome):
     if not sparse.any():
         kept = mlp.split_layers(mask, outcome.plan.schedule.layer_sizes)
         has_path = masks.effective_sparsity(kept) < 1.0
-        texts = [explain_uniform(rule, has_path)]
+        is_scaled = not outcome.plan.warnings
+        texts = [explain_uniform(rule, has_path, is_scaled)]
     attributes = {
         "feature_importances_": normalise_importances(sparse),
         "dense_feature_importances_": normalise_importances(dense),
@@ -241,35 +239,6 @@ def _measure(outcome, params, mask):
             seed=training.score_seed,
         )
     )
-
-
-def warn_all(texts, category=UserWarning):
-    """Warn whoever called the package, directly or through scikit-learn.
-
-    In a worker of joblib's nobody has, and the warning points at ``fit``.
-
-    Parameters
-    ----------
-    texts : iterable of str
-        One warning each.
-    category : type, default=UserWarning
-        Of all of them.
-    """
-    level, frame = 1, inspect.currentframe()
-    while frame.f_back is not None and _is_inside(frame):
-        level, frame = level + 1, frame.f_back
-    if _package(frame) in sys.stdlib_module_names:
-        level = 2
-    for text in texts:
-        warnings.warn(text, category, stacklevel=level)
-
-
-def _is_inside(frame):
-    return _package(frame) in ("skchaosprune", "sklearn", "joblib")
-
-
-def _package(frame):
-    return frame.f_globals.get("__name__", "").partition(".")[0]
 
 
 def _describe(criterion):

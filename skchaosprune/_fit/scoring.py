@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 
 from skchaosprune._network import mlp
+from skchaosprune._scale import is_scaled
 from skchaosprune._text import brief
 from skchaosprune._training import net
 from skchaosprune._training.plan import TrainingRun, Watch
@@ -237,6 +238,7 @@ def _make_record(training, run, watch):
         snapshots=None if watch.snapshots is None else watch.snapshots.snapshots,
         iterations_per_epoch=training.iterations_per_epoch,
         dense_fraction=training.dense_fraction,
+        is_scaled=is_scaled(training.data.X, training.data.sample_weight),
         seed=training.score_seed,
     )
     recorder = watch.recorder

@@ -225,8 +225,8 @@ _CONSTANT = "The outputs of the pruned network do not depend on any input"
 _NOTHING_FOUND = {
     "gradient": (
         _CONSTANT,
-        "its hidden units are dead or saturated in all training rows. Scale X, or use "
-        "more hidden units, another random_state, activation='tanh' or a smaller "
+        "its hidden units are dead or saturated in all training rows. Use more hidden "
+        "units, another random_state, activation='tanh' or a smaller "
         "learning_rate_init.",
     ),
     "connection": (
@@ -265,10 +265,11 @@ def normalise_importances(importances):
     return np.full(importances.size, 1.0 / importances.size)
 
 
-def explain_uniform(rule, has_path):
+def explain_uniform(rule, has_path, is_scaled=True):
     """Say why a rule found nothing, and what to do.
 
-    ``has_path`` says whether kept weights lead from an input to an output.
+    ``has_path`` says whether kept weights lead from an input to an output,
+    ``is_scaled`` whether the training rows are scaled.
     """
     what, reason = _NOTHING_FOUND[rule]
     if not has_path:
@@ -277,4 +278,6 @@ def explain_uniform(rule, has_path):
             "no path of kept weights is left. Lower prune_ratio or use "
             "keep_connected=True."
         )
+    elif not is_scaled:
+        reason = "X is not scaled, which is the likeliest cause. Use a StandardScaler."
     return f"{what}, and all features are reported as equally important: {reason}"

@@ -364,11 +364,11 @@ class _PrunableNet:
 
     def _refuse_divergence(self, what, other=""):
         rate = self._plan.learning_rate
+        lower = f"{min(rate / 10, 0.01):.3g}"
         raise Divergence(
             f"{what} in epoch {len(self.history)}: the training diverges with "
-            f"learning_rate_init={rate} and momentum={self._plan.momentum}. Use a "
-            f"smaller learning_rate_init (try {min(rate / 10, 0.01):.3g}){other}, and "
-            "scale X, for example with StandardScaler."
+            f"learning_rate_init={rate} and momentum={self._plan.momentum}.",
+            f"Use a smaller learning_rate_init (try {lower}){other}.",
         )
 
 

@@ -63,4 +63,13 @@ class TrainingRun:
 
 
 class Divergence(ValueError):
-    """Raised when weights or the target series are not finite, or too large."""
+    """Raised when weights or the target series are not finite, or too large.
+
+    ``args`` are what was seen, and what the user can do.
+    """
+
+    def __init__(self, facts, advice):
+        super().__init__(facts, advice)
+
+    def __str__(self):
+        return " ".join(self.args)

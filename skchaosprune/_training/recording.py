@@ -209,6 +209,9 @@ class TrainingRecord:
         Optimiser steps per epoch.
     dense_fraction : float
         Share of ``max_iter`` that the dense network trains.
+    is_scaled : bool
+        False where columns of the training rows are far larger than a network is made
+        for.
     seed : int
         For criteria that draw random numbers.
     n_jobs : int or None
@@ -229,6 +232,7 @@ class TrainingRecord:
     n_windows_planned: int = 0
     iterations_per_epoch: int = 1
     dense_fraction: float = 1.0
+    is_scaled: bool = True
     seed: int = 0
     n_jobs: int | None = None
     on_progress: object = None

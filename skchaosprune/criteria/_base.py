@@ -221,6 +221,13 @@ def give_up(record, problem, **tests):
     )
 
 
+def way_out(record, way):
+    """Say how to get evidence where nothing moved: scale X, or else the given way."""
+    if not record.is_scaled:
+        return "X is not scaled, which is the likeliest cause: use a StandardScaler."
+    return way
+
+
 def check_overflow(scores):
     """Refuse scores that are not finite where they come from the rows."""
     if not np.isfinite(scores).all():

@@ -7,7 +7,13 @@ import numpy as np
 
 from skchaosprune._text import shorten
 from skchaosprune._validation import check_bool, check_choice, check_number
-from skchaosprune.criteria._base import WeightScores, check_seed, give_up, make_rng
+from skchaosprune.criteria._base import (
+    WeightScores,
+    check_seed,
+    give_up,
+    make_rng,
+    way_out,
+)
 from skchaosprune.criteria._blocks import run_in_blocks
 from skchaosprune.criteria._windows import TARGETS, WindowCriterion
 
@@ -115,11 +121,13 @@ class GrangerCriterion(WindowCriterion):
         counts = _count_reasons(record.window_series, record.alive)
         reasons = ", ".join(f"{reason}: {counts[reason]}" for reason in counts)
         switch = "" if self.target == "loss" else "use target='loss', "
+        way = (
+            f"With {shorten(type(self).__name__)}, {switch}record more often, or train "
+            "with a larger learning_rate_init."
+        )
         return (
             f"none of the {record.alive.sum()} weights could be tested ({reasons}; "
-            f"{len(record.target_series)} windows). With "
-            f"{shorten(type(self).__name__)}, {switch}record more often, or train with "
-            "a larger learning_rate_init."
+            f"{len(record.target_series)} windows). {way_out(record, way)}"
         )
 
     def _decide(self, record, log_p, lags):

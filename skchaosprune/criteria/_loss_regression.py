@@ -7,7 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
 
 from skchaosprune._validation import check_number
-from skchaosprune.criteria._base import WeightScores, give_up
+from skchaosprune.criteria._base import WeightScores, give_up, way_out
 from skchaosprune.criteria._windows import WindowCriterion
 
 
@@ -86,10 +86,10 @@ class LossRegression(WindowCriterion):
         squares = np.asfortranarray(squares[:, moving] / scales[moving])
         correlations = reductions @ squares / len(reductions)
         if not moving.any() or correlations.max() <= 0.0:
+            way = way_out(record, "Use a smaller learning_rate_init, or train longer.")
             problem = (
                 "no weight moves more where the loss falls more, so that the "
-                "regression keeps none; use a smaller learning_rate_init, or train "
-                "longer."
+                f"regression keeps none. {way}"
             )
             return give_up(record, problem)
         penalty = self.penalty * correlations.max()

@@ -5,7 +5,7 @@ import numpy as np
 from skchaosprune._text import shorten
 from skchaosprune._training.recording import epochs_for_windows
 from skchaosprune._validation import check_number
-from skchaosprune.criteria._base import Criterion
+from skchaosprune.criteria._base import Criterion, way_out
 
 TARGETS = ("auto", "loss")
 
@@ -108,7 +108,7 @@ class WindowCriterion(Criterion):
             problem = (
                 f"the target series never moves (it is {series[0]:.6g} in every "
                 f"window), so nothing can cause it: {self._facts(*sizes)}, but the "
-                f"target has to move as well. Use {way}."
+                f"target has to move as well. {way_out(record, f'Use {way}.')}"
             )
         return problem
 

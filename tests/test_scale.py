@@ -1,0 +1,411 @@
+"""Rows that are not scaled, rows unlike those of the fit, and rows that are far out."""
+
+import pickle
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    load_wine,
+    make_friedman1,
+)
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+    scale,
+)
+
+from skchaosprune import ChaosCausalPrunedMLPRegressor, pruning_path
+from skchaosprune._network.mlp import TrainingData
+from skchaosprune._scale import (
+    column_sizes,
+    describe_rows,
+    explain_divergence,
+    explain_scale,
+    explain_unlike,
+    is_scaled,
+)
+from skchaosprune._training.plan import Divergence
+from tests.helpers import small
+
+RAW = {
+    "digits": load_digits,
+    "wine": load_wine,
+    "breast_cancer": load_breast_cancer,
+    "diabetes": lambda **options: load_diabetes(scaled=False, **options),
+}
+SCALERS = [StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer]
+SCALERS += [
+    lambda: QuantileTransformer(n_quantiles=50),
+    lambda: QuantileTransformer(n_quantiles=50, output_distribution="normal"),
+]
+
+
+def made_columns(n_rows=300):
+    """Columns of all kinds, by name."""
+    rng = np.random.RandomState(0)
+    return {
+        "one-hot": (rng.uniform(size=(n_rows, 4)) < [0.003, 0.02, 0.2, 0.5]) * 1.0,
+        "skewed": np.exp(rng.normal(size=(n_rows, 3)) * [0.5, 1.0, 2.0]),
+        "heavy tails": rng.standard_t(1.0, size=(n_rows, 3)),
+        "years": rng.randint(1990, 2025, size=(n_rows, 2)).astype(float),
+        "amounts": 1e5 * rng.pareto(2.0, size=(n_rows, 2)),
+        "constant": np.full((n_rows, 2), 1e6) + [0.0, 1.0],
+        "counts": rng.poisson(0.2, size=(n_rows, 3)).astype(float),
+    }
+
+
+# The rule.
+
+
+@pytest.mark.parametrize("make_scaler", SCALERS)
+def test_scaled_columns_of_any_kind_raise_no_alarm(make_scaler):
+    tables = made_columns()
+    tables |= {name: load(return_X_y=True)[0] for name, load in RAW.items()}
+    tables["all"] = np.hstack(list(made_columns().values()))
+    for name, X in tables.items():
+        if name == "years" and make_scaler is MaxAbsScaler:
+            continue  # it squeezes them into .98 to 1, of which a network learns little
+        scaled = make_scaler().fit_transform(X)
+        assert is_scaled(scaled, np.ones(len(X))), name
+        assert explain_scale(scaled, np.ones(len(X))) is None, name
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    arrays(np.float64, 12, elements=st.floats(-1e6, 1e6)),
+    arrays(np.float64, 12, elements=st.floats(0.01, 100.0)),
+)
+def test_a_standardised_column_has_a_size_of_at_most_1(x, weights):
+    mean = np.average(x, weights=weights)
+    deviation = np.sqrt(np.average((x - mean) ** 2, weights=weights))
+    if deviation > 1e-6 * abs(mean):  # else all that is left is rounding
+        standardised = (x - mean)[:, np.newaxis] / deviation
+        assert column_sizes(standardised, weights)[0] <= 1.0 + 1e-6
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_raw_tables_raise_an_alarm(name):
+    X, _ = RAW[name](return_X_y=True)
+    for rows in (X, X[::2], X[:20]):
+        weights = np.ones(len(rows))
+        assert not is_scaled(rows, weights)
+        text = explain_scale(rows, weights)
+        assert "StandardScaler" in text
+        worst = np.argmax(np.abs(rows).mean(axis=0))
+        assert f"in column {worst} (about " in text
+
+
+@pytest.mark.parametrize("kind", ["years", "amounts", "constant"])
+def test_one_raw_column_among_scaled_ones_is_named(kind):
+    X = scale(made_columns()["skewed"])
+    X = np.c_[X[:, :2], made_columns()[kind][:, 0], X[:, 2]]
+    text = explain_scale(X, np.ones(len(X)), ["a", "b", "raw\n", "d"])
+    assert re.search(r"far above 1 in column 'raw\\n' \(about [\de+,]+\)\.", text)
+
+
+def test_sizes_are_weighted_means():
+    rng = np.random.RandomState(0)
+    X, repeats = rng.normal(size=(50, 3)), rng.randint(1, 5, size=50)
+    expected = np.average(np.abs(X), axis=0, weights=repeats)
+    np.testing.assert_allclose(column_sizes(X, repeats.astype(float)), expected)
+    rare = np.where(np.arange(50) < 10, 100.0, 0.0)[:, np.newaxis]
+    assert not is_scaled(rare, np.ones(50))
+    assert is_scaled(rare, np.where(np.arange(50) < 10, 1.0, 9.0))
+
+
+def test_sizes_do_not_depend_on_blocks(monkeypatch):
+    X = np.random.RandomState(0).normal(size=(50, 3))
+    expected = column_sizes(X, np.ones(50))
+    monkeypatch.setattr("skchaosprune._scale._BLOCK_ELEMENTS", 12)
+    np.testing.assert_allclose(column_sizes(X, np.ones(50)), expected, rtol=1e-12)
+
+
+def test_rows_that_hardly_differ_raise_an_alarm():
+    X = scale(load_digits().data)
+    ones = np.ones(len(X))
+    assert "no column varies as much as column" in explain_scale(X * 1e-3, ones)
+    assert is_scaled(load_diabetes().data, np.ones(442))  # it trains as well as scaled
+    assert is_scaled(np.zeros((9, 2)), np.ones(9))  # nothing to scale
+    assert is_scaled(made_columns()["one-hot"][:, :1], np.ones(300))
+
+
+# The warning of a fit.
+
+
+def warnings_of(function):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        function()
+    return [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_a_fit_warns_once_and_names_the_columns(name):
+    frame = RAW[name](as_frame=True)
+    kind = {"kind": ChaosCausalPrunedMLPRegressor} if name == "diabetes" else {}
+    model = small(**kind, learning_rate_init=1e-9)
+
+    texts = warnings_of(lambda: model.fit(frame.data, frame.target))
+
+    about_scale = [text for text in texts if "X is not scaled" in text]
+    assert about_scale == texts[:1]
+    worst = frame.data.abs().mean().idxmax()
+    assert f"in column {worst!r} (about " in texts[0]
+    piped = make_pipeline(StandardScaler(), model)
+    assert warnings_of(lambda: piped.fit(frame.data, frame.target)) == []
+
+
+@pytest.mark.filterwarnings("ignore:The outputs of the pruned network do not")
+@pytest.mark.parametrize("criterion", ["chaos_causality", "loss_regression"])
+def test_a_target_that_never_moves_blames_the_scale_first(criterion):
+    X, y = load_breast_cancer(return_X_y=True)
+    options = {"prune_criterion": criterion, "max_iter": 40}
+    first, second, *_ = warnings_of(lambda: small(**options).fit(X, y))
+
+    assert first.startswith("X is not scaled")
+    assert second.startswith("The weights are ranked by magnitude instead")
+    assert "X is not scaled, which is the likeliest cause: use a Standard" in second
+    assert "learning_rate_init" not in second
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match="likeliest cause: use a StandardScaler"):
+            small(prune_ratio=None, **options).fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore:X is not scaled")
+def test_importances_of_nothing_blame_the_scale_first():
+    X, y = load_breast_cancer(return_X_y=True)
+    text = warnings_of(lambda: small().fit(X, y))[-1]
+    assert text.startswith("The outputs of the pruned network do not depend")
+    assert text.endswith(
+        "X is not scaled, which is the likeliest cause. Use a StandardScaler."
+    )
+    assert "learning_rate_init" not in text
+
+
+def test_a_path_warns_once_for_all_folds():
+    X, y = load_wine(return_X_y=True)
+    texts = warnings_of(lambda: pruning_path(small(), X, y, [0.2, 0.5], cv=3))
+    assert len([text for text in texts if "X is not scaled" in text]) == 1
+
+
+# Divergence.
+
+
+def test_a_gross_cell_is_named_with_its_row():
+    X, y = make_friedman1(3500, noise=1.0, random_state=0)
+    X[7, 0] = 1e6
+    X = StandardScaler().fit_transform(X)[:3000]
+    model = small(ChaosCausalPrunedMLPRegressor, hidden_layer_sizes=(64,))
+
+    for rows, weights in ((X, None), (pd.DataFrame(X).add_prefix("c"), y[:3000] > -99)):
+        with pytest.raises(Divergence) as caught:
+            model.fit(rows, y[:3000], sample_weight=weights)
+        text = str(caught.value)
+        column = "column 0" if rows is X else "column 'c0'"
+        assert "Row 7 of X has the norm 59.2, where the median is 2.99" in text
+        assert f"with 59.2 in {column}. A row that far out" in text
+        assert "correct, clip or drop" in text
+        assert text.endswith("use a smaller learning_rate_init (try 0.0002).")
+        assert "StandardScaler" not in text
+        assert str(pickle.loads(pickle.dumps(caught.value))) == text
+
+    # the number is that of the row in the X that was given
+    others = np.r_[np.zeros((5, 10)), X]
+    weights = np.r_[np.zeros(5), np.ones(3000)]
+    with pytest.raises(Divergence, match="Row 12 of X has the norm 59.2"):
+        model.set_params(validation_fraction=0.1, random_state=1).fit(
+            others, np.r_[np.zeros(5), y[:3000]], sample_weight=weights
+        )
+    with pytest.raises(ValueError, match="Row 7 of X has the norm"):
+        pruning_path(
+            model.set_params(validation_fraction=None),
+            X,
+            y[:3000],
+            [0.5],
+            cv=[(np.arange(2000), np.arange(2000, 3000))],
+        )
+
+
+def test_a_heavy_row_is_named():
+    X, y = make_friedman1(500, random_state=0)
+    weights = np.where(np.arange(500) == 33, 1e6, 1.0)
+    model = small(ChaosCausalPrunedMLPRegressor, learning_rate_init=0.02)
+    with pytest.raises(Divergence, match="Row 33 of X has 500 times the mean weight"):
+        model.fit(scale(X), y, sample_weight=weights)
+
+
+def test_raw_rows_are_blamed_before_the_learning_rate():
+    X, y = load_diabetes(return_X_y=True, scaled=False)
+    with pytest.raises(
+        Divergence, match=r"X is not scaled: .* in column 4 \(about 200"
+    ):
+        small(ChaosCausalPrunedMLPRegressor, learning_rate_init=9.0).fit(X, y)
+
+
+def test_a_rate_that_is_too_large_is_all_that_is_blamed_where_rows_are_scaled(diabetes):
+    with pytest.raises(Divergence) as caught:
+        small(ChaosCausalPrunedMLPRegressor, learning_rate_init=9.0).fit(*diabetes)
+    assert str(caught.value).endswith(
+        "learning_rate_init=9.0 and momentum=0.0. Use a smaller learning_rate_init "
+        "(try 0.01)."
+    )
+
+
+def test_other_rows_that_are_far_out_are_counted():
+    X = np.ones((30, 2))
+    X[[3, 9, 11]] = [[1.0, 50.0], [90.0, 2.0], [30.0, 0.0]]
+    data = TrainingData(X, None, None, np.ones(30), 30.0)
+    text = explain_divergence(data, np.arange(100, 130))
+    assert "Row 109 of X has the norm 90" in text
+    assert "90 in column 0 (2 more rows are beyond 5 medians)" in text
+
+
+# Rows unlike those of the fit.
+
+
+def tables():
+    rng = np.random.RandomState(0)
+    return {
+        name: (scale(X), X)
+        for name, X in {
+            "iris": load_iris().data,
+            "digits": load_digits().data,
+            "wine": load_wine().data,
+            "breast_cancer": load_breast_cancer().data,
+            "years": np.c_[rng.randint(1990, 2020, 99), rng.normal(size=99)],
+        }.items()
+    }
+
+
+@pytest.mark.parametrize("name", tables())
+@pytest.mark.parametrize("n_rows", [2, 10, None])
+def test_raw_rows_are_unlike_scaled_ones(name, n_rows):
+    X, raw = tables()[name]
+    text = explain_unlike(raw[:n_rows], describe_rows(X))
+    assert text.startswith("X is unlike the rows of fit")
+    assert "in fit " in text and "pipeline[:-1].transform(X)" in text
+
+
+@pytest.mark.parametrize("name", ["digits", "wine", "breast_cancer"])
+def test_rows_of_another_unit_are_unlike(name):
+    X, raw = tables()[name]
+    for factor in (1 / 255, 1 / 16, 16, 255):
+        assert explain_unlike(factor * raw, describe_rows(raw)) is not None
+    text = explain_unlike(X / 20, describe_rows(X))
+    assert "all columns vary far less" in text and "more of" in text
+    if name != "digits":
+        squeezed = MinMaxScaler().fit_transform(raw)
+        assert "vary far less" in explain_unlike(squeezed, describe_rows(X))
+
+
+@pytest.mark.parametrize("n_train", [20, 50, 200])
+@pytest.mark.parametrize("n_new", [1, 2, 10, 60])
+def test_other_rows_of_the_same_kind_raise_no_alarm(n_train, n_new):
+    X = np.hstack(list(made_columns(600).values()))
+    rng = np.random.RandomState(0)
+    for _ in range(20):
+        rows = rng.permutation(600)[: n_train + n_new]
+        seen = describe_rows(X[rows[:n_train]])
+        assert explain_unlike(X[rows[n_train:]], seen) is None
+
+
+def test_constant_columns_have_no_range():
+    X = np.c_[np.zeros(20), np.arange(20.0)]
+    other = np.c_[np.ones(20), np.arange(20.0)]
+    assert explain_unlike(other, describe_rows(X)) is None
+    assert explain_unlike(other[:, :1], describe_rows(X[:, :1])) is None
+
+
+def test_score_report_and_placebo_test_warn_and_predict_does_not():
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    mlp = small(prune_criterion="intervention", max_iter=30)
+    model = make_pipeline(StandardScaler().set_output(transform="pandas"), mlp)
+    model.fit(X_train, y_train)
+    assert warnings_of(lambda: model.score(X_test, y_test)) == []
+
+    asked = {
+        "score": lambda: model[-1].score(X_test, y_test),
+        "report": lambda: model[-1].report(X_test, y_test),
+        "placebo_test": lambda: model[-1].placebo_test(X_test, y_test, n_repeats=2),
+    }
+    for ask in asked.values():
+        (text,) = warnings_of(ask)
+        assert text.startswith("X is unlike the rows of fit: 143 of 143 rows are far")
+        assert "column 'mean radius' (" in text and "more of 30 columns" in text
+    scaled = model[:-1].transform(X_test)
+    for rows in (scaled, scaled[:1], model[:-1].transform(X_train)):
+        target = y_test[: len(rows)] if len(rows) < 200 else y_train
+        assert warnings_of(lambda: model[-1].score(rows, target)) == []  # noqa: B023
+    assert warnings_of(lambda: model[-1].report(scaled, y_test)) == []
+    assert warnings_of(lambda: model[-1].predict(X_test)) == []
+
+
+def test_a_regressor_warns_too(diabetes):
+    X, y = diabetes
+    model = small(ChaosCausalPrunedMLPRegressor).fit(X, y)
+    raw = load_diabetes(scaled=False).data
+    assert len(warnings_of(lambda: model.score(raw, y))) == 1
+    assert len(warnings_of(lambda: model.report(raw, y))) == 1
+    assert warnings_of(lambda: model.score(X, y)) == []
+    assert model.score(X, y, sample_weight=y) != model.score(X, y)
+
+
+def test_the_warning_points_at_the_caller(iris):
+    model = small().fit(*iris)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.score(iris[0] + 99.0, iris[1])
+    assert caught[0].filename == __file__
+
+
+def test_a_fit_of_before_the_check_is_not_checked(iris):
+    model = small().fit(*iris)
+    del model._rows_of_fit
+    assert warnings_of(lambda: model.report(iris[0] + 99.0, iris[1])) == []
+
+
+def test_wrong_rows_are_an_error_not_a_warning(iris):
+    model = small().fit(*iris)
+    for method in (model.score, model.report):
+        with pytest.raises(ValueError, match="features"):
+            method(iris[0][:, :2], iris[1])
+        with pytest.raises(ValueError, match="NaN"):
+            method(np.full((150, 4), np.nan), iris[1])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    arrays(
+        np.float64, (7, 2), elements=st.floats(allow_nan=False, allow_infinity=False)
+    ),
+    arrays(
+        np.float64, (5, 2), elements=st.floats(allow_nan=False, allow_infinity=False)
+    ),
+)
+def test_any_finite_rows(X, other):
+    ones = np.ones(7)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        is_scaled(X, ones)
+        assert (explain_scale(X, ones) is None) == is_scaled(X, ones)
+        seen = describe_rows(X)
+        explain_unlike(other, seen)
+        assert explain_unlike(X, seen) is None
+        explain_divergence(TrainingData(X, None, None, ones, 7.0), np.arange(7))
