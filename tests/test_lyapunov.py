@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
 
 from skchaosprune._kernels.lyapunov import (
     _exponents,
@@ -67,6 +68,20 @@ def logistic_map(n_times, r=4.0, x=0.3):
         series[t] = x
         x = r * x * (1 - x)
     return series
+
+
+def lorenz_system(n_times, step=0.01):
+    """Return x every ``step``, after 30 units of time; the exponent is 0.906."""
+
+    def move(_, state):
+        x, y, z = state
+        return [10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z]
+
+    times = 30.0 + step * np.arange(n_times)
+    solution = solve_ivp(
+        move, (0, times[-1]), [1.0, 1.0, 25.0], "DOP853", times, rtol=1e-9, atol=1e-9
+    )
+    return solution.y[0]
 
 
 def henon_map(n_times, x=0.1, y=0.1):
@@ -152,6 +167,18 @@ def test_logistic_map_on_a_cycle_does_not_diverge():
 
 def test_first_slope_of_the_henon_map_is_biased_as_documented():
     assert largest_lyapunov_exponent(henon_map(5000)) == pytest.approx(0.30, abs=0.01)
+
+
+@pytest.mark.slow
+def test_first_slope_of_the_lorenz_system_depends_on_the_sampling_as_documented():
+    x = lorenz_system(5000)
+    unfolded = {"embedding_dimension": 5, "delay": 10, "theiler_window": 100}
+    for parameters, low, high in (unfolded, 0.09, 0.24), ({}, 30.0, 40.0):
+        exponent = largest_lyapunov_exponent(x, **parameters) / 0.01
+        assert low < exponent < high
+    unfolded = {"embedding_dimension": 5, "delay": 2, "theiler_window": 20}
+    exponent = largest_lyapunov_exponent(lorenz_system(5000, 0.05), **unfolded) / 0.05
+    assert 0.54 < exponent < 0.72
 
 
 def test_white_noise_is_above_chaos_as_documented():

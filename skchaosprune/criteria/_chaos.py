@@ -85,6 +85,12 @@ class ChaosCausality(GrangerCriterion):
     As published, chaos-causality ranks weights no better than its own placebo (the
     exponents shuffled in time).
 
+    Exponents can be compared within one fit, not with those of a known system, nor
+    between fits that record otherwise. In windows of 50 records, the defaults give the
+    Lorenz system, whose exponent is 0.906 per unit of time, 8.1 with a record every
+    0.01 (0.08 per record) and 2.8 with one every 0.1 (0.28 per record); in windows of
+    200 records 21 and 3.6.
+
     References
     ----------
     .. [1] R. Sahu et al. (2023). "To prune or not to prune: a chaos-causality approach

@@ -17,6 +17,10 @@ _MOST_LABELS = 10  # in a legend over many lines
 class LyapunovDisplay:
     """Lyapunov exponents window by window, above the series they are tested against.
 
+    Compare them between weights and windows of one fit: they are biased, by an amount
+    that depends on window size and ``record_every``, and a positive one proves no
+    chaos (see the notes of :func:`skchaosprune.largest_lyapunov_exponent`).
+
     Parameters
     ----------
     lyapunov_exponents : array-like of shape (n_windows, n_weights)
