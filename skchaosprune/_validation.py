@@ -18,7 +18,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from skchaosprune._text import brief, shorten
+from skchaosprune._text import brief, brief_list, shorten
 
 
 def check_choice(value, name, choices):
@@ -174,7 +174,7 @@ def refuse_times(values, name):
     """Raise TypeError for dates and durations, which numpy turns into huge numbers."""
     if hasattr(values, "iloc") and hasattr(values, "columns"):
         found = (
-            (_find_time_in_column(values, place, kind), f", in column {label!r}")
+            (_find_time_in_column(values, place, kind), f", in column {brief(label)}")
             for place, (label, kind) in enumerate(values.dtypes.items())
         )
     else:
@@ -235,13 +235,13 @@ def check_labels(y):
         first = next((label for label in y if isinstance(label, bytes)), None)
         if first is not None:
             raise TypeError(
-                f"y has labels that are bytes, like {first!r}; decode them, as in "
+                f"y has labels that are bytes, like {brief(first)}; decode them, as in "
                 "[label.decode() for label in y], or use integers."
             ) from error
-        kinds = sorted({type(label).__name__ for label in y})
+        kinds = sorted({shorten(type(label).__name__) for label in y})
         raise TypeError(
             f"y has labels that cannot be sorted, of the types {', '.join(kinds)} "
-            f"({error}); use labels of one type, for example y.astype(str)."
+            f"({shorten(error, 200)}); use labels of one type, like y.astype(str)."
         ) from error
 
 
@@ -256,8 +256,8 @@ def check_sample_weight(sample_weight, n_samples):
         sample_weight = [sample_weight] * n_samples
     if isinstance(sample_weight, str):
         raise ValueError(
-            f"sample_weight={sample_weight!r} must be None, a number, or one number "
-            "per sample; class_weight='balanced' weighs the classes."
+            f"sample_weight={brief(sample_weight)} must be None, a number, or one "
+            "number per sample; class_weight='balanced' weighs the classes."
         )
     with _as_float64("sample_weight"):
         weights = check_array(
@@ -317,25 +317,25 @@ def check_class_weight(class_weight, classes, codes, sample_weight):
     if class_weight is None:
         return np.ones(len(classes))
     text = (
-        f"class_weight={class_weight!r} must be None, 'balanced', or a dict from class "
-        f"labels (here {classes.tolist()}) to finite weights of at least 0"
+        f"class_weight={brief(class_weight)} must be None, 'balanced', or a dict from "
+        f"class labels (here {brief_list(classes)}) to finite weights of at least 0"
     )
     if isinstance(class_weight, str) or not hasattr(class_weight, "items"):
         if not isinstance(class_weight, str) or class_weight != "balanced":
             raise ValueError(f"{text}.")
         totals = np.bincount(codes, scale_weights(sample_weight), len(classes))
         if not totals.all():
-            none = classes[totals == 0.0].tolist()
+            none = brief_list(classes[totals == 0.0])
             raise ValueError(f"{text}. No training row with a weight is of {none}.")
         return scale_weights(1.0 / totals)
     class_weight = dict(class_weight.items())  # of a pandas Series, too
     for weight in class_weight.values():
         if not isinstance(weight, Real) or not 0.0 <= weight < np.inf:
-            raise ValueError(f"{text}; got the weight {weight!r}.")
+            raise ValueError(f"{text}; got the weight {brief(weight)}.")
     try:
         weights = compute_class_weight(class_weight, classes=classes, y=classes[codes])
     except ValueError as error:
-        raise ValueError(f"{text}. {error}.") from error
+        raise ValueError(f"{text}. {shorten(error, 200)}.") from error
     return scale_weights(weights)
 
 
