@@ -7,7 +7,7 @@ Run it from the root of the repository (it takes about ten minutes)::
 The rules of the package are in ``skchaosprune._scale``; variants stand at the top of
 this file. The script measures, on tables that come with scikit-learn and statsmodels
 and on made ones, how often each raises a false alarm and what it misses: rows that are
-too large for the default learning rate (by ``mean_sizes``), rows that are too small
+too large for the default learning rate (by ``column_sizes``), rows that are too small
 (``row_size``) or far from 0 (``offset``), and rows unlike those that an estimator was
 trained on (``outside_shares``, ``spread_ratios``).
 """
@@ -37,22 +37,21 @@ from sklearn.preprocessing import (
 )
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
-from skchaosprune._scale import (
-    column_sizes,
-    describe_rows,
-    explain_unlike,
-    is_scaled,
-)
+from skchaosprune._scale import describe_rows, explain_unlike, is_scaled
 
 PACKAGES = ("skchaosprune", "scikit-learn", "statsmodels", "numpy", "scipy", "numba")
 
 # ------------------------------------------------------------------------- the rules
 
 
-def mean_sizes(X, weights=None):
-    """Mean absolute value of every column, of values cut at 100."""
-    weights = np.ones(len(X)) if weights is None else weights
-    return column_sizes(X, weights, cut=100.0)
+def column_sizes(X):
+    """Root mean square of a column, or the median of what is not 0, if smaller."""
+    squares = np.sqrt(np.mean(X**2, axis=0))
+    medians = [
+        np.median(np.r_[column[column > 0], np.zeros(not column.any())])
+        for column in np.abs(X).T
+    ]
+    return np.minimum(squares, medians)
 
 
 def is_unlike(X_train, X_new):
@@ -294,11 +293,10 @@ def measure_scaled(tables):
     rows = []
     for name, table in tables.items():
         found = {}
-        for way, X, weights in scaled_sets(*table):
+        for way, X, _ in scaled_sets(*table):
             size = row_size(X) or np.inf  # all columns constant: not our problem
-            ones = np.ones(len(X)) if weights is None else weights
             found.setdefault(way, []).append(
-                (mean_sizes(X, weights).max(), size, offset(X), not is_scaled(X, ones))
+                (column_sizes(X).max(), size, offset(X), not is_scaled(X))
             )
         for way, sizes in found.items():
             rows.append((way, name, *np.array(sizes).T))
@@ -312,7 +310,7 @@ LOSS = {True: 0.02, False: 0.05}  # of accuracy, of R2
 
 def figures(X):
     """Return the three figures of a table: m, row size and offset."""
-    return mean_sizes(X).max(), row_size(X), offset(X)
+    return column_sizes(X).max(), row_size(X), offset(X)
 
 
 def splits_of(X, y, is_class):
@@ -607,7 +605,7 @@ def report_scaled(rows):
     for way in dict.fromkeys(way for way, *_ in rows):
         found = [row[1:] for row in rows if row[0] == way]
         name, sizes, *_ = max(found, key=lambda row: row[1].max())
-        small_name, _, small, _ = min(found, key=lambda row: row[2].min())
+        small_name, _, small, *_ = min(found, key=lambda row: row[2].min())
         n_sets = sum(len(row[1]) for row in found)
         over = [
             sum((row[1] > threshold + 1e-9).sum() for row in found)
@@ -800,16 +798,18 @@ INTRODUCTION = f"""# Rules that tell unscaled rows
 
 Printed by `python benchmarks/check_scale.py`.
 
-- m: the mean absolute value of a column over the training rows, of values cut at 100,
-  the largest of a table. Behind a `StandardScaler` it is at most 1. Alarm: m > {T:g}.
+- m: the root mean square of a column over the training rows, or the median size of its
+  values that are not 0, whichever is smaller; the largest of a table. Behind a
+  `StandardScaler` it is at most 1. Alarm: m > {T:g}.
 - row size: the root of the summed variances of the columns. Alarm: below {S:g}, and no
   column ranges over as much as 0.5.
 - offset: the norm of the mean row over the row size, a third figure that was tried and
   is not used.
 - A row of new data is outside if it is more than some widths w of the training range
   below or above it; per column the share of such rows. Alarm: more than half of the
-  rows, and at least two, outside by (0.5 + 5 / training rows) w; or, of 10 rows and
-  more, in every column a mean absolute deviation below a third of that of training.
+  rows outside by half a width, if chance would do that in less than 1 % of the reports.
+  The spread, a mean absolute deviation over that of training, was tried and is not
+  used: rare values make it small.
 - "alarms": of the package, by these rules. The other columns are variants of them.
 
 Models are the untouched defaults with `prune_criterion="magnitude"`, on at most

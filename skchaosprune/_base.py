@@ -94,6 +94,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 
         plan = self._plan(X, y, sample_weight)
+        warn_all(plan.warnings)
         with one_thread_per_fit(), unwrap_ctrl_c(), plan.explain_divergence():
             progress = Progress(self, (X, y, sample_weight), [plan])
             scored = train_and_score(plan.training, plan.resources, progress)
@@ -101,7 +102,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             explanation = explain(outcome)
             learned = outcome.attributes() | explanation.attributes
             progress.end(learned)
-        warn_all(plan.warnings + outcome.warnings + explanation.warnings)
+        warn_all(outcome.warnings + explanation.warnings)
         self._keep(learned)
         return self
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.base import clone, is_classifier
@@ -101,14 +101,16 @@ def pruning_path(estimator, X, y, prune_ratios, cv=None, *, n_jobs=None):
             transformers,
             model,
             [(_take(X, rows), _take(y, rows)) for rows in fold],
+            np.arange(len(X))[fold[0]],
             prune_ratios,
             f"fold {number}/{len(folds)}",
         )
         for number, fold in enumerate(folds, start=1)
     )
     texts = [text for result in results for text in result.warnings]
-    # those before are of the rows, and differ from fold to fold only in numbers
-    warn_all(dict.fromkeys(results[0].first_warnings + texts))
+    # those of the rows differ from fold to fold in numbers only
+    of_rows = [result.first_warnings for result in results if result.first_warnings]
+    warn_all(dict.fromkeys(sum(of_rows[:1], []) + texts))
     warn_all(_explain_failures(results), FitFailedWarning)
     sparsities, effective_sparsities, scores = np.array(
         [result.measures for result in results]
@@ -150,8 +152,8 @@ class _Fold:
     first_warnings: list
 
 
-def _fit_fold(transformers, model, parts, prune_ratios, name):
-    """Fit all ratios on one fold."""
+def _fit_fold(transformers, model, parts, places, prune_ratios, name):
+    """Fit all ratios on one fold; ``places`` are those of its training rows."""
     (X_train, y_train), (X_test, y_test) = parts
     if transformers is not None:
         transformers = clone(transformers)
@@ -162,22 +164,22 @@ def _fit_fold(transformers, model, parts, prune_ratios, name):
     quieter = clone(model).set_params(
         verbose=max(int(model.verbose) - 1, 0), prune_ratio=prune_ratios[0]
     )
-    outcomes = _fit_ratios(quieter, X_train, y_train, prune_ratios)
-    fold = _Fold([], np.nan, [], [], [])
+    first_warnings, outcomes = _fit_ratios(
+        quieter, X_train, y_train, prune_ratios, places
+    )
+    fold = _Fold([], np.nan, [], [], first_warnings)
     for ratio, outcome in zip(prune_ratios, outcomes, strict=True):
         where = f"{name}, prune_ratio={shorten(ratio)}"
         if isinstance(outcome, ValueError):
             fold.failures.append(f"{where}: {outcome}")
             fold.measures.append((np.nan, np.nan, np.nan))
             continue
-        fold.first_warnings = outcome.plan.warnings
         fold.warnings += outcome.warnings
         fitted = copy.copy(model)
         fitted._keep(outcome.attributes())
         if np.isnan(fold.dense_score):
             dense = fitted._compact(fitted.dense_coefs_, fitted.dense_intercepts_)
             fold.dense_score = dense.score(X_test, y_test)
-            fold.warnings += fitted._explain_unlike(X_test)
         score = fitted._score(X_test, y_test)
         fold.measures.append((fitted.sparsity_, fitted.effective_sparsity_, score))
         if model.verbose:
@@ -186,13 +188,18 @@ def _fit_fold(transformers, model, parts, prune_ratios, name):
 
 
 @with_callbacks
-def _fit_ratios(model, X, y, prune_ratios):
-    """Fit with each ratio from one dense training; return outcomes or ValueErrors."""
+def _fit_ratios(model, X, y, prune_ratios, places):
+    """Fit with each ratio from one dense training.
+
+    ``places`` are those of the rows in all folds. Returns the warnings that come before
+    the first training, and an outcome or a ValueError for each ratio.
+    """
     from skchaosprune._fit.pruning import prune_and_retrain
     from skchaosprune._fit.scoring import train_and_score
     from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 
     plan = model._plan(X, y, None)
+    plan = replace(plan, places=places[plan.places])
     plans = [plan.with_ratio(ratio) for ratio in prune_ratios]
     outcomes = []
     with one_thread_per_fit(), unwrap_ctrl_c(), plan.explain_divergence():
@@ -206,7 +213,7 @@ def _fit_ratios(model, X, y, prune_ratios):
                 progress.abandon_phase()
                 outcomes.append(error)
         progress.end()
-    return outcomes
+    return plan.warnings, outcomes
 
 
 def _check_ratios(prune_ratios):

@@ -4,118 +4,104 @@ The thresholds were measured: see ``benchmarks/check_scale.md``.
 """
 
 import numpy as np
+from scipy.stats import betabinom
 
 from skchaosprune._text import brief
 
-# A column is too large above this mean absolute value, of values cut at the second
-# number, so that heavy tails do not count. After a StandardScaler, MinMaxScaler or
-# MaxAbsScaler it is at most 1, after a QuantileTransformer 5.2.
-_LARGEST_SIZE, _CUT = 6.0, 100.0
+# A column is too large if its root mean square and the median size of what is not 0
+# are above this. After a StandardScaler the first is 1; after a QuantileTransformer
+# both are at most 5.2; of a heavy tail the second is small, of rare amounts it is not.
+_LARGEST_SIZE = 6.0
 
 # All columns are too small below this root of their summed variances, if none ranges
 # over as much as the second number.
 _SMALLEST_SPREAD, _SMALLEST_RANGE = 0.1, 0.5
 
 # A column is unlike that of the fit if more than this share of the rows is out of its
-# range there by more than this share of its width, more for a fit on few rows.
-_SHARE, _MARGIN, _MARGIN_OF_ONE_ROW = 0.5, 0.5, 5.0
-_FEWEST_OUT = 2
+# range there by more than this share of its width, and chance would hardly do that.
+_SHARE, _MARGIN, _CHANCE = 0.5, 0.5, 0.01
+_NO_WIDTH = 1e-9  # of the largest value: rounding, as in the last component of a PCA
 
-# All columns are unlike if each varies less than this share of what it did in the fit.
-_SPREAD, _FEWEST_SPREAD = 1.0 / 3.0, 10
-
-_FAR = 5.0  # a row whose norm is so many medians may make a training diverge
-_HEAVY = 10.0  # as may one whose weight is so many means
+# A step may make a training diverge if the rate times the squared norm of the row is
+# above this; a row or target is far out if it is so many times what is usual.
+_LARGEST_STEP, _FAR = 1.0, 10.0
 
 _N_NAMED = 3  # columns in a message
-_BLOCK_ELEMENTS = 500_000
 
 
-def column_sizes(X, sample_weight, *, cut=np.inf, centre=0.0):
-    """Return the weighted mean absolute value of each column.
+def is_scaled(X):
+    """Return whether the columns have a size that the network is made for.
 
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_features)
         Finite.
-    sample_weight : ndarray of shape (n_rows,)
-        Positive.
-    cut : float, default=inf
-        Absolute values above it count as this.
-    centre : float or ndarray of shape (n_features,), default=0.0
-        Subtracted first.
-
-    Returns
-    -------
-    sizes : ndarray of shape (n_features,)
-        At most 1 after a StandardScaler, whatever the columns: the mean absolute value
-        is at most the standard deviation.
     """
-    shares = sample_weight / sample_weight.sum()  # first, as sums may overflow
+    return not (_typical_sizes(X) > _LARGEST_SIZE).any() and not _is_tiny(X)
+
+
+def _typical_sizes(X):
+    """Median absolute value of what is not 0, of large columns; 0 for the others."""
+    with np.errstate(over="ignore"):
+        squares = np.einsum("ij,ij->j", X, X)
     sizes = np.zeros(X.shape[1])
-    step = max(1, _BLOCK_ELEMENTS // X.shape[1])
-    with np.errstate(over="ignore"):  # near the largest float
-        for first in range(0, len(X), step):
-            rows = slice(first, first + step)
-            sizes += shares[rows] @ np.minimum(np.abs(X[rows] - centre), cut)
+    for column in np.flatnonzero(squares > len(X) * _LARGEST_SIZE**2):
+        values = np.abs(X[:, column])
+        sizes[column] = np.median(values[values > 0.0])
     return sizes
 
 
-def is_scaled(X, sample_weight):
-    """Return whether the columns have a size that the network is made for."""
-    sizes = column_sizes(X, sample_weight, cut=_CUT)
-    return bool((sizes <= _LARGEST_SIZE).all()) and not _is_tiny(X, sample_weight)
-
-
-def _is_tiny(X, sample_weight):
+def _is_tiny(X):
     """Return whether rows differ by far less than the network is made for."""
     with np.errstate(over="ignore"):
         widths = np.ptp(X, axis=0)
     if not widths.any() or widths.max() >= _SMALLEST_RANGE:
         return False
-    shares = sample_weight / sample_weight.sum()
-    variances = shares @ (X - shares @ X) ** 2
-    return bool(variances.sum() < _SMALLEST_SPREAD**2)
+    return bool(sum(np.var(column) for column in X.T) < _SMALLEST_SPREAD**2)
 
 
-def explain_scale(X, sample_weight, names=None):
+def explain_scale(X, names=None):
     """Say which columns are not scaled, and what to do; None where all are.
 
     Parameters
     ----------
-    X, sample_weight : ndarrays
-        As in :func:`column_sizes`.
+    X : ndarray of shape (n_rows, n_features)
+        Finite.
     names : sequence of str or None, default=None
         Of the columns; None numbers them from 0.
 
     Returns
     -------
     text : str or None
-        The worst columns, with their mean absolute values.
+        The worst columns, with the median sizes of what is not 0.
     """
-    too_large = column_sizes(X, sample_weight, cut=_CUT) > _LARGEST_SIZE
-    if too_large.any():
-        sizes = np.where(too_large, column_sizes(X, sample_weight), 0.0)
-        largest = np.argsort(-sizes, kind="stable")[:_N_NAMED]
-        shown = [
-            f"{_name(column, names)} (about {_round(sizes[column])})"
-            for column in largest
-            if too_large[column]
-        ]
-        more = _count_more(np.count_nonzero(too_large) - len(shown), len(sizes))
-        what = f"the mean absolute value is far above 1 in {', '.join(shown)}{more}"
-    elif _is_tiny(X, sample_weight):
+    text = _explain_large(X, names)
+    if text is None and _is_tiny(X):
         widest = np.argmax(np.ptp(X, axis=0))
-        what = (
+        text = (
             f"no column varies as much as {_name(widest, names)}, from "
-            f"{_range(X[:, widest].min(), X[:, widest].max())}"
+            f"{_range(X[:, widest])}"
         )
-    else:
+    if text is None:
         return None
     return (
-        f"X is not scaled: {what}. A network learns little from such rows, or nothing. "
-        "Put a StandardScaler before it: make_pipeline(StandardScaler(), ...)."
+        f"X is not scaled: {text}. A network learns little from such rows, or nothing. "
+        "Put a StandardScaler right before it: make_pipeline(StandardScaler(), ...)."
     )
+
+
+def _explain_large(X, names):
+    sizes = _typical_sizes(X)
+    largest = np.argsort(-sizes, kind="stable")
+    largest = largest[sizes[largest] > _LARGEST_SIZE]
+    if largest.size == 0:
+        return None
+    shown = [
+        f"{_name(column, names)} (about {_round(sizes[column])})"
+        for column in largest[:_N_NAMED]
+    ]
+    more = _count_more(largest.size, X.shape[1])
+    return f"values are far above 1 in {', '.join(shown)}{more}"
 
 
 def describe_rows(X):
@@ -129,23 +115,9 @@ def describe_rows(X):
     Returns
     -------
     seen : dict
-        ``low``, ``high`` and ``spread`` of each column, its mean absolute deviation,
-        and ``n_rows``.
+        ``low`` and ``high``, the range of each column, and ``n_rows``.
     """
-    return {
-        "low": X.min(axis=0),
-        "high": X.max(axis=0),
-        "spread": _spread(X),
-        "n_rows": len(X),
-    }
-
-
-def _spread(X):
-    """Mean absolute deviation of each column."""
-    ones = np.ones(len(X))
-    with np.errstate(over="ignore"):
-        centre = (ones / len(X)) @ X
-    return column_sizes(X, ones, centre=centre)
+    return {"low": X.min(axis=0), "high": X.max(axis=0), "n_rows": len(X)}
 
 
 def explain_unlike(X, seen, names=None):
@@ -163,97 +135,120 @@ def explain_unlike(X, seen, names=None):
     Returns
     -------
     text : str or None
-        The worst columns, with their values and those of the fit.
+        The worst columns, with their ranges and those in the fit.
     """
-    low, high = seen["low"], seen["high"]
-    varies = high > low  # a constant column has no range to compare with
+    low, high, n_rows = seen["low"], seen["high"], seen["n_rows"]
     with np.errstate(over="ignore", invalid="ignore"):
-        reach = (_MARGIN + _MARGIN_OF_ONE_ROW / seen["n_rows"]) * (high - low)
-        is_out = (X < low - reach) | (X > high + reach)
-    n_out = np.sum(is_out & varies, axis=0)
+        width = high - low
+        is_out = (X < low - _MARGIN * width) | (X > high + _MARGIN * width)
+    # a constant column has no range to compare with
+    has_width = width > _NO_WIDTH * max(np.abs(low).max(), np.abs(high).max())
+    n_out = np.sum(is_out & has_width, axis=0)
+    # how many rows of one kind are out of the range of n_rows others, whatever the kind
+    by_chance = betabinom.sf(n_out - 1, len(X), 2, max(1, n_rows - 1)) * X.shape[1]
     worst = np.argsort(-n_out, kind="stable")
-    worst = worst[(n_out[worst] > _SHARE * len(X)) & (n_out[worst] >= _FEWEST_OUT)]
-    if worst.size:
-        what = f"{n_out[worst[0]]} of {len(X)} rows are far out of the range"
-    elif len(X) >= _FEWEST_SPREAD and varies.any():
-        if not np.all(_spread(X)[varies] < _SPREAD * seen["spread"][varies]):
-            return None
-        worst, what = np.flatnonzero(varies), "all columns vary far less"
-    else:
+    is_unlike = (n_out > _SHARE * len(X)) & (by_chance < _CHANCE)
+    worst = worst[is_unlike[worst]]
+    if worst.size == 0:
         return None
     shown = [
-        f"{_name(column, names)} ({_range(X[:, column].min(), X[:, column].max())}; "
-        f"in fit {_range(low[column], high[column])})"
+        f"{_name(column, names)} ({_range(X[:, column])}; in fit "
+        f"{_range([low[column], high[column]])})"
         for column in worst[:_N_NAMED]
     ]
-    more = _count_more(worst.size - len(shown), X.shape[1])
+    more = _count_more(worst.size, X.shape[1])
     return (
-        f"X is unlike the rows of fit: {what}, as {', '.join(shown)}{more}. Scale X as "
-        "in fit: the last step of a pipeline takes pipeline[:-1].transform(X)."
+        f"X is unlike the rows of fit: {n_out[worst[0]]} of {len(X)} rows are far out "
+        f"of the range in {', '.join(shown)}{more}. Either they are not scaled as in "
+        "fit (the last step of a pipeline takes pipeline[:-1].transform(X)), or the "
+        "data have changed."
     )
 
 
-def explain_divergence(data, places, names=None):
+def explain_divergence(data, rate, *, places, names=None, is_classifier=True):
     """Say what in the rows may have made a training diverge; None if nothing does.
 
     Parameters
     ----------
     data : TrainingData
         Training rows.
+    rate : float
+        Learning rate, by ``1 - momentum``.
     places : ndarray of int of shape (n_rows,)
-        Which rows of the ``X`` given to ``fit`` they are.
+        Which rows of the user's ``X`` they are.
     names : sequence of str or None, default=None
         Of the columns; None numbers them from 0.
+    is_classifier : bool, default=True
+        False for numeric targets.
 
     Returns
     -------
     text : str or None
-        Unscaled columns, or else the row that is farthest out and its column, or the
-        row with the largest weight.
+        Unscaled columns; or else, where the rate suits most rows, one that it does not
+        suit, with its column, its weight or its target.
     """
-    text = explain_scale(data.X, data.sample_weight, names)
+    text = _explain_large(data.X, names)
     if text is not None:
-        return text
-    with np.errstate(over="ignore"):
-        norms = np.sqrt(np.einsum("ij,ij->i", data.X, data.X))
-    row, usual = np.argmax(norms), np.median(norms)
-    if norms[row] > _FAR * usual:
-        column = np.argmax(np.abs(data.X[row]))
         return (
-            f"Row {places[row]} of X has the norm {norms[row]:.3g}, where the median "
-            f"is {usual:.3g}, with {data.X[row, column]:.3g} in {_name(column, names)}"
-            f"{_count_far(norms, usual)}. A row that far out makes steps too large, "
-            "also behind a scaler: correct, clip or drop the value."
+            f"X is not scaled: {text}. Put a StandardScaler right before the estimator."
         )
-    row = np.argmax(data.sample_weight)
-    if data.sample_weight[row] > _HEAVY:
+    with np.errstate(over="ignore"):
+        norms = np.einsum("ij,ij->i", data.X, data.X)
+        steps = data.sample_weight * norms
+    # of scaled rows the squared norm is about the number of columns
+    usual = max(np.median(steps), data.X.shape[1])
+    if rate * usual > _LARGEST_STEP:
+        return None
+    row = np.argmax(steps)
+    if rate * steps[row] > _LARGEST_STEP and steps[row] > _FAR * usual:
+        return _explain_row(data, row, norms, places[row], names)
+    targets = np.abs(data.targets[:, 0])
+    if not is_classifier and targets.max() > _FAR:
+        row = np.argmax(targets)
         return (
-            f"Row {places[row]} of X has {data.sample_weight[row]:.3g} times the mean "
-            "weight, which makes steps too large: use more even weights."
+            f"{_row(places[row])} has a target {targets[row]:.3g} standard deviations "
+            "from the mean: correct, clip or transform y."
         )
     return None
 
 
-def _count_far(norms, usual):
-    n_others = np.count_nonzero(norms > _FAR * usual) - 1
-    return f" ({n_others} more rows are beyond {_FAR:g} medians)" if n_others else ""
+def _explain_row(data, row, norms, place, names):
+    """Say why a row makes large steps: by its weight, or by a value."""
+    weight, usual = data.sample_weight[row], np.median(norms)
+    if weight * max(usual, data.X.shape[1]) > norms[row]:
+        return (
+            f"{_row(place)} has {weight:.3g} times the mean weight, which makes steps "
+            "too large: use more even weights."
+        )
+    column = np.argmax(np.abs(data.X[row]))
+    return (
+        f"{_row(place)} has the norm {np.sqrt(norms[row]):.3g}, where the median is "
+        f"{np.sqrt(usual):.3g}, with {data.X[row, column]:.3g} in "
+        f"{_name(column, names)}. A row that far out makes steps too large, also "
+        "behind a scaler: correct, clip or drop the value."
+    )
+
+
+def _row(place):
+    return f"Row {place} of X (counted from 0)"
 
 
 def _name(column, names):
     return f"column {column if names is None else brief(names[column], 40)}"
 
 
-def _count_more(n_more, n_columns):
-    if n_more == 0:
+def _count_more(n_found, n_columns):
+    if n_found <= _N_NAMED:
         return ""
-    return f" and {n_more} more of {n_columns} columns"
+    return f" and {n_found - _N_NAMED} more of {n_columns} columns"
 
 
 def _round(size):
-    """Write a size with one digit that counts, as more differ from fold to fold."""
+    """Write a size with one digit that counts."""
     size = float(f"{size:.0e}")
     return f"{size:,.0f}" if size < 1e6 else f"{size:.0e}"
 
 
-def _range(low, high):
+def _range(values):
+    low, high = np.min(values), np.max(values)
     return f"{low:.3g} to {high:.3g}"

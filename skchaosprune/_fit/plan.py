@@ -197,11 +197,10 @@ class FitPlan:
         """Names of the columns, or None."""
         return self.known.get("feature_names_in_")
 
-    @cached_property
+    @property
     def warnings(self):
         """What the user should know before all else, as texts: are rows scaled?"""
-        data = self.training.data
-        text = _scale.explain_scale(data.X, data.sample_weight, self.feature_names)
+        text = _scale.explain_scale(self.training.data.X, self.feature_names)
         return [] if text is None else [text]
 
     @contextmanager
@@ -210,14 +209,19 @@ class FitPlan:
         try:
             yield
         except Divergence as error:
+            network = self.training.network
             cause = _scale.explain_divergence(
-                self.training.data, self.places, self.feature_names
+                self.training.data,
+                network.learning_rate / (1.0 - network.momentum),
+                places=self.places,
+                names=self.feature_names,
+                is_classifier=network.is_classifier,
             )
             if cause is None:
                 raise
             facts, advice = error.args
             advice = f"If that does not help, {advice[0].lower()}{advice[1:]}"
-            raise Divergence(f"{facts} {cause}", advice) from error
+            raise Divergence(f"{facts} {cause}", advice) from None
 
     @property
     def n_phases(self):

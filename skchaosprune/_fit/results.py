@@ -217,7 +217,7 @@ def explain(outcome):
     if not sparse.any():
         kept = mlp.split_layers(mask, outcome.plan.schedule.layer_sizes)
         has_path = masks.effective_sparsity(kept) < 1.0
-        is_scaled = not outcome.plan.warnings
+        is_scaled = outcome.scored.record.is_scaled
         texts = [explain_uniform(rule, has_path, is_scaled)]
     attributes = {
         "feature_importances_": normalise_importances(sparse),

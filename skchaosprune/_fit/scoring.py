@@ -238,7 +238,7 @@ def _make_record(training, run, watch):
         snapshots=None if watch.snapshots is None else watch.snapshots.snapshots,
         iterations_per_epoch=training.iterations_per_epoch,
         dense_fraction=training.dense_fraction,
-        is_scaled=is_scaled(training.data.X, training.data.sample_weight),
+        is_scaled=is_scaled(training.data.X),
         seed=training.score_seed,
     )
     recorder = watch.recorder
