@@ -1,5 +1,6 @@
-"""One thread per fit, limits that are restored, and Ctrl-C inside numba."""
+"""One thread per fit, limits that are restored, Ctrl-C inside numba, and the exit."""
 
+import subprocess
 import sys
 import threading
 import time
@@ -7,11 +8,13 @@ from itertools import count
 
 import pytest
 import torch
+from skorch.callbacks import Callback
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skchaosprune._training import threads
 from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 from skchaosprune.criteria import _blocks
+from tests.helpers import small
 
 
 def blas_threads():
@@ -244,3 +247,89 @@ def test_ctrl_c_inside_numba_is_still_ctrl_c():
     with pytest.raises(SystemError):
         with unwrap_ctrl_c():
             wrapped(ValueError)
+
+
+EXIT_DURING_FITS = """
+import threading
+from sklearn.datasets import load_iris
+from skchaosprune import ChaosCausalPrunedMLP
+
+X, y = load_iris(return_X_y=True)
+options = {"max_iter": 2, "prune_criterion": "magnitude", "engine": ENGINE}
+ready = threading.Semaphore(0)
+
+def fit_for_ever():
+    while True:
+        ChaosCausalPrunedMLP((4,), **options).fit(X - X.mean(0), y)
+        ready.release()
+
+for _ in range(3):
+    threading.Thread(target=fit_for_ever, daemon=True).start()
+for _ in range(6):
+    ready.acquire()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+def test_python_can_exit_while_daemon_threads_fit(engine):
+    code = EXIT_DURING_FITS.replace("ENGINE", repr(engine))
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_exit_ends_fits_and_lets_no_thread_begin_another(monkeypatch, iris):
+    monkeypatch.setattr(threads, "_is_exiting", False)
+    begun, ends = threading.Event(), []
+    torch_fit = small(engine="torch", max_iter=10**6)
+    kernel_fit = small(engine="numba", max_iter=10**6)
+
+    class Begun(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            begun.set()
+
+    def fit_until_ended(model):
+        for _ in range(2):
+            try:
+                model.set_params(callbacks=[Begun()]).fit(*iris)
+            except SystemExit:
+                ends.append(begun.is_set())
+
+    for model in (torch_fit, kernel_fit):
+        begun.clear()
+        threads._is_exiting = False
+        thread = threading.Thread(target=fit_until_ended, args=(model,))
+        thread.start()
+        begun.wait()
+        threads._end_fits()
+        thread.join(10)
+        assert not thread.is_alive()
+    assert ends == [True] * 4
+    fit_once()  # what else runs in the main thread at the exit may fit
+
+
+def test_the_exit_waits_only_so_long(monkeypatch):
+    monkeypatch.setattr(threads, "_is_exiting", False)
+    monkeypatch.setattr(threads, "_LONGEST_WAIT", 0.05)
+    entered, leave, ends = threading.Event(), threading.Event(), []
+
+    def fit_that_hangs():
+        try:
+            with one_thread_per_fit():
+                entered.set()
+                leave.wait()
+                threads.stop_at_exit()
+        except SystemExit:
+            ends.append("late")
+
+    thread = threading.Thread(target=fit_that_hangs)
+    thread.start()
+    entered.wait()
+    threads._end_fits()
+    assert thread.is_alive()
+    leave.set()
+    thread.join(10)
+
+    assert ends == ["late"]

@@ -128,9 +128,12 @@ class Progress:
 
     def _printer(self, title, total):
         """Return a function ``(done, loss=None)`` that prints about ten times."""
+        from skchaosprune._training.threads import stop_at_exit
+
         marks = _marks(total)
 
         def show(done, loss=None):
+            stop_at_exit()
             # scoring advances in blocks, which may step over a mark
             if marks and marks[0] <= done:
                 marks[:] = [mark for mark in marks if mark > done]

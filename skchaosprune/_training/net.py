@@ -34,6 +34,7 @@ from skchaosprune._training.module import (
     optimizer_settings,
 )
 from skchaosprune._training.plan import LARGEST_WEIGHT, Divergence, TrainingRun, Watch
+from skchaosprune._training.threads import stop_at_exit
 
 # Multiply-adds per kernel call: about a tenth of a second, so Ctrl-C is heard.
 _KERNEL_CALL_SIZE = 100_000_000
@@ -289,6 +290,7 @@ class _PrunableNet:
             self._tensors = self._as_tensors(self._data)
         total = 0.0
         for rows in torch.split(self._tensor(order), self._plan.batch_size):
+            stop_at_exit()
             batch = tuple(part[rows] for part in self._tensors)
             loss, z = self._take_step(batch, acting)
             total += loss.item() * len(rows)

@@ -1,8 +1,10 @@
-"""Limits on the threads of BLAS and torch during a fit, and Ctrl-C inside numba."""
+"""Limits on threads during a fit, and what ends it: Ctrl-C, or the exit of Python."""
 
+import atexit
 import os
 import sys
 import threading
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ _fits_lock = threading.Lock()
 _fits_running = weakref.WeakSet()
 _threads_before = None  # noted by the first fit in, until the last one out has restored
 _thread = threading.local()  # n_torch: what torch had here, until that is restored
+_is_exiting = False
+_LONGEST_WAIT = 10.0  # seconds at the exit of Python, for fits in daemon threads
 
 
 class _Fit:
@@ -68,6 +72,34 @@ def one_thread_per_fit():
             raise
 
 
+@atexit.register
+def _end_fits():
+    """End the fits of daemon threads, and wait until they are out of torch.
+
+    joblib leaves them running after an error of another, or Ctrl-C. Python before 3.14
+    unwinds a daemon thread that asks for the interpreter during the exit; inside of
+    torch, C++ then aborts the process.
+    """
+    global _is_exiting
+    with _fits_lock:
+        _is_exiting = True
+    end = time.monotonic() + _LONGEST_WAIT
+    while _others_are_fitting() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def _others_are_fitting():
+    here = threading.get_ident()
+    with _fits_lock:
+        return any(fit.thread != here and fit.is_running() for fit in _fits_running)
+
+
+def stop_at_exit():
+    """Raise SystemExit in the fit of a daemon thread while Python exits."""
+    if _is_exiting and threading.current_thread() is not threading.main_thread():
+        raise SystemExit
+
+
 @contextmanager
 def unwrap_ctrl_c():
     """Raise KeyboardInterrupt where numba turned it into a SystemError."""
@@ -85,6 +117,7 @@ def unwrap_ctrl_c():
 def _enter(fit):
     global _threads_before
     with _fits_lock:
+        stop_at_exit()
         _drop_finished()
         if _threads_before is None:
             libraries = _find_blas(len(sys.modules))
