@@ -57,7 +57,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             Targets.
         sample_weight : array-like of shape (n_samples,), float or None, default=None
             Non-negative weights of the rows; a number is the weight of all. A row of
-            weight 0 counts as absent, also in the split, the batches and ``classes_``.
+            weight 0 counts as absent, also in the split, the batches and ``classes_``,
+            but has to be valid.
 
         Returns
         -------
@@ -395,8 +396,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             y, self.validation_fraction, seeds.split, stratify=is_classifier(self)
         )
         y, targets, weights, learned = self._encode(y, sample_weight, train)
-        data, validation = (
-            planning.take_rows(rows, sample_weight, X, y, targets, weights)
+        (data, places), (validation, _) = (
+            planning.take_rows(rows, places, sample_weight, X, y, targets, weights)
             for rows in (train, held_out)
         )
         return planning.make_plan(
@@ -407,7 +408,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             validation,
             network=self._describe_network(X.shape[1], targets.shape[1]),
             known=known | learned | {"_rows_of_fit": _scale.describe_rows(X)},
-            places=places[train][weights[train] > 0.0],
+            places=places,
         )
 
     def _describe_network(self, n_inputs, n_outputs):

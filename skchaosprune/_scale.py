@@ -42,12 +42,12 @@ def is_scaled(X):
 
 def _typical_sizes(X):
     """Median absolute value of what is not 0, of large columns; 0 for the others."""
+    sizes = np.zeros(X.shape[1])
     with np.errstate(over="ignore"):
         squares = np.einsum("ij,ij->j", X, X)
-    sizes = np.zeros(X.shape[1])
-    for column in np.flatnonzero(squares > len(X) * _LARGEST_SIZE**2):
-        values = np.abs(X[:, column])
-        sizes[column] = np.median(values[values > 0.0])
+        for column in np.flatnonzero(squares > len(X) * _LARGEST_SIZE**2):
+            values = np.abs(X[:, column])
+            sizes[column] = np.median(values[values > 0.0])
     return sizes
 
 

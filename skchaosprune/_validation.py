@@ -252,21 +252,28 @@ def check_sample_weight(sample_weight, n_samples):
     """
     if sample_weight is None:
         return np.ones(n_samples)
-    if isinstance(sample_weight, Real):
-        sample_weight = [sample_weight] * n_samples
+    text = (
+        f"sample_weight={brief(sample_weight)} must be None, a number, or one number "
+        "per sample; class_weight='balanced' weighs the classes"
+    )
+    refuse_times(sample_weight, "sample_weight")
     if isinstance(sample_weight, str):
-        raise ValueError(
-            f"sample_weight={brief(sample_weight)} must be None, a number, or one "
-            "number per sample; class_weight='balanced' weighs the classes."
-        )
+        raise ValueError(f"{text}.")
+    if np.ndim(sample_weight) == 0:
+        sample_weight = [sample_weight] * n_samples
     with _as_float64("sample_weight"):
-        weights = check_array(
-            sample_weight,
-            dtype=np.float64,
-            ensure_2d=False,
-            ensure_all_finite=True,
-            input_name="sample_weight",
-        )
+        try:
+            weights = check_array(
+                sample_weight,
+                dtype=np.float64,
+                ensure_2d=False,
+                ensure_all_finite=True,
+                input_name="sample_weight",
+            )
+        except (TypeError, ValueError) as error:
+            if "sample_weight" in str(error):
+                raise
+            raise type(error)(f"{text} ({shorten(error, 200)}).") from error
     if weights.shape != (n_samples,):
         raise ValueError(
             f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}: give "
@@ -285,14 +292,9 @@ def check_sample_weight(sample_weight, n_samples):
     return weights
 
 
-def scale_weights(weights):
-    """Divide weights by their maximum, so that sums and products stay finite."""
-    return weights / (weights.max(initial=0.0) or 1.0)
-
-
 def normalise_weights(weights):
     """Scale positive weights to mean 1."""
-    weights = scale_weights(weights)
+    weights = weights / weights.max()  # a sum of huge weights would be infinite
     return weights * (weights.size / weights.sum())
 
 
@@ -302,20 +304,36 @@ def sum_weights(weights):
     The sum of the weights, divided by their maximum where that is below 1: weights that
     sum to 1, like AdaBoost's, do not stand for a single row.
     """
-    total = scale_weights(weights).sum()
+    largest = weights.max()
     with np.errstate(over="ignore"):
-        total *= max(1.0, weights.max())
+        total = (weights / largest).sum() * max(1.0, largest)
     return float(min(total, np.finfo(np.float64).max))
 
 
-def check_class_weight(class_weight, classes, codes, sample_weight):
-    """Return the weight of each class, the largest of which is 1.
+def weigh_classes(class_weight, classes, codes, sample_weight, train):
+    """Return the weights of rows, times those of their classes.
 
-    "balanced" makes the weights of all classes add up to the same in the training
-    rows, whose classes are ``classes[codes]``.
+    Parameters
+    ----------
+    class_weight : dict, Series, "balanced" or None
+        The parameter. "balanced" makes the weights of all classes add up to the same in
+        the training rows.
+    classes : ndarray of shape (n_classes,)
+        Labels.
+    codes : ndarray of int of shape (n_samples,)
+        The class of each row, ``classes[codes]``.
+    sample_weight : ndarray of shape (n_samples,)
+        Positive.
+    train : slice or ndarray of int
+        The training rows.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_samples,)
+        Of any scale.
     """
     if class_weight is None:
-        return np.ones(len(classes))
+        return sample_weight
     text = (
         f"class_weight={brief(class_weight)} must be None, 'balanced', or a dict from "
         f"class labels (here {brief_list(classes)}) to finite weights of at least 0"
@@ -323,24 +341,48 @@ def check_class_weight(class_weight, classes, codes, sample_weight):
     if isinstance(class_weight, str) or not hasattr(class_weight, "items"):
         if not isinstance(class_weight, str) or class_weight != "balanced":
             raise ValueError(f"{text}.")
-        totals = np.bincount(codes, scale_weights(sample_weight), len(classes))
-        if not totals.all():
-            none = brief_list(classes[totals == 0.0])
-            raise ValueError(f"{text}. No training row with a weight is of {none}.")
-        return scale_weights(1.0 / totals)
+        return _balance(sample_weight, classes, codes, train)
     class_weight = dict(class_weight.items())  # of a pandas Series, too
     for weight in class_weight.values():
-        if not isinstance(weight, Real) or not 0.0 <= weight < np.inf:
+        if not isinstance(weight, Real) or not _is_finite(weight) or weight < 0.0:
             raise ValueError(f"{text}; got the weight {brief(weight)}.")
     try:
-        weights = compute_class_weight(class_weight, classes=classes, y=classes[codes])
+        of_class = compute_class_weight(
+            class_weight, classes=classes, y=classes[codes[train]]
+        )
     except ValueError as error:
         raise ValueError(f"{text}. {shorten(error, 200)}.") from error
-    return scale_weights(weights)
+    return _multiply(sample_weight, of_class[codes])
+
+
+def _balance(sample_weight, classes, codes, train):
+    """Divide weights by their sum over the training rows of the same class."""
+    weights = np.empty_like(sample_weight)
+    for code, label in enumerate(classes):
+        in_train = sample_weight[train][codes[train] == code]
+        if in_train.size == 0:
+            raise ValueError(
+                "class_weight='balanced' needs training rows of each class, and there "
+                f"is none of {brief(label)}; use another validation_fraction."
+            )
+        largest = in_train.max()  # first, as sums may overflow, and quotients
+        of_class = codes == code
+        weights[of_class] = sample_weight[of_class] / largest
+        weights[of_class] /= (in_train / largest).sum()
+    return weights
+
+
+def _multiply(a, b):
+    """Multiply, but for a power of 2: products of huge or tiny weights are not lost."""
+    (a, exponent_a), (b, exponent_b) = np.frexp(a), np.frexp(b)
+    exponents = np.where(a * b > 0.0, exponent_a + exponent_b, -9999)
+    return np.ldexp(a * b, exponents - exponents.max())
 
 
 def check_spread(y, sample_weight):
     """Return weighted mean and standard deviation of a target (1.0 for a constant)."""
+    if y.min() == y.max():  # which rounding could hide
+        return float(y[0]), 1.0
     weights = normalise_weights(sample_weight)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = np.mean(y * weights)

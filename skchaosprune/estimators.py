@@ -12,6 +12,9 @@ from skchaosprune._network.importance import IMPORTANCES
 from skchaosprune._text import brief, brief_list
 from skchaosprune._validation import check_bool, choice, number
 
+# Adam takes squares of gradients, which have to stay finite.
+_LARGEST_ALPHA = 1e100
+
 # Valid values of the parameters that both have. Others are checked with the rows.
 _VALID = {
     "hidden_layer_sizes": _validation.check_hidden_layer_sizes,
@@ -25,7 +28,7 @@ _VALID = {
     "solver": choice("sgd", "adam"),
     "learning_rate_init": number("float", 0, closed="neither"),
     "momentum": number("float", 0, 1, "left"),
-    "alpha": number("float", 0),
+    "alpha": number("float", 0, _LARGEST_ALPHA),
     "batch_size": number("int", 1, also=("auto",)),
     "max_iter": number("int", 1),
     "shuffle": check_bool,
@@ -92,7 +95,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     momentum : float, default=0.0
         Momentum of "sgd", in [0, 1).
     alpha : float, default=0.0
-        L2 penalty on the weights, in [0, inf): the precision of a Gaussian prior. All
+        L2 penalty on the weights: the precision of a Gaussian prior. All
         trainings minimise the weighted mean of the row losses plus ``alpha / (2 N)``
         times the sum of the squared weights, whatever the batch size, the engine and
         the solver. ``N`` is the sum of ``sample_weight``, divided by its maximum where
@@ -430,10 +433,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
                 f"y has only one class, {brief(classes.tolist()[0])}; a classifier "
                 "needs samples of at least two classes."
             )
-        of_class = _validation.check_class_weight(
-            self.class_weight, classes, codes[train], sample_weight[train]
+        weights = _validation.weigh_classes(
+            self.class_weight, classes, codes, sample_weight, train
         )
-        weights = _validation.scale_weights(sample_weight) * of_class[codes]
         targets = _one_hot(codes, len(classes))
         return codes.astype(np.int64), targets, weights, {"classes_": classes}
 
@@ -512,7 +514,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     momentum : float, default=0.0
         Momentum of "sgd", in [0, 1).
     alpha : float, default=0.0
-        L2 penalty on the weights, in [0, inf): the precision of a Gaussian prior. All
+        L2 penalty on the weights: the precision of a Gaussian prior. All
         trainings minimise the weighted mean of the row losses plus ``alpha / (2 N)``
         times the sum of the squared weights, whatever the batch size, the engine and
         the solver. ``N`` is the sum of ``sample_weight``, divided by its maximum where

@@ -1,5 +1,7 @@
 """Weights of rows: 0 is no row, 2 is two rows, and the penalty knows how many."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +18,7 @@ from sklearn.utils.estimator_checks import (
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune._validation import sum_weights
-from skchaosprune.criteria import CRITERIA, ChaosCausality, Intervention
+from skchaosprune.criteria import CRITERIA, ChaosCausality, Criterion, Intervention
 from tests.helpers import assert_same_fit, flat, small
 
 # Fits are compared here; what they are worth is not asked.
@@ -116,15 +118,18 @@ def test_a_class_without_weight_is_absent():
 
 def test_a_class_of_class_weight_0_is_known_but_its_rows_are_absent():
     X, y = make_rows(ChaosCausalPrunedMLP)
-    model = small(class_weight={0: 0.0, 1: 1.0, 2: 1.0}, batch_size=1)
+    options = {"prune_criterion": "intervention", "batch_size": 1, "alpha": 5.0}
+    model = small(class_weight={0: 0.0, 1: 1.0, 2: 1.0}, **options)
     elsewhere = np.where(y[:, np.newaxis] == 0, -9.0, X)
     alone = np.r_[np.flatnonzero(y == 0)[:1], np.flatnonzero(y > 0)]
 
     fitted = model.fit(X, y)
 
     assert fitted.classes_.tolist() == [0, 1, 2]
-    assert_same_fit(small(**model.get_params()).fit(elsewhere, y), fitted)
-    assert_same_fit(small(**model.get_params()).fit(X[alone], y[alone]), fitted)
+    for rows, labels in ((elsewhere, y), (X[alone], y[alone])):
+        other = small(**model.get_params()).fit(rows, labels)
+        assert_same_fit(other, fitted)
+        assert_array_equal(other.p_values_, fitted.p_values_)
 
 
 # Whole numbers: the same as copies of the rows, at full batch.
@@ -219,8 +224,11 @@ def test_a_callable_target_gets_the_weights_if_it_takes_them():
         return model.fit(X, y, sample_weight=weights).target_series_
 
     assert_allclose(series(log_loss), series("loss"), rtol=1e-9)
-    alone = series(lambda targets, outputs: log_loss(targets, outputs))
-    assert np.abs(alone - series("loss")).max() > 1e-3
+    for unaware in (
+        lambda targets, outputs: log_loss(targets, outputs),
+        lambda targets, sample_weight, /: log_loss(targets, sample_weight),
+    ):
+        assert np.abs(series(unaware) - series("loss")).max() > 1e-3
 
 
 # The penalty: alpha / (2 N) times the sum of squares.
@@ -309,13 +317,40 @@ def test_the_penalty_counts_rows_without_class_weights(iris):
 
 def test_weights_of_opposite_extremes_meet():
     X, y = make_rows(ChaosCausalPrunedMLP)
-    plain = small().fit(X, y)
-    for a, b in (1e300, 1e300), (1e-300, 1e-300), (1e300, 1e-300), (5e-324, 1.7e308):
+    plain, balanced = small().fit(X, y), small(class_weight="balanced")
+    extremes = (1e300, 1e300), (1e-300, 1e-300), (1e300, 1e-300), (5e-324, 1.7e308)
+    for a, b in extremes:
         model = small(class_weight=dict.fromkeys(range(3), a))
         assert_same_fit(model.fit(X, y, sample_weight=np.full(45, b)), plain)
-        balanced = small(class_weight="balanced")
-        extreme = balanced.fit(X, y, sample_weight=np.full(45, b))
-        assert_same_fit(extreme, small(class_weight="balanced").fit(X, y))
+        assert_same_fit(
+            small(class_weight="balanced").fit(X, y, sample_weight=np.full(45, b)),
+            balanced.fit(X, y),
+        )
+        # the class has what its rows lack
+        a, b = 2.0 ** np.round(np.log2([a, b]).clip(-1000, 1000))
+        by_row, by_class = np.where(y == 0, a, b), {0: b, 1: a, 2: a}
+        model = small(class_weight=by_class).fit(X, y, sample_weight=by_row)
+        assert_same_fit(model, plain)
+        model = small(class_weight="balanced").fit(X, y, sample_weight=by_row)
+        assert_allclose(flat(model.coefs_), flat(balanced.coefs_), rtol=1e-9)
+
+
+def test_rows_that_weigh_nothing_beside_others_are_absent():
+    X, y = make_rows(ChaosCausalPrunedMLPRegressor)
+    weights = np.where(np.arange(45) < 20, 1e-300, 1e300)
+    options = {"kind": ChaosCausalPrunedMLPRegressor, "prune_criterion": "intervention"}
+    for order in (slice(None), slice(None, None, -1)):
+        model = small(**options).fit(X[order], y[order], weights[order])
+        alone = small(**options).fit(X[20:][order], y[20:][order])
+        assert_allclose(flat(model.coefs_), flat(alone.coefs_), rtol=1e-12)
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(1.0, 46.0)])
+@pytest.mark.parametrize("value", [0.1, 0.3, 3.7, 1e6 + 0.1, -1e300, 0.0])
+def test_a_constant_target_is_known_in_spite_of_rounding(weights, value):
+    X, _ = make_rows(ChaosCausalPrunedMLPRegressor)
+    model = small(ChaosCausalPrunedMLPRegressor).fit(X, np.full(45, value), weights)
+    assert (model.target_mean_, model.target_scale_) == (value, 1.0)
 
 
 def test_class_weight_may_be_a_series(iris):
@@ -328,7 +363,10 @@ def test_class_weight_may_be_a_series(iris):
         small(class_weight=pd.Series({0: 1.0, 7: 1.0})).fit(*iris)
 
 
-@pytest.mark.parametrize("number", [1.0, 3, np.float32(2.0), np.int64(5), 1e-300])
+@pytest.mark.parametrize(
+    "number",
+    [1.0, 3, np.float32(2.0), np.int64(5), 1e-300, np.array(2.0), Decimal(2), True],
+)
 def test_sample_weight_may_be_a_number(iris, number):
     assert_same_fit(small().fit(*iris, sample_weight=number), small().fit(*iris))
 
@@ -342,8 +380,50 @@ def test_sample_weight_may_be_a_number(iris, number):
         (np.inf, "infinity"),
         ("balanced", "sample_weight='balanced'"),
         (10**400, "too large"),
+        ({1.0}, "sample_weight={1.0} must be None, a number, or one number per sample"),
+        (["a"] * 150, r"sample_weight=.*could not convert string to float: 'a'"),
+        (np.arange(150).astype("m8[s]"), "sample_weight has dates or durations"),
+        (pd.date_range("2020", periods=150), "sample_weight has dates or durations"),
     ],
 )
-def test_numbers_that_are_no_weights(iris, number, words):
-    with pytest.raises(ValueError, match=words):
+def test_what_is_no_weight(iris, number, words):
+    with pytest.raises((ValueError, TypeError), match=words):
         small().fit(*iris, sample_weight=number)
+
+
+@pytest.mark.parametrize("weight", [10**400, np.inf, np.nan, -1.0, "1", None])
+def test_what_is_no_class_weight(iris, weight):
+    with pytest.raises(ValueError, match="class_weight=.*got the weight"):
+        small(class_weight={0: weight, 1: 1.0, 2: 1.0}).fit(*iris)
+
+
+def test_a_penalty_that_makes_steps_too_large_is_named():
+    X, y = make_rows(ChaosCausalPrunedMLP)
+    with pytest.raises(
+        ValueError, match=r"and alpha=100000.0\. Use an alpha below 2 /"
+    ):
+        small(alpha=1e5).fit(X, y)
+    with pytest.raises(ValueError, match=r"alpha=1e\+200 must be a number in \[0, 1e"):
+        small(alpha=1e200, solver="adam").fit(X, y)
+    shrunk = small(alpha=1e100, solver="adam", max_iter=300).fit(X, y)
+    assert np.abs(flat(shrunk.coefs_)).max() < 1e-6
+
+
+def test_the_sample_of_an_intervention_stands_for_its_rows():
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(2000, 3)), (np.arange(2000) < 23) * 1
+    seen = []
+
+    def look(record):
+        rows = Intervention()._sample_rows(record, np.random.default_rng(0))
+        seen.append(rows.total_weight)
+        return np.abs(record.weights)
+
+    class Look(Criterion):
+        needs = ("data",)
+
+        def score(self, record):
+            return look(record)
+
+    small(prune_criterion=Look(), class_weight="balanced", max_iter=1).fit(X, y)
+    assert seen == [200.0]

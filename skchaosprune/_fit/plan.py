@@ -283,13 +283,15 @@ def split_rows(y, validation_fraction, seed, *, stratify):
         ) from error
 
 
-def take_rows(rows, sample_weight, X, y, targets, weights):
-    """Return the chosen rows that count; None for no rows.
+def take_rows(rows, places, sample_weight, X, y, targets, weights):
+    """Return the chosen rows that count, and their places; None for no rows.
 
     Parameters
     ----------
     rows : slice, ndarray of int or None
         Which, from :func:`split_rows`.
+    places : ndarray of int of shape (n_rows,)
+        Where each row is in the user's ``X``.
     sample_weight, weights : ndarray of shape (n_rows,)
         As the user gave them, and times ``class_weight``.
     X, y, targets : ndarrays
@@ -299,22 +301,27 @@ def take_rows(rows, sample_weight, X, y, targets, weights):
     -------
     data : TrainingData or None
         Without the rows whose weight is 0.
+    places : ndarray of int or None
+        Where they are in the user's ``X``.
     """
     if rows is None:
-        return None
-    parts = [part[rows] for part in (X, y, targets, weights)]
-    counts = parts[-1] > 0.0
+        return None, None
+    weights = weights[rows]
+    weights = weights / (weights.max() or 1.0)  # nothing is left of far smaller ones
+    counts = weights > 0.0
     if not counts.any():
         raise ValueError(
             "class_weight (times sample_weight) is zero for all of the "
             f"{counts.size} training or validation rows; at least one sample of each "
             "part needs a positive weight."
         )
+    parts = [part[rows] for part in (X, y, targets, sample_weight, places)]
     if not counts.all():
-        parts = [part[counts] for part in parts]
-    *parts, weights = parts
-    total = _validation.sum_weights(sample_weight[rows])
-    return mlp.TrainingData(*parts, _validation.normalise_weights(weights), total)
+        weights, *parts = (part[counts] for part in (weights, *parts))
+    *parts, sample_weight, places = parts
+    weights = _validation.normalise_weights(weights)
+    total = _validation.sum_weights(sample_weight)
+    return mlp.TrainingData(*parts, weights, total), places
 
 
 def make_plan(settings, criterion, seeds, data, validation, *, network, known, places):

@@ -22,6 +22,8 @@ from skchaosprune._training.recording import (
 )
 from skchaosprune.criteria import WeightScores, runs_only_our_code, score_weights
 
+_BY_NAME = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -223,7 +225,8 @@ def _make_target(training):
 def _takes_weights(function):
     """Return whether a function has a parameter ``sample_weight``."""
     try:
-        return "sample_weight" in inspect.signature(function).parameters
+        parameter = inspect.signature(function).parameters.get("sample_weight")
+        return parameter is not None and parameter.kind in _BY_NAME
     except (TypeError, ValueError):  # not every builtin has a signature
         return False
 

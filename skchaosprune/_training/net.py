@@ -366,11 +366,20 @@ class _PrunableNet:
 
     def _refuse_divergence(self, what, other=""):
         rate = self._plan.learning_rate
-        lower = f"{min(rate / 10, 0.01):.3g}"
+        lower, momentum = f"{min(rate / 10, 0.01):.3g}", self._plan.momentum
+        facts = f"learning_rate_init={rate} and momentum={momentum}"
+        advice = f"Use a smaller learning_rate_init (try {lower}){other}."
+        limit = 2.0 * (1.0 + momentum)  # of gradient descent on the penalty alone
+        if self._plan.solver == "sgd" and rate * self._penalty >= limit:
+            total = self._data.total_weight
+            facts += f", and alpha={self._plan.alpha}"
+            advice = (
+                f"Use an alpha below {limit:g} / learning_rate_init times the number "
+                f"of rows, {limit * total / rate:.3g} here."
+            )
         raise Divergence(
-            f"{what} in epoch {len(self.history)}: the training diverges with "
-            f"learning_rate_init={rate} and momentum={self._plan.momentum}.",
-            f"Use a smaller learning_rate_init (try {lower}){other}.",
+            f"{what} in epoch {len(self.history)}: the training diverges with {facts}.",
+            advice,
         )
 
 

@@ -52,7 +52,8 @@ class Intervention(Criterion):
     of 32 units that takes 0.3 to 1.6 times as long as one dense training of 50 epochs;
     more with further hidden layers. The test takes the
     trained networks as given and asks about new rows like those in the sample, which
-    the networks were trained on.
+    the networks were trained on. A row of ``sample_weight`` 2 counts as two rows: the
+    number of rows is the ``N`` of ``alpha``.
 
     References
     ----------
@@ -172,7 +173,7 @@ class Intervention(Criterion):
             y=data.y[rows],
             targets=data.targets[rows],
             sample_weight=weights / weights.mean(),
-            total_weight=data.total_weight * (weights.sum() / len(data.X)),
+            total_weight=data.total_weight * (len(rows) / len(data.X)),
         )
 
 
