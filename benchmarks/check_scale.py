@@ -47,11 +47,8 @@ PACKAGES = ("skchaosprune", "scikit-learn", "statsmodels", "numpy", "scipy", "nu
 def column_sizes(X):
     """Root mean square of a column, or the median of what is not 0, if smaller."""
     squares = np.sqrt(np.mean(X**2, axis=0))
-    medians = [
-        np.median(np.r_[column[column > 0], np.zeros(not column.any())])
-        for column in np.abs(X).T
-    ]
-    return np.minimum(squares, medians)
+    values = np.where(X == 0.0, np.nan, np.abs(X))
+    return np.fmin(squares, np.nanmedian(values, axis=0))
 
 
 def is_unlike(X_train, X_new):

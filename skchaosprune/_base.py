@@ -40,7 +40,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
     A child has its own ``__init__`` and ``_valid``, the checks of its parameters, and
     says what ``y`` means: ``_check_rows``, ``_encode``, ``_recode``, ``_output_layer``,
-    ``_target_units``, ``_classes`` and ``_score``.
+    ``_target_units`` and ``_classes``.
     """
 
     _learned = frozenset(_LEARNED)
@@ -96,6 +96,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
         plan = self._plan(X, y, sample_weight)
         warn_all(plan.warnings)
+        if sample_weight is not None and np.ndim(sample_weight) == 0:
+            sample_weight = np.full(len(y), sample_weight)  # callbacks score with it
         with one_thread_per_fit(), unwrap_ctrl_c(), plan.explain_divergence():
             progress = Progress(self, (X, y, sample_weight), [plan])
             scored = train_and_score(plan.training, plan.resources, progress)
@@ -202,13 +204,13 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         fitted = take_snapshot(self)
         module = fitted.to_torch()
         defaults = {
-            "lr": self.learning_rate_init,
-            "batch_size": 32 if self.batch_size == "auto" else self.batch_size,
-            "max_epochs": self.max_iter,
-            "device": self.device,
-            "verbose": self.verbose,
-            "iterator_train__shuffle": self.shuffle,
-            **optimizer_settings(self.solver, self.momentum),
+            "lr": fitted.learning_rate_init,
+            "batch_size": 32 if fitted.batch_size == "auto" else fitted.batch_size,
+            "max_epochs": fitted.max_iter,
+            "device": fitted.device,
+            "verbose": fitted.verbose,
+            "iterator_train__shuffle": fitted.shuffle,
+            **optimizer_settings(fitted.solver, fitted.momentum),
         }
         return make_trainable_net(
             module, fitted._loss, fitted.out_activation_, **(defaults | settings)
@@ -217,8 +219,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
     def report(self, X, y, *, feature_names=None):
         """Compare the network before and after pruning, in one table.
 
-        Warns where ``X`` is unlike the rows of ``fit``, as where a step of a pipeline
-        that scales was left out.
+        Warn if most rows of ``X`` are far out of the range of a column in ``fit``, for
+        example as the scaler of a pipeline was left out.
 
         Parameters
         ----------
@@ -295,9 +297,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
         fitted = take_snapshot(self)
         _validation.check_number(n_repeats, "n_repeats", "int", 1)
-        rng = np.random.default_rng(_validation.check_rng(random_state).randint(2**31))
-        result = run_placebo_test(fitted, X, y, n_repeats, rng)
-        if X is not None:
+        result = run_placebo_test(fitted, X, y, n_repeats, random_state)
+        if "data" in fitted.criterion_.needs:
             fitted._warn_if_unlike(X)
         return result
 
@@ -309,8 +310,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         **params : dict
             ``prune_criterion__max_lag=3`` reaches into a criterion object,
             ``callbacks__e__patience=3`` into the callback of this name, as in skorch: e
-            of ``callbacks=[("e", EarlyStopping())]``; one without a name has that of
-            its class. ``callbacks__e=None`` leaves it out.
+            of ``callbacks=[("e", EarlyStopping())]``. A callback without a name is
+            called by its class. ``callbacks__e=None`` removes it.
 
         Returns
         -------
@@ -369,9 +370,10 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         cloned.callbacks = copy.deepcopy(self.callbacks)
         return cloned
 
-    def _lacks(self, name):
-        is_parameter = name in inspect.signature(type(self).__init__).parameters
-        return is_parameter or super()._lacks(name)
+    def _expected(self):
+        parameters = inspect.signature(type(self)).parameters.values()
+        named = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
+        return super()._expected() | named | {"hidden_layer_sizes"}
 
     def __setstate__(self, state):
         state = dict(state)

@@ -4,6 +4,8 @@ A pair ``("e", callback)`` is called e, a callback alone by its class; several o
 name are counted from 1: ``EarlyStopping_1``, ``EarlyStopping_2``.
 """
 
+from skchaosprune._text import brief, brief_list
+
 _PREFIX = "callbacks__"
 
 
@@ -28,11 +30,11 @@ def check_callback_params(callbacks, names):
     """Raise a ValueError if one of the full names is of no callback in a list."""
     known = _find_places(callbacks)
     for name in names:
-        if _split(name)[0] not in known:
-            valid = ", ".join(repr(f"{_PREFIX}{other}") for other in known) or "none"
+        if _split(name, known)[0] not in known:
+            valid = brief_list([f"{_PREFIX}{other}" for other in known])
             raise ValueError(
-                f"{name!r} is of no callback in callbacks; there are: {valid}. Give "
-                "callbacks=[(name, callback), ...] first."
+                f"{brief(name)} is of no callback in callbacks; there are {valid}. "
+                "Give callbacks=[(name, callback), ...] first."
             )
 
 
@@ -53,24 +55,32 @@ def set_callback_params(callbacks, params):
         A new list; parameters are set on the callbacks themselves.
     """
     places, others = _find_places(callbacks), list(callbacks)
-    for name, value in sorted(params.items(), key=lambda item: item[0].count("__")):
-        place, param = places[_split(name)[0]], _split(name)[1]
+    split = {name: _split(name, places) for name in params}
+    for name, (callback, param) in sorted(split.items(), key=lambda item: item[1][1]):
+        place = places[callback]  # callbacks come first, then their parameters
+        new = params[name]
         if param:
-            callback = _unnamed(others[place])
-            value = callback() if isinstance(callback, type) else callback
-            if not hasattr(value, "set_params"):
-                raise ValueError(
-                    f"{name!r} cannot be set: {value!r} has no set_params."
-                )
-            value.set_params(**{param: params[name]})
-        others[place] = _renamed(callbacks[place], value)
+            new = _set_param(_unnamed(others[place]), param, params[name])
+        others[place] = _renamed(callbacks[place], new)
     return [each for each in others if _unnamed(each) is not None]
 
 
-def _split(name):
+def _set_param(callback, param, value):
+    """Set a parameter, and return the callback; made, if it was a class."""
+    callback = callback() if isinstance(callback, type) else callback
+    if not hasattr(callback, "set_params"):
+        raise ValueError(f"{brief(callback)} is no callback with a {brief(param)}.")
+    callback.set_params(**{param: value})
+    return callback
+
+
+def _split(name, known):
     """Split into the name of a callback and that of its parameter, or ""."""
-    callback, _, param = name.removeprefix(_PREFIX).partition("__")
-    return callback, param
+    name = name.removeprefix(_PREFIX)
+    for callback in sorted(known, key=len, reverse=True):  # names may have "__"
+        if name == callback or name.startswith(f"{callback}__"):
+            return callback, name[len(callback) + 2 :]
+    return name, ""
 
 
 def _find_places(callbacks):

@@ -21,7 +21,7 @@ def last_step(estimator, caller):
     return model
 
 
-def unwrap(estimator, feature_names=None):
+def read_fit(estimator, feature_names=None):
     """Return a fitted estimator, out of its pipeline, and the names of its units."""
     model = take_snapshot(last_step(estimator, "from_estimator"))
     if feature_names is None and not hasattr(model, "feature_names_in_"):
@@ -32,11 +32,11 @@ def unwrap(estimator, feature_names=None):
 def take_snapshot(model):
     """Return a fitted estimator as it is now, whatever other threads fit meanwhile.
 
-    A fit replaces the dictionary of attributes, and never changes the old one.
+    A fit replaces all that was learned in one step, and changes none of it.
     """
-    check_is_fitted(model)
     snapshot = object.__new__(type(model))
-    snapshot.__dict__ = model.__dict__
+    snapshot.__dict__ = model.__dict__.copy()  # in one step of the interpreter
+    check_is_fitted(snapshot)
     return snapshot
 
 

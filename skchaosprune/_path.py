@@ -176,11 +176,12 @@ def _fit_fold(transformers, model, parts, places, prune_ratios, name):
             continue
         fold.warnings += outcome.warnings
         fitted = copy.copy(model)
-        fitted._keep(outcome.attributes())
+        # rows of one table are not compared with one another
+        fitted._keep(outcome.attributes() | {"_rows_of_fit": None})
         if np.isnan(fold.dense_score):
             dense = fitted._compact(fitted.dense_coefs_, fitted.dense_intercepts_)
             fold.dense_score = dense.score(X_test, y_test)
-        score = fitted._score(X_test, y_test)
+        score = fitted.score(X_test, y_test)
         fold.measures.append((fitted.sparsity_, fitted.effective_sparsity_, score))
         if model.verbose:
             print(f"[pruning_path] {where}: score {score:.4f}", flush=True)

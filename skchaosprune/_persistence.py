@@ -31,6 +31,7 @@ class Versioned:
     """
 
     _learned = frozenset()
+    _lacking = frozenset()
 
     def __getstate__(self):
         return {**super().__getstate__(), _KEY: __version__}
@@ -51,18 +52,21 @@ class Versioned:
             super().__setstate__(state)
         else:
             self.__dict__.update(state)
+        lacking = self._expected().difference(vars(self))
+        if lacking:
+            self._lacking = lacking
 
     def __getattr__(self, name):
         # called only for what is not found in any other way
-        if self._lacks(name):
+        if name in self._lacking:
             raise AttributeError(
-                f"This {type(self).__name__} lacks {name!r}: another version of "
-                "skchaosprune saved it, or not all of it was saved. Fit again, or load "
-                "it with the version that saved it."
+                f"This {shorten(type(self).__name__)} lacks {name!r}: another version "
+                "of skchaosprune saved it, or not all of it was saved. Fit again, or "
+                "load it with the version that saved it."
             )
         return super().__getattribute__(name)
 
-    def _lacks(self, name):
-        """Return whether a finished instance would have this attribute."""
+    def _expected(self):
+        """Return the names that a complete state has."""
         is_finished = not self._learned.isdisjoint(vars(self))
-        return is_finished and name in self._learned
+        return self._learned if is_finished else frozenset()

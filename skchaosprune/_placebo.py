@@ -8,6 +8,7 @@ from skchaosprune._fit.results import KEEP_BYTES
 from skchaosprune._network import mlp
 from skchaosprune._text import brief, shorten
 from skchaosprune._training.recording import TrainingRecord
+from skchaosprune._validation import check_rng
 from skchaosprune.criteria import runs_only_our_code
 
 
@@ -59,7 +60,7 @@ def _join(parts):
     return np.concatenate([np.ravel(part) for part in parts])
 
 
-def run_placebo_test(model, X, y, n_repeats, rng):
+def run_placebo_test(model, X, y, n_repeats, random_state):
     """Compare the share of causal weights with those of placebos.
 
     Parameters
@@ -70,8 +71,8 @@ def run_placebo_test(model, X, y, n_repeats, rng):
         Rows and their targets, for criteria that need some.
     n_repeats : int
         Placebos drawn.
-    rng : numpy.random.Generator
-        Draws them.
+    random_state : int, RandomState or None
+        Seed of the draws.
 
     Returns
     -------
@@ -80,6 +81,7 @@ def run_placebo_test(model, X, y, n_repeats, rng):
     """
     from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 
+    rng = np.random.default_rng(check_rng(random_state).randint(2**31))
     criterion = recall_criterion(model)
     data = model._recall_rows(X, y) if "data" in criterion.needs else None
     record = recall_record(model, criterion, data)

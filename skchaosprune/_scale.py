@@ -79,7 +79,7 @@ def explain_scale(X, names=None):
     if text is None and _is_tiny(X):
         widest = np.argmax(np.ptp(X, axis=0))
         text = (
-            f"no column varies as much as {_name(widest, names)}, from "
+            f"all columns vary little; the widest, {_name(widest, names)}, ranges from "
             f"{_range(X[:, widest])}"
         )
     if text is None:

@@ -103,8 +103,12 @@ def _escape(text):
     n_marks = 0
     for letter in text:
         n_marks = 0 if _columns(letter) else n_marks + 1
-        is_shown = letter.isprintable() and n_marks <= _MOST_MARKS
-        yield letter if is_shown else ascii(letter)[1:-1]
+        if category(letter) == "Zs":  # also that of Japanese
+            yield " "
+        elif letter.isprintable() and n_marks <= _MOST_MARKS:
+            yield letter
+        else:
+            yield ascii(letter)[1:-1]
 
 
 def _take(letters, width):

@@ -1,8 +1,9 @@
 """Checks of parameters and weights, with errors that say the way out."""
 
 import math
-from contextlib import contextmanager
-from datetime import date, timedelta
+from collections.abc import Mapping, Set
+from contextlib import contextmanager, suppress
+from datetime import date, time, timedelta
 from decimal import Decimal
 from numbers import Integral, Real
 
@@ -121,7 +122,8 @@ def check_hidden_layer_sizes(hidden_layer_sizes, name="hidden_layer_sizes"):
         f"{name}={brief(hidden_layer_sizes)} must be a positive int or a "
         "sequence of positive ints, one per hidden layer, like (64,) or (50, 30)."
     )
-    if isinstance(sizes, str) or not hasattr(sizes, "__len__"):
+    no_sequences = str | bytes | bytearray | Set | Mapping
+    if isinstance(sizes, no_sequences) or not hasattr(sizes, "__len__"):
         raise TypeError(text)
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, Integral):
@@ -144,6 +146,8 @@ def check_weight_init(weight_init, layer_sizes):
     )
     try:
         coefs, intercepts = weight_init
+        for part in (*coefs, *intercepts):
+            refuse_times(part, "weight_init")
         coefs = [np.asarray(W, dtype=np.float64) for W in coefs]
         intercepts = [np.asarray(b, dtype=np.float64) for b in intercepts]
     except (TypeError, ValueError) as error:
@@ -168,17 +172,28 @@ def _as_float64(names):
                 f"{names} has a number that is too large for float64 ({error}); "
                 "scale it, or remove its row."
             ) from error
+        except TypeError as error:
+            if "float()" not in str(error):
+                raise
+            raise TypeError(
+                f"{names} has a value that is no number ({shorten(error, 200)})."
+            ) from error
+
+
+_OBJECT = np.dtype(object)
 
 
 def refuse_times(values, name):
     """Raise TypeError for dates and durations, which numpy turns into huge numbers."""
-    if hasattr(values, "iloc") and hasattr(values, "columns"):
+    if not (hasattr(values, "iloc") and hasattr(values, "columns")):
+        found = [(_find_time(values), "")]
+    elif any(kind == _OBJECT or _is_time(kind) for kind in set(values.dtypes)):
         found = (
             (_find_time_in_column(values, place, kind), f", in column {brief(label)}")
             for place, (label, kind) in enumerate(values.dtypes.items())
         )
-    else:
-        found = [(_find_time(values), "")]
+    else:  # quick, as columns may be many
+        return
     for kind, where in found:
         if kind is not None:
             raise TypeError(
@@ -188,9 +203,9 @@ def refuse_times(values, name):
 
 
 def _find_time_in_column(frame, place, kind):
-    if kind == np.dtype(object):
+    if kind == _OBJECT:
         return _find_time(frame.iloc[:, place])
-    return kind if getattr(kind, "kind", None) in ("m", "M") else None
+    return kind if _is_time(kind) else None
 
 
 def _find_time(values):
@@ -200,18 +215,27 @@ def _find_time(values):
             values = np.asarray(values)
         except ValueError:  # ragged: scikit-learn has a better error
             return None
-    if getattr(values.dtype, "kind", None) in ("m", "M"):
+    if _is_time(values.dtype):
         return values.dtype
     if values.dtype != object:
         return None
-    kinds = np.datetime64, np.timedelta64, date, timedelta
-    found = (value for value in np.ravel(values) if isinstance(value, kinds))
-    first = next(found, None)
-    return None if first is None else type(first).__name__
+    for kind in set(map(type, np.ravel(values).tolist())):  # quick, as cells are many
+        if issubclass(kind, np.datetime64 | np.timedelta64 | date | time | timedelta):
+            return kind.__name__
+    return None
+
+
+def _is_time(kind):
+    """Return whether a dtype is of times, or a category of them."""
+    kind = getattr(getattr(kind, "categories", None), "dtype", kind)
+    return getattr(kind, "kind", None) in ("m", "M")
 
 
 def check_rows(estimator, X, y="no_validation", **options):
     """Return ``X``, and ``y`` where there is one, as scikit-learn validates them."""
+    if isinstance(X, list | tuple):
+        with suppress(ValueError):  # ragged: scikit-learn has a better error
+            X = np.asarray(X)
     refuse_times(X, "X")
     if options.get("y_numeric"):
         refuse_times(y, "y")
@@ -229,15 +253,15 @@ def check_target(y):
 
 def check_labels(y):
     """Refuse targets that are no classes, or cannot be sorted."""
+    first = next((label for label in y if isinstance(label, bytes | bytearray)), None)
+    if first is not None:
+        raise TypeError(
+            f"y has labels that are bytes, like {brief(first)}; decode them, as in "
+            "[label.decode() for label in y], or use integers."
+        )
     try:
         check_classification_targets(y)
     except TypeError as error:
-        first = next((label for label in y if isinstance(label, bytes)), None)
-        if first is not None:
-            raise TypeError(
-                f"y has labels that are bytes, like {brief(first)}; decode them, as in "
-                "[label.decode() for label in y], or use integers."
-            ) from error
         kinds = sorted({shorten(type(label).__name__) for label in y})
         raise TypeError(
             f"y has labels that cannot be sorted, of the types {', '.join(kinds)} "
@@ -287,7 +311,7 @@ def check_sample_weight(sample_weight, n_samples):
     if not weights.any():
         raise ValueError(
             f"sample_weight is zero for all of the {n_samples} samples; a sample of "
-            "weight 0 counts as absent, so that at least one needs a positive weight."
+            "weight 0 counts as absent, so at least one needs a positive weight."
         )
     return weights
 
@@ -342,7 +366,10 @@ def weigh_classes(class_weight, classes, codes, sample_weight, train):
         if not isinstance(class_weight, str) or class_weight != "balanced":
             raise ValueError(f"{text}.")
         return _balance(sample_weight, classes, codes, train)
-    class_weight = dict(class_weight.items())  # of a pandas Series, too
+    pairs = list(class_weight.items())  # of a pandas Series, too
+    class_weight = dict(pairs)
+    if len(class_weight) < len(pairs):
+        raise ValueError(f"{text}; got two weights for one class.")
     for weight in class_weight.values():
         if not isinstance(weight, Real) or not _is_finite(weight) or weight < 0.0:
             raise ValueError(f"{text}; got the weight {brief(weight)}.")
@@ -408,12 +435,14 @@ def check_rng(random_state):
     if random_state is None:
         return np.random.RandomState()
     try:
-        return check_random_state(random_state)
-    except ValueError as error:
-        raise ValueError(
-            f"random_state={brief(random_state)} must be None, an int from 0 to 2**32 "
-            "- 1, or a numpy RandomState."
-        ) from error
+        if isinstance(random_state, Integral | np.random.RandomState):
+            return check_random_state(random_state)
+    except ValueError:  # out of bounds
+        pass
+    raise ValueError(
+        f"random_state={brief(random_state)} must be None, an int from 0 to 2**32 - 1, "
+        "or a numpy RandomState."
+    )
 
 
 def check_n_jobs(n_jobs, name="n_jobs"):
@@ -526,8 +555,8 @@ def _convert_objects(values, name):
 
 def _no_real_numbers(name, what):
     return TypeError(
-        f"{name} has {what}, but real numbers are needed; convert it, for example with "
-        f"numpy.asarray({name}, dtype=float), or pass the real part of complex numbers."
+        f"{name} has {what}, but real numbers are needed; convert what stands for "
+        "numbers, and pass the real part of complex ones."
     )
 
 

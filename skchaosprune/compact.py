@@ -255,6 +255,8 @@ class CompactMLP(Versioned):
         """
         from sklearn.metrics import accuracy_score, r2_score
 
+        if not _is_classifier(self):
+            _validation.refuse_times(y, "y")
         metric = accuracy_score if _is_classifier(self) else r2_score
         return metric(y, self.predict(X), sample_weight=sample_weight)
 
@@ -508,9 +510,9 @@ class CompactMLP(Versioned):
             )
         return X
 
-    def _lacks(self, name):
+    def _expected(self):
         outputs = vars(self).get("out_activation_", "identity")
-        return super()._lacks(name) or (name == "classes_" and outputs != "identity")
+        return super()._expected() | ({"classes_"} if outputs != "identity" else set())
 
     def __sklearn_is_fitted__(self):
         return True

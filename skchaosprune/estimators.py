@@ -288,7 +288,6 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
 
     _valid = _VALID | {"loss": choice("log_loss", "squared_error")}
     _learned = PrunedMLP._learned | {"classes_"}
-    _score = ClassifierMixin.score
 
     def __init__(
         self,
@@ -369,8 +368,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
             Labels out of ``classes_``.
         """
         fitted = take_snapshot(self)
-        outputs = mlp.class_probabilities(fitted._logits(X), fitted.out_activation_)
-        return fitted.classes_[np.argmax(outputs, axis=1)]
+        return fitted.classes_[np.argmax(fitted.predict_proba(X), axis=1)]
 
     def predict_proba(self, X):
         """Estimate the probability of each class.
@@ -397,8 +395,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     def score(self, X, y, sample_weight=None):
         """Return the accuracy of the predictions for rows.
 
-        Warns where ``X`` is unlike the rows of ``fit``, as where a step of a pipeline
-        that scales was left out.
+        Warn if most rows of ``X`` are far out of the range of a column in ``fit``, for
+        example as the scaler of a pipeline was left out.
 
         Parameters
         ----------
@@ -415,7 +413,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
             Accuracy, in [0, 1].
         """
         fitted = take_snapshot(self)
-        score = fitted._score(X, y, sample_weight)
+        score = ClassifierMixin.score(fitted, X, y, sample_weight)
         fitted._warn_if_unlike(X)
         return score
 
@@ -683,7 +681,6 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
 
     _valid = _VALID
     _learned = PrunedMLP._learned | {"target_mean_", "target_scale_"}
-    _score = RegressorMixin.score
 
     def __init__(
         self,
@@ -771,8 +768,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     def score(self, X, y, sample_weight=None):
         """Return the coefficient of determination, R2, of the predictions for rows.
 
-        Warns where ``X`` is unlike the rows of ``fit``, as where a step of a pipeline
-        that scales was left out.
+        Warn if most rows of ``X`` are far out of the range of a column in ``fit``, for
+        example as the scaler of a pipeline was left out.
 
         Parameters
         ----------
@@ -789,7 +786,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
             At most 1; 0 is what the mean of ``y`` would have.
         """
         fitted = take_snapshot(self)
-        score = fitted._score(X, y, sample_weight)
+        _validation.refuse_times(y, "y")
+        score = RegressorMixin.score(fitted, X, y, sample_weight)
         fitted._warn_if_unlike(X)
         return score
 

@@ -176,7 +176,7 @@ class PruningReport:
         ]
         lines.insert(1 + len(measures), heading)
         for label, text in facts:
-            parts = wrap(text, _LINE_LENGTH - first - 2)
+            parts = wrap(text, _LINE_LENGTH - first - 2) or [""]
             labels = [label] + [""] * (len(parts) - 1)
             lines += [
                 f"{pad(label, first)}  {part}"
@@ -237,7 +237,10 @@ class PruningReport:
 
     def _facts(self):
         """Label and text of what is no pair of numbers."""
-        unused = [shorten(name) for name in self.unused_features[:_N_NAMES]]
+        unused = [
+            shorten(name) if name.strip() else repr(name)
+            for name in self.unused_features[:_N_NAMES]
+        ]
         n_more = len(self.unused_features) - len(unused)
         names = ", ".join(unused) + (f" and {n_more} more" if n_more else "")
         facts = [
@@ -376,8 +379,7 @@ def _test_placebo(estimator, X, y, notes):
     from skchaosprune._placebo import run_placebo_test
 
     try:
-        rng = np.random.default_rng(np.random.RandomState(0).randint(2**31))
-        result = run_placebo_test(estimator, X, y, _N_PLACEBOS, rng)
+        result = run_placebo_test(estimator, X, y, _N_PLACEBOS, random_state=0)
     except ValueError as error:  # the data are valid: there is nothing to compare
         notes["placebo_share"] = str(error)
         return None, None

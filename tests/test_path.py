@@ -268,3 +268,12 @@ def test_path_without_folds_and_with_odd_verbose(iris):
         pruning_path(small(), *iris, [0.5], cv=[])
     with pytest.raises(TypeError, match="verbose"):
         pruning_path(small(verbose=None), *iris, [0.5], cv=2)
+
+
+def test_a_score_of_a_child_counts(iris):
+    class Constant(ChaosCausalPrunedMLP):
+        def score(self, X, y, sample_weight=None):
+            return 42.0
+
+    path = pruning_path(Constant(**small().get_params()), *iris, [0.5], cv=2)
+    assert path.scores.tolist() == [[42.0, 42.0]]

@@ -364,3 +364,22 @@ def test_what_was_never_there_is_an_ordinary_error(kept):
             repr(model.classes_)
     with pytest.raises(AttributeError, match="has no attribute 'predict_proba'"):
         regressor.compact().predict_proba(None)
+
+
+def test_the_names_of_what_is_learned_are_complete(kept):
+    for model, _ in (kept["defaults"], kept["regressor"]):
+        for part in (model, model.compact()):
+            optional = {"feature_names_in_", "classes_"}
+            learned = set(vars(part)) - set(signature(type(part)).parameters)
+            assert learned - optional == part._learned - optional
+
+
+def test_an_init_that_forgets_a_parameter_is_no_damaged_pickle():
+    class Forgetful(ChaosCausalPrunedMLP):
+        def __init__(self, other=1):
+            super().__init__()
+
+    with pytest.raises(AttributeError, match="object has no attribute 'other'"):
+        Forgetful().get_params()
+    with pytest.raises(AttributeError, match="object has no attribute 'other'"):
+        repr(Forgetful().other)

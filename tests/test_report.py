@@ -3,8 +3,10 @@
 import html
 import json
 import pickle
+import re
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -444,3 +446,9 @@ def test_feature_names_can_be_given(fitted, iris):
     assert len({row[:34] for row in rows}) == 2
     with pytest.raises(ValueError, match="feature_names has 2 names"):
         fitted.report(*iris, feature_names=["a", "b"])
+
+
+def test_inputs_with_blank_names(iris):
+    report = quick().fit(*iris).report(*iris)
+    text = repr(replace(report, unused_features=[" ", "", "a"]))
+    assert re.search("inputs not used +' ', '', a", text)

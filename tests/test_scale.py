@@ -30,7 +30,11 @@ from sklearn.preprocessing import (
     scale,
 )
 
-from skchaosprune import ChaosCausalPrunedMLPRegressor, pruning_path
+from skchaosprune import (
+    ChaosCausalPrunedMLP,
+    ChaosCausalPrunedMLPRegressor,
+    pruning_path,
+)
 from skchaosprune._network.mlp import TrainingData
 from skchaosprune._scale import (
     describe_rows,
@@ -136,10 +140,23 @@ def test_rare_classes_of_large_weight_raise_no_alarm():
 
 def test_rows_that_hardly_differ_raise_an_alarm():
     X = scale(load_digits().data)
-    assert "no column varies as much as column" in explain_scale(X * 1e-3)
+    assert "all columns vary little; the widest, column" in explain_scale(X * 1e-3)
     assert is_scaled(load_diabetes().data)  # it trains as well as scaled
     assert is_scaled(np.zeros((9, 2)))  # nothing to scale
     assert is_scaled(made_columns()["one-hot"][:, :1])
+
+
+@pytest.mark.parametrize("size", [1.0, 5.9, 6.1, 60.0])
+def test_where_the_size_of_a_column_becomes_too_large(size):
+    X = np.c_[np.tile([-size, size], 50), np.tile([-1.0, 1.0], 50)]
+    assert is_scaled(X) == (size < 6.0)
+
+
+@pytest.mark.parametrize("half_width", [0.03, 0.2, 0.26])
+def test_where_rows_become_too_alike(half_width):
+    # a spread of .07, .14 or .18 for rows, of ranges of .06, .4 and .52
+    X = half_width * np.array([[-1.0, 1.0], [1.0, -1.0]] * 20) * [1.0, 0.2]
+    assert is_scaled(X) == (half_width > 0.1)
 
 
 # The warning of a fit.
@@ -183,6 +200,14 @@ def test_a_target_that_never_moves_blames_the_scale_first(criterion):
         warnings.simplefilter("ignore")
         with pytest.raises(ValueError, match="likeliest cause: use a StandardScaler"):
             small(prune_ratio=None, **options).fit(X, y)
+
+
+def test_weights_that_cannot_be_tested_blame_the_scale_first():
+    X, y = load_wine(return_X_y=True)
+    model = ChaosCausalPrunedMLP(random_state=0)
+    _, second = warnings_of(lambda: model.fit(X[::2], y[::2]))
+    assert "none of the 1024 weights could be tested" in second
+    assert second.endswith("the likeliest cause: use a StandardScaler.")
 
 
 @pytest.mark.filterwarnings("ignore:X is not scaled")
@@ -270,6 +295,18 @@ def test_a_gross_cell_is_named_with_its_row():
             [0.5],
             cv=[(np.arange(5, 2005), np.arange(2005, 3000))],
         )
+
+
+def test_rows_of_class_weight_0_do_not_shift_the_numbers():
+    rng = np.random.RandomState(0)
+    X, y = scale(rng.normal(size=(300, 3))), np.arange(300) % 3
+    X[100] = [500.0, 0.0, 0.0]
+    model = small(class_weight={0: 0, 1: 1, 2: 1}, learning_rate_init=0.01)
+    plan = model._plan(X, y, None)
+    assert plan.places.tolist() == [row for row in range(300) if row % 3]
+    with pytest.raises(Divergence, match=r"Row 100 of X .* has the norm 500"):
+        with plan.explain_divergence():
+            raise Divergence("It diverges.", "Try less.")
 
 
 def test_a_heavy_row_is_named():
@@ -405,6 +442,15 @@ def test_one_row_is_enough_where_many_are_known():
     assert explain_unlike(raw, describe_rows(X[:99])) is None
 
 
+@pytest.mark.parametrize("shift, is_alike", [(0.4, True), (0.6, False)])
+def test_how_far_out_is_unlike(shift, is_alike):
+    X = np.linspace(0.0, 1.0, 101)[:, np.newaxis]
+    other = np.full((20, 1), 1.0 + shift)
+    assert (explain_unlike(other, describe_rows(X)) is None) == is_alike
+    half = np.r_[other[:10], X[:10]]
+    assert explain_unlike(half, describe_rows(X)) is None
+
+
 def test_constant_columns_have_no_range():
     X = np.c_[np.zeros(20), np.arange(20.0)]
     other = np.c_[np.ones(20), np.arange(20.0)]
@@ -435,6 +481,9 @@ def test_score_report_and_placebo_test_warn_and_predict_does_not():
         assert warnings_of(lambda: model[-1].score(rows, target)) == []  # noqa: B023
     assert warnings_of(lambda: model[-1].report(scaled, y_test)) == []
     assert warnings_of(lambda: model[-1].predict(X_test)) == []
+    by_size = small().fit(scaled, y_test)
+    with pytest.raises(ValueError, match="has no placebo"):
+        by_size.placebo_test(X_test.iloc[:, :2], y_test)  # rows that it does not need
 
 
 def test_a_regressor_warns_too(diabetes):

@@ -55,6 +55,8 @@ PARAMETERS = [
         ValueError,
         ["prune_ratio=None", "'magnitude'", "chaos_causality"],
     ),
+    ({"hidden_layer_sizes": {3, 5}}, TypeError, ["hidden_layer_sizes={3, 5}"]),
+    ({"hidden_layer_sizes": b"ab"}, TypeError, ["hidden_layer_sizes=b'ab'"]),
     ({"hidden_layer_sizes": None}, TypeError, ["hidden_layer_sizes=None", "(64,)"]),
     ({"hidden_layer_sizes": (3, 0)}, ValueError, ["hidden_layer_sizes=(3, 0)"]),
     ({"hidden_layer_sizes": (3.5,)}, TypeError, ["hidden_layer_sizes=(3.5,)"]),
@@ -270,6 +272,8 @@ TIMES = {
     "list": [[day] for day in np.asarray(DATES)],
     "python": [[day.date()] for day in DATES],
     "objects": np.asarray(DATES)[:, np.newaxis].astype(object),
+    "categories": pd.DataFrame({"b": pd.Categorical(DATES)}),
+    "times of day": [[day.time()] for day in DATES],
 }
 
 
@@ -296,6 +300,38 @@ def test_dates_are_no_targets(iris, kind):
     model = ChaosCausalPrunedMLPRegressor(max_iter=3)
     for values in (y, pd.Series(y)):
         assert_refused(model, iris[0], values, TypeError, "y has dates or durations")
+
+
+def test_dates_are_no_targets_of_a_score_and_no_weights(iris):
+    X = iris[0]
+    model = ChaosCausalPrunedMLPRegressor((3,), prune_criterion="magnitude", max_iter=3)
+    model.fit(X, X[:, 0])
+    for scored in (model, model.compact()):
+        with pytest.raises(TypeError, match="y has dates or durations"):
+            scored.score(X, np.asarray(DATES))
+    ones = [np.ones((4, 3)), np.ones((3, 1))], [np.ones(3), np.ones(1)]
+    ones[0][0] = ones[0][0].astype("m8[s]")
+    with pytest.raises(TypeError, match="weight_init must be .*datetime.timedelta"):
+        model.set_params(weight_init=ones).fit(X, X[:, 0])
+
+
+def test_values_that_are_no_numbers_are_named(iris):
+    frame = pd.DataFrame({"a": DATES.to_period("D")})
+    with pytest.raises(TypeError, match="X or y has a value that is no number .float"):
+        classifier().fit(frame, iris[1])
+
+
+class Unshown:
+    def __repr__(self):
+        raise RuntimeError("x")
+
+
+@pytest.mark.parametrize("value", [Unshown(), {i: i for i in range(10_000)}, "\ud800"])
+@pytest.mark.parametrize("name", ["memory", "random_state"])
+def test_values_that_cannot_be_shown(iris, name, value):
+    with pytest.raises(ValueError, match=f"{name}=.*") as caught:
+        classifier(**{name: value}).fit(*iris)
+    assert len(str(caught.value)) < 500
 
 
 def test_dates_may_be_labels(iris):

@@ -359,6 +359,8 @@ def test_class_weight_may_be_a_series(iris):
     assert_same_fit(series, small(class_weight=weights).fit(*iris))
     with pytest.raises(ValueError, match="got the weight -1.0"):
         small(class_weight=pd.Series({0: -1.0, 1: 1.0, 2: 1.0})).fit(*iris)
+    with pytest.raises(ValueError, match="two weights for one class"):
+        small(class_weight=pd.Series([1.0, 2.0, 3.0, 4.0], [0, 1, 2, 0])).fit(*iris)
     with pytest.raises(ValueError, match="not in class_weight"):
         small(class_weight=pd.Series({0: 1.0, 7: 1.0})).fit(*iris)
 

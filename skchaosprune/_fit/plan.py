@@ -471,16 +471,21 @@ def _is_cache(memory):
 
 def _open_memory(memory):
     """Return the cache, with a folder; raise an error if that cannot be made."""
+    text = (
+        "Give the path of a folder that can be made and written, a joblib.Memory, or "
+        "None for no cache."
+    )
+    is_path = isinstance(memory, str | os.PathLike)
+    if memory is not None and not is_path and not hasattr(memory, "cache"):
+        raise ValueError(f"memory={brief(memory)} is no folder. {text}")
     try:
-        is_path = isinstance(memory, os.PathLike)
         opened = check_memory(os.fspath(memory) if is_path else memory)
         if _is_cache(opened) and opened.backend == "local":
             os.makedirs(opened.store_backend.location, exist_ok=True)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise ValueError(
             f"memory={brief(memory)} cannot be used as a folder: "
-            f"{shorten(error, 300)}. Give the path of one that can be made and "
-            "written, a joblib.Memory, or None for no cache."
+            f"{shorten(error, 300)}. {text}"
         ) from error
     return opened
 

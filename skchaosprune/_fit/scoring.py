@@ -223,12 +223,14 @@ def _make_target(training):
 
 
 def _takes_weights(function):
-    """Return whether a function has a parameter ``sample_weight``."""
+    """Return whether a function has ``sample_weight`` beside two other parameters."""
     try:
-        parameter = inspect.signature(function).parameters.get("sample_weight")
-        return parameter is not None and parameter.kind in _BY_NAME
+        _, _, *others = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # not every builtin has a signature
         return False
+    return any(
+        each.name == "sample_weight" and each.kind in _BY_NAME for each in others
+    )
 
 
 def _make_record(training, run, watch):

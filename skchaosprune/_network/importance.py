@@ -125,8 +125,8 @@ def permutation_importances(subject, n_repeats=5):
     -----
     Breiman's measure [1]_, but of the training rows and of the weighted loss that the
     network is trained to make small, without the L2 penalty. Rows of equal weight
-    change places; else each row gets the value of another one, drawn with replacement
-    and in proportion to the weights.
+    change places; else each row gets the value of a row drawn with replacement, in
+    proportion to the weights.
 
     A column moves the first layer by an outer product, so that a shuffle costs as much
     as a forward pass without its first layer. An input whose weights are all 0 costs

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from skchaosprune._names import name_layers, unit_names, unwrap
+from skchaosprune._names import name_layers, read_fit, unit_names
 from skchaosprune._network.mlp import split_layers
 from skchaosprune._text import brief
 from skchaosprune._validation import check_number
@@ -95,7 +95,7 @@ class CausalityDisplay:
         TypeError
             If the estimator is not one of ours.
         """
-        model, names = unwrap(estimator, feature_names)
+        model, names = read_fit(estimator, feature_names)
         if model.p_values_ is None:
             raise ValueError(
                 "p_values_ is None, as prune_criterion="

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skchaosprune._names import unit_names, unwrap
+from skchaosprune._names import read_fit, unit_names
 from skchaosprune._validation import check_number
 from skchaosprune.display._axes import label_ticks, make_axes, measure
 from skchaosprune.display._colors import BLUE, GREY
@@ -78,7 +78,7 @@ class ImportanceDisplay:
         TypeError
             If the estimator is not one of ours.
         """
-        model, names = unwrap(estimator, feature_names)
+        model, names = read_fit(estimator, feature_names)
         display = cls(
             importances=model.feature_importances_,
             dense_importances=model.dense_feature_importances_,

@@ -5,7 +5,7 @@ from itertools import cycle
 import numpy as np
 from sklearn.base import is_classifier
 
-from skchaosprune._names import unwrap
+from skchaosprune._names import read_fit
 from skchaosprune._network.mlp import split_layers
 from skchaosprune._text import brief, shorten
 from skchaosprune.display._axes import as_label, make_panels, measure
@@ -112,7 +112,7 @@ class LyapunovDisplay:
         TypeError
             If the estimator is not one of ours.
         """
-        model, names = unwrap(estimator, feature_names)
+        model, names = read_fit(estimator, feature_names)
         if model.lyapunov_exponents_ is None:
             raise ValueError(_explain_missing_exponents(model))
         display = cls(

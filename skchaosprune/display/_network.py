@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skchaosprune._names import name_layers, unit_names, unwrap
+from skchaosprune._names import name_layers, read_fit, unit_names
 from skchaosprune._network.masks import effective_masks
 from skchaosprune._validation import check_number
 from skchaosprune.display._axes import as_label, fit_labels, make_axes, measure
@@ -86,7 +86,7 @@ class NetworkDisplay:
         TypeError
             If the estimator is not one of ours.
         """
-        model, names = unwrap(estimator, feature_names)
+        model, names = read_fit(estimator, feature_names)
         display = cls(
             coefs=model.coefs_,
             masks=model.masks_,
