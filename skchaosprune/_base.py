@@ -96,7 +96,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
         plan = self._plan(X, y, sample_weight)
         warn_all(plan.warnings)
-        if sample_weight is not None and np.ndim(sample_weight) == 0:
+        if _validation.is_scalar(sample_weight):
             sample_weight = np.full(len(y), sample_weight)  # callbacks score with it
         with one_thread_per_fit(), unwrap_ctrl_c(), plan.explain_divergence():
             progress = Progress(self, (X, y, sample_weight), [plan])

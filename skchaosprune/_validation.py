@@ -5,7 +5,7 @@ from collections.abc import Mapping, Set
 from contextlib import contextmanager, suppress
 from datetime import date, time, timedelta
 from decimal import Decimal
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
 
 import numpy as np
 from scipy.sparse import issparse
@@ -269,6 +269,11 @@ def check_labels(y):
         ) from error
 
 
+def is_scalar(value):
+    """Return whether a value is one number, of any type."""
+    return isinstance(value, Number) or getattr(value, "ndim", None) == 0
+
+
 def check_sample_weight(sample_weight, n_samples):
     """Return non-negative weights of shape ``(n_samples,)`` that do not all vanish.
 
@@ -283,7 +288,7 @@ def check_sample_weight(sample_weight, n_samples):
     refuse_times(sample_weight, "sample_weight")
     if isinstance(sample_weight, str):
         raise ValueError(f"{text}.")
-    if np.ndim(sample_weight) == 0:
+    if is_scalar(sample_weight):
         sample_weight = [sample_weight] * n_samples
     with _as_float64("sample_weight"):
         try:

@@ -1,5 +1,6 @@
 """One thread per fit, limits that are restored, Ctrl-C inside numba, and the exit."""
 
+import gc
 import subprocess
 import sys
 import threading
@@ -178,11 +179,13 @@ def press_ctrl_c(function, place):
             if n_seen - 1 == place:
                 raise KeyboardInterrupt
 
+    gc.disable()  # others, like hypothesis, have functions that it calls
     sys.setprofile(profile)
     try:
         function()
     finally:
         sys.setprofile(None)
+        gc.enable()
 
 
 @pytest.mark.parametrize(
