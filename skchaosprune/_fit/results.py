@@ -13,6 +13,7 @@ from skchaosprune._network.importance import (
     explain_uniform,
     normalise_importances,
 )
+from skchaosprune._scale import is_scaled
 from skchaosprune._training.plan import TrainingRun
 from skchaosprune.criteria import CRITERIA
 
@@ -217,8 +218,8 @@ def explain(outcome):
     if not sparse.any():
         kept = mlp.split_layers(mask, outcome.plan.schedule.layer_sizes)
         has_path = masks.effective_sparsity(kept) < 1.0
-        is_scaled = outcome.scored.record.is_scaled
-        texts = [explain_uniform(rule, has_path, is_scaled)]
+        scaled = is_scaled(outcome.plan.training.data.X)
+        texts = [explain_uniform(rule, has_path, scaled)]
     attributes = {
         "feature_importances_": normalise_importances(sparse),
         "dense_feature_importances_": normalise_importances(dense),

@@ -243,7 +243,6 @@ def _make_record(training, run, watch):
         snapshots=None if watch.snapshots is None else watch.snapshots.snapshots,
         iterations_per_epoch=training.iterations_per_epoch,
         dense_fraction=training.dense_fraction,
-        is_scaled=is_scaled(training.data.X),
         seed=training.score_seed,
     )
     recorder = watch.recorder
@@ -255,4 +254,5 @@ def _make_record(training, run, watch):
         target_series=recorder.target_series,
         record_every=recorder.record_every,
         n_windows_planned=recorder.n_windows_planned,
+        is_scaled=is_scaled(training.data.X),
     )

@@ -210,8 +210,8 @@ class TrainingRecord:
     dense_fraction : float
         Share of ``max_iter`` that the dense network trains.
     is_scaled : bool
-        False where columns of the training rows are far larger, or all vary far less,
-        than a network is made for.
+        Of a record with trajectories, False where columns of the training rows are far
+        larger, or all vary far less, than a network is made for.
     seed : int
         For criteria that draw random numbers.
     n_jobs : int or None
