@@ -271,7 +271,7 @@ TIMES = {
     "numpy durations": np.asarray(DATES - DATES[0])[:, np.newaxis],
     "list": [[day] for day in np.asarray(DATES)],
     "python": [[day.date()] for day in DATES],
-    "objects": np.asarray(DATES)[:, np.newaxis].astype(object),
+    "objects": np.array(DATES.to_pydatetime(), dtype=object)[:, np.newaxis],
     "categories": pd.DataFrame({"b": pd.Categorical(DATES)}),
     "times of day": [[day.time()] for day in DATES],
 }
