@@ -371,9 +371,12 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         return cloned
 
     def _expected(self):
-        parameters = inspect.signature(type(self)).parameters.values()
-        named = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
-        return super()._expected() | named | {"hidden_layer_sizes"}
+        # not those of a child, which may forget one
+        kinds = type(self).__mro__
+        ours = next(
+            kind for kind in kinds if kind.__module__.startswith("skchaosprune")
+        )
+        return super()._expected() | inspect.signature(ours).parameters.keys()
 
     def __setstate__(self, state):
         state = dict(state)
@@ -445,7 +448,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         rest = {
             name: value
             for name, value in vars(self).items()
-            if name.startswith("_") or not name.endswith("_")
+            if name != "_lacking" and (name.startswith("_") or not name.endswith("_"))
         }
         self.__dict__ = rest | learned
 
@@ -459,19 +462,17 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         X, y = _validation.check_rows(self, X, y, order="C", reset=False)
         return mlp.TrainingData(X, *self._recode(y), np.ones(len(X)), float(len(X)))
 
-    def _warn_if_unlike(self, X):
-        """Warn if rows are unlike those of the fit."""
-        warn_all(self._explain_unlike(X))
-
-    def _explain_unlike(self, X):
-        """Return what is unlike the rows of the fit, as texts: one or none."""
+    def _warn_if_unlike(self, X, sample_weight=None):
+        """Warn if rows that count are unlike those of the fit."""
         rows_of_fit = vars(self).get("_rows_of_fit")  # older pickles have none
         if rows_of_fit is None:
-            return []
+            return
         X = _validation.check_rows(self, X, reset=False)
+        if sample_weight is not None:
+            X = X[np.asarray(sample_weight) > 0.0]
         names = getattr(self, "feature_names_in_", None)
         text = _scale.explain_unlike(X, rows_of_fit, names)
-        return [] if text is None else [text]
+        warn_all([] if text is None else [text])
 
     def _logits(self, X):
         X = _validation.check_rows(self, X, reset=False)

@@ -21,7 +21,7 @@ def get_callback_params(callbacks):
         callback = _unnamed(callbacks[place])
         params[f"{_PREFIX}{name}"] = callback
         if hasattr(callback, "get_params") and not isinstance(callback, type):
-            for param, value in callback.get_params().items():
+            for param, value in (callback.get_params() or {}).items():
                 params[f"{_PREFIX}{name}__{param}"] = value
     return params
 
@@ -78,8 +78,11 @@ def _split(name, known):
     """Split into the name of a callback and that of its parameter, or ""."""
     name = name.removeprefix(_PREFIX)
     for callback in sorted(known, key=len, reverse=True):  # names may have "__"
-        if name == callback or name.startswith(f"{callback}__"):
-            return callback, name[len(callback) + 2 :]
+        param = name.removeprefix(f"{callback}__")
+        if name == callback:
+            return callback, ""
+        if param not in (name, ""):
+            return callback, param
     return name, ""
 
 

@@ -31,7 +31,7 @@ class Versioned:
     """
 
     _learned = frozenset()
-    _lacking = frozenset()
+    _lacking = ()
 
     def __getstate__(self):
         return {**super().__getstate__(), _KEY: __version__}
@@ -54,7 +54,7 @@ class Versioned:
             self.__dict__.update(state)
         lacking = self._expected().difference(vars(self))
         if lacking:
-            self._lacking = lacking
+            self._lacking = tuple(sorted(lacking))
 
     def __getattr__(self, name):
         # called only for what is not found in any other way

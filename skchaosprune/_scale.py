@@ -4,7 +4,7 @@ The thresholds were measured: see ``benchmarks/check_scale.md``.
 """
 
 import numpy as np
-from scipy.stats import betabinom
+from scipy.stats import betabinom, binom
 
 from skchaosprune._text import brief
 
@@ -17,14 +17,17 @@ _LARGEST_SIZE = 6.0
 # over as much as the second number.
 _SMALLEST_SPREAD, _SMALLEST_RANGE = 0.1, 0.5
 
-# A column is unlike that of the fit if more than this share of the rows is out of its
-# range there by more than this share of its width, and chance would hardly do that.
+# A column is unlike that of the fit if more than this share of the rows is above its
+# range there, or below, by more than this share of its width, and chance would hardly
+# do that.
 _SHARE, _MARGIN, _CHANCE = 0.5, 0.5, 0.01
 _NO_WIDTH = 1e-9  # of the largest value: rounding, as in the last component of a PCA
 
 # A step may make a training diverge if the rate times the squared norm of the row is
-# above this; a row or target is far out if it is so many times what is usual.
-_LARGEST_STEP, _FAR = 1.0, 10.0
+# above this, with log loss or with squared error; a row or target is far out if it is
+# so many times what is usual. It is not alone if this share of the rows is.
+_LARGEST_STEP = {True: 2.0, False: 0.25}
+_FAR, _MANY = 10.0, 0.01
 
 _N_NAMED = 3  # columns in a message
 
@@ -53,9 +56,12 @@ def _typical_sizes(X):
 
 def _is_tiny(X):
     """Return whether rows differ by far less than the network is made for."""
-    with np.errstate(over="ignore"):
-        widths = np.ptp(X, axis=0)
-    if not widths.any() or widths.max() >= _SMALLEST_RANGE:
+    for rows in (X[:100], X):  # the first of which nearly always suffice
+        with np.errstate(over="ignore"):
+            widths = np.ptp(rows, axis=0)
+        if widths.max() >= _SMALLEST_RANGE:
+            return False
+    if not widths.any():
         return False
     return bool(sum(np.var(column) for column in X.T) < _SMALLEST_SPREAD**2)
 
@@ -137,15 +143,20 @@ def explain_unlike(X, seen, names=None):
     text : str or None
         The worst columns, with their ranges and those in the fit.
     """
-    low, high, n_rows = seen["low"], seen["high"], seen["n_rows"]
+    low, high = seen["low"], seen["high"]
     with np.errstate(over="ignore", invalid="ignore"):
         width = high - low
-        is_out = (X < low - _MARGIN * width) | (X > high + _MARGIN * width)
-    # a constant column has no range to compare with
-    has_width = width > _NO_WIDTH * max(np.abs(low).max(), np.abs(high).max())
-    n_out = np.sum(is_out & has_width, axis=0)
-    # how many rows of one kind are out of the range of n_rows others, whatever the kind
-    by_chance = betabinom.sf(n_out - 1, len(X), 2, max(1, n_rows - 1)) * X.shape[1]
+        reach = _MARGIN * width
+        is_out = X > high + reach, X < low - reach
+        usual = np.median(np.maximum(np.abs(low), np.abs(high)))
+    n_out = np.stack([part.sum(axis=0) for part in is_out])
+    n_out[:, width <= _NO_WIDTH * usual] = 0  # a constant column has no range
+    side, n_out = np.argmax(n_out, axis=0), n_out.max(axis=0)
+    # of rows of the same kind, and of those that are wider without being shifted, as
+    # behind a PCA of few rows
+    same = betabinom.sf(n_out - 1, len(X), 1, seen["n_rows"])
+    wider = binom.sf(n_out - 1, len(X), 0.5)
+    by_chance = 2.0 * X.shape[1] * np.maximum(same, wider)
     worst = np.argsort(-n_out, kind="stable")
     is_unlike = (n_out > _SHARE * len(X)) & (by_chance < _CHANCE)
     worst = worst[is_unlike[worst]]
@@ -157,11 +168,12 @@ def explain_unlike(X, seen, names=None):
         for column in worst[:_N_NAMED]
     ]
     more = _count_more(worst.size, X.shape[1])
+    where = "below" if side[worst[0]] else "above"
     return (
-        f"X is unlike the rows of fit: {n_out[worst[0]]} of {len(X)} rows are far out "
-        f"of the range in {', '.join(shown)}{more}. Either they are not scaled as in "
-        "fit (the last step of a pipeline takes pipeline[:-1].transform(X)), or the "
-        "data have changed."
+        f"X is unlike the rows of fit: {n_out[worst[0]]} of {len(X)} rows are far "
+        f"{where} their range in {', '.join(shown)}{more}. Either they are not scaled "
+        "as in fit (the last step of a pipeline takes pipeline[:-1].transform(X)), or "
+        "the data have changed."
     )
 
 
@@ -197,11 +209,12 @@ def explain_divergence(data, rate, *, places, names=None, is_classifier=True):
         steps = data.sample_weight * norms
     # of scaled rows the squared norm is about the number of columns
     usual = max(np.median(steps), data.X.shape[1])
-    if rate * usual > _LARGEST_STEP:
+    limit = _LARGEST_STEP[is_classifier]
+    if rate * usual > limit:
         return None
-    row = np.argmax(steps)
-    if rate * steps[row] > _LARGEST_STEP and steps[row] > _FAR * usual:
-        return _explain_row(data, row, norms, places[row], names)
+    is_far = (rate * steps > limit) & (steps > _FAR * usual)
+    if is_far.any():
+        return _explain_row(data, norms, np.argmax(steps), is_far.sum(), places, names)
     targets = np.abs(data.targets[:, 0])
     if not is_classifier and targets.max() > _FAR:
         row = np.argmax(targets)
@@ -212,20 +225,28 @@ def explain_divergence(data, rate, *, places, names=None, is_classifier=True):
     return None
 
 
-def _explain_row(data, row, norms, place, names):
-    """Say why a row makes large steps: by its weight, or by a value."""
+def _explain_row(data, norms, row, n_far, places, names):
+    """Say why the step of a row is large: by its weight, or by a value."""
     weight, usual = data.sample_weight[row], np.median(norms)
     if weight * max(usual, data.X.shape[1]) > norms[row]:
         return (
-            f"{_row(place)} has {weight:.3g} times the mean weight, which makes steps "
-            "too large: use more even weights."
+            f"{_row(places[row])} has {weight:.3g} times the mean weight, which makes "
+            "steps too large: use more even weights."
         )
     column = np.argmax(np.abs(data.X[row]))
+    fact = (
+        f"{_row(places[row])} has the norm {np.sqrt(norms[row]):.3g}, where the median "
+        f"is {np.sqrt(usual):.3g}, with {data.X[row, column]:.3g} in "
+        f"{_name(column, names)}"
+    )
+    if n_far > max(3.0, _MANY * len(norms)):
+        return (
+            f"{fact}, and {n_far - 1} more rows are like it: scale, clip or impute the "
+            "column."
+        )
     return (
-        f"{_row(place)} has the norm {np.sqrt(norms[row]):.3g}, where the median is "
-        f"{np.sqrt(usual):.3g}, with {data.X[row, column]:.3g} in "
-        f"{_name(column, names)}. A row that far out makes steps too large, also "
-        "behind a scaler: correct, clip or drop the value."
+        f"{fact}. A row that far out makes steps too large, also behind a scaler: "
+        "correct, clip or drop the value."
     )
 
 

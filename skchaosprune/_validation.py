@@ -253,7 +253,10 @@ def check_target(y):
 
 def check_labels(y):
     """Refuse targets that are no classes, or cannot be sorted."""
-    first = next((label for label in y if isinstance(label, bytes | bytearray)), None)
+    first = None
+    if y.dtype.kind in "SO":
+        kinds = bytes, bytearray
+        first = next((label for label in y if isinstance(label, kinds)), None)
     if first is not None:
         raise TypeError(
             f"y has labels that are bytes, like {brief(first)}; decode them, as in "
@@ -290,8 +293,8 @@ def check_sample_weight(sample_weight, n_samples):
         raise ValueError(f"{text}.")
     if is_scalar(sample_weight):
         sample_weight = [sample_weight] * n_samples
-    with _as_float64("sample_weight"):
-        try:
+    try:
+        with _as_float64("sample_weight"):
             weights = check_array(
                 sample_weight,
                 dtype=np.float64,
@@ -299,10 +302,10 @@ def check_sample_weight(sample_weight, n_samples):
                 ensure_all_finite=True,
                 input_name="sample_weight",
             )
-        except (TypeError, ValueError) as error:
-            if "sample_weight" in str(error):
-                raise
-            raise type(error)(f"{text} ({shorten(error, 200)}).") from error
+    except (TypeError, ValueError) as error:
+        if "sample_weight" in str(error) and "no number" not in str(error):
+            raise
+        raise type(error)(f"{text}: {shorten(error, 200)}") from error
     if weights.shape != (n_samples,):
         raise ValueError(
             f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}: give "
@@ -370,7 +373,20 @@ def weigh_classes(class_weight, classes, codes, sample_weight, train):
     if isinstance(class_weight, str) or not hasattr(class_weight, "items"):
         if not isinstance(class_weight, str) or class_weight != "balanced":
             raise ValueError(f"{text}.")
-        return _balance(sample_weight, classes, codes, train)
+        factors = _balance(classes, codes[train], sample_weight[train])
+    else:
+        factors = np.frexp(_look_up(class_weight, classes, codes[train], text))
+    in_train = np.zeros(len(codes), dtype=bool)
+    in_train[train] = True
+    weights = np.zeros(len(codes))
+    for part in (in_train, ~in_train):  # which are scaled separately
+        of_row = [factor[codes[part]] for factor in factors]
+        weights[part] = _multiply(np.frexp(sample_weight[part]), of_row)
+    return weights
+
+
+def _look_up(class_weight, classes, codes, text):
+    """Return the weight of each class; ``text`` says what is valid."""
     pairs = list(class_weight.items())  # of a pandas Series, too
     class_weight = dict(pairs)
     if len(class_weight) < len(pairs):
@@ -379,36 +395,36 @@ def weigh_classes(class_weight, classes, codes, sample_weight, train):
         if not isinstance(weight, Real) or not _is_finite(weight) or weight < 0.0:
             raise ValueError(f"{text}; got the weight {brief(weight)}.")
     try:
-        of_class = compute_class_weight(
-            class_weight, classes=classes, y=classes[codes[train]]
-        )
+        return compute_class_weight(class_weight, classes=classes, y=classes[codes])
     except ValueError as error:
         raise ValueError(f"{text}. {shorten(error, 200)}.") from error
-    return _multiply(sample_weight, of_class[codes])
 
 
-def _balance(sample_weight, classes, codes, train):
-    """Divide weights by their sum over the training rows of the same class."""
-    weights = np.empty_like(sample_weight)
+def _balance(classes, codes, sample_weight):
+    """Return 1 by the sum of the weights of each class, as mantissas and exponents."""
+    mantissas, exponents = np.frexp(sample_weight)
+    factors = np.empty(len(classes)), np.empty(len(classes), dtype=int)
     for code, label in enumerate(classes):
-        in_train = sample_weight[train][codes[train] == code]
-        if in_train.size == 0:
+        of_class = codes == code
+        if not of_class.any():
             raise ValueError(
                 "class_weight='balanced' needs training rows of each class, and there "
                 f"is none of {brief(label)}; use another validation_fraction."
             )
-        largest = in_train.max()  # first, as sums may overflow, and quotients
-        of_class = codes == code
-        weights[of_class] = sample_weight[of_class] / largest
-        weights[of_class] /= (in_train / largest).sum()
-    return weights
+        largest = exponents[of_class].max()  # first, as sums may overflow
+        total = np.ldexp(mantissas[of_class], exponents[of_class] - largest).sum()
+        factors[0][code], factors[1][code] = 1.0 / total, -largest
+    return factors
 
 
 def _multiply(a, b):
-    """Multiply, but for a power of 2: products of huge or tiny weights are not lost."""
-    (a, exponent_a), (b, exponent_b) = np.frexp(a), np.frexp(b)
-    exponents = np.where(a * b > 0.0, exponent_a + exponent_b, -9999)
-    return np.ldexp(a * b, exponents - exponents.max())
+    """Multiply mantissas and exponents, but for one power of 2.
+
+    So products of huge or tiny weights are not lost.
+    """
+    product, exponents = a[0] * b[0], a[1] + b[1]
+    largest = exponents[product > 0.0].max(initial=-9999)
+    return np.ldexp(product, np.minimum(exponents - largest, 0))
 
 
 def check_spread(y, sample_weight):

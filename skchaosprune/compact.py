@@ -166,6 +166,8 @@ class CompactMLP(Versioned):
         target_mean=0.0,
         target_scale=1.0,
     ):
+        for part in (*coefs, *intercepts):
+            _validation.refuse_times(part, "a weight or bias")
         # copies, so that nobody else can change the network
         coefs = [_copy(W) for W in coefs]
         self.activation_ = activation
@@ -257,6 +259,7 @@ class CompactMLP(Versioned):
 
         if not _is_classifier(self):
             _validation.refuse_times(y, "y")
+        _validation.refuse_times(sample_weight, "sample_weight")
         metric = accuracy_score if _is_classifier(self) else r2_score
         return metric(y, self.predict(X), sample_weight=sample_weight)
 
@@ -478,7 +481,7 @@ class CompactMLP(Versioned):
 
     def _check_rows(self, X):
         names = [name for name in getattr(X, "columns", ()) if isinstance(name, str)]
-        known = list(getattr(self, "feature_names_in_", names))
+        known = list(vars(self).get("feature_names_in_", names))
         if names and names != known:
             pairs = enumerate(zip(names, known, strict=False))
             n_same = min(len(names), len(known))

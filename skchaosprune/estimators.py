@@ -413,8 +413,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
             Accuracy, in [0, 1].
         """
         fitted = take_snapshot(self)
+        _validation.refuse_times(sample_weight, "sample_weight")
         score = ClassifierMixin.score(fitted, X, y, sample_weight)
-        fitted._warn_if_unlike(X)
+        fitted._warn_if_unlike(X, sample_weight)
         return score
 
     def _check_rows(self, shadow, X, y):
@@ -787,8 +788,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         """
         fitted = take_snapshot(self)
         _validation.refuse_times(y, "y")
+        _validation.refuse_times(sample_weight, "sample_weight")
         score = RegressorMixin.score(fitted, X, y, sample_weight)
-        fitted._warn_if_unlike(X)
+        fitted._warn_if_unlike(X, sample_weight)
         return score
 
     def _check_rows(self, shadow, X, y):

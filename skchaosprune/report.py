@@ -176,7 +176,7 @@ class PruningReport:
         ]
         lines.insert(1 + len(measures), heading)
         for label, text in facts:
-            parts = wrap(text, _LINE_LENGTH - first - 2) or [""]
+            parts = wrap(text, max(30, _LINE_LENGTH - first - 2)) or [""]
             labels = [label] + [""] * (len(parts) - 1)
             lines += [
                 f"{pad(label, first)}  {part}"

@@ -322,10 +322,8 @@ def test_weights_of_opposite_extremes_meet():
     for a, b in extremes:
         model = small(class_weight=dict.fromkeys(range(3), a))
         assert_same_fit(model.fit(X, y, sample_weight=np.full(45, b)), plain)
-        assert_same_fit(
-            small(class_weight="balanced").fit(X, y, sample_weight=np.full(45, b)),
-            balanced.fit(X, y),
-        )
+        model = small(class_weight="balanced").fit(X, y, sample_weight=np.full(45, b))
+        assert_allclose(flat(model.coefs_), flat(balanced.fit(X, y).coefs_), rtol=1e-9)
         # the class has what its rows lack
         a, b = 2.0 ** np.round(np.log2([a, b]).clip(-1000, 1000))
         by_row, by_class = np.where(y == 0, a, b), {0: b, 1: a, 2: a}
@@ -333,6 +331,17 @@ def test_weights_of_opposite_extremes_meet():
         assert_same_fit(model, plain)
         model = small(class_weight="balanced").fit(X, y, sample_weight=by_row)
         assert_allclose(flat(model.coefs_), flat(balanced.coefs_), rtol=1e-9)
+
+
+@pytest.mark.parametrize("class_weight", [None, {0: 1.0, 1: 1.0, 2: 1.0}, "balanced"])
+def test_held_out_rows_have_a_scale_of_their_own(class_weight):
+    X, y = make_rows(ChaosCausalPrunedMLP)
+    weights = np.full(45, 1e-200)
+    for row in (0, 1, 2):
+        weights[row] = 1e200
+        options = {"class_weight": class_weight, "validation_fraction": 0.3}
+        model = small(**options).fit(X, y, sample_weight=weights)
+        assert np.isfinite(flat(model.coefs_)).all()
 
 
 def test_rows_that_weigh_nothing_beside_others_are_absent():

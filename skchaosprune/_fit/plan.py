@@ -217,9 +217,9 @@ class FitPlan:
                 names=self.feature_names,
                 is_classifier=network.is_classifier,
             )
-            if cause is None:
+            facts, advice, is_sure = error.args
+            if cause is None or is_sure:
                 raise
-            facts, advice = error.args
             advice = f"If that does not help, {advice[0].lower()}{advice[1:]}"
             raise Divergence(f"{facts} {cause}", advice) from None
 

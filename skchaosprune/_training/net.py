@@ -370,7 +370,8 @@ class _PrunableNet:
         facts = f"learning_rate_init={rate} and momentum={momentum}"
         advice = f"Use a smaller learning_rate_init (try {lower}){other}."
         limit = 2.0 * (1.0 + momentum)  # of gradient descent on the penalty alone
-        if self._plan.solver == "sgd" and rate * self._penalty >= limit:
+        is_alpha = self._plan.solver == "sgd" and rate * self._penalty >= limit
+        if is_alpha:
             total = self._data.total_weight
             facts += f", and alpha={self._plan.alpha}"
             advice = (
@@ -380,6 +381,7 @@ class _PrunableNet:
         raise Divergence(
             f"{what} in epoch {len(self.history)}: the training diverges with {facts}.",
             advice,
+            is_alpha,
         )
 
 

@@ -65,11 +65,12 @@ class TrainingRun:
 class Divergence(ValueError):
     """Raised when weights or the target series are not finite, or too large.
 
-    ``args`` are what was seen, and what the user can do.
+    ``args`` are what was seen, what the user can do, and whether that is sure to be the
+    cause.
     """
 
-    def __init__(self, facts, advice):
-        super().__init__(facts, advice)
+    def __init__(self, facts, advice, is_sure=False):
+        super().__init__(facts, advice, is_sure)
 
     def __str__(self):
-        return " ".join(self.args)
+        return " ".join(self.args[:2])
