@@ -283,6 +283,27 @@ def test_python_can_exit_while_daemon_threads_fit(engine):
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_blocks_that_find_no_thread_at_the_exit_end_silently(monkeypatch):
+    def refuse(*args):
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(_blocks.ThreadPoolExecutor, "map", refuse)
+    ends = []
+
+    def run():
+        for is_exiting in (False, True):
+            monkeypatch.setattr(threads, "_is_exiting", is_exiting)
+            try:
+                _blocks.run_in_blocks(lambda block: None, 50_000, 2)
+            except BaseException as error:
+                ends.append(type(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert ends == [RuntimeError, SystemExit]
+
+
 def test_the_exit_ends_fits_and_lets_no_thread_begin_another(monkeypatch, iris):
     monkeypatch.setattr(threads, "_is_exiting", False)
     begun, ends = threading.Event(), []

@@ -39,6 +39,11 @@ def run_in_blocks(function, n_weights, n_jobs, on_progress=None):
     pool = ThreadPoolExecutor(n_threads)
     try:
         _consume(pool.map(function, blocks), blocks, n_weights, on_progress)
+    except RuntimeError:
+        from skchaosprune._training.threads import stop_at_exit
+
+        stop_at_exit()  # silently, if there are no new threads as Python exits
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
