@@ -804,7 +804,8 @@ Printed by `python benchmarks/check_scale.py`.
   is not used.
 - A row of new data is outside if it is more than some widths w of the training range
   below or above it; per column the share of such rows. Alarm: more than half of the
-  rows outside by half a width, if chance would do that in less than 1 % of the reports.
+  rows on one side, by half a width, if chance would do that in less than 1 % of the
+  reports.
   The spread, a mean absolute deviation over that of training, was tried and is not
   used: rare values make it small.
 - "alarms": of the package, by these rules. The other columns are variants of them.
