@@ -4,6 +4,7 @@ import pickle
 import re
 import warnings
 
+import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -46,6 +47,13 @@ from skchaosprune._scale import (
 )
 from skchaosprune._training.plan import Divergence
 from tests.helpers import count_trainings, small
+
+pytestmark = []
+if numba.config.DISABLE_JIT:  # numpy warns where the kernels run as plain Python
+    pytestmark = [
+        pytest.mark.filterwarnings(f"ignore:{text} encountered in:RuntimeWarning")
+        for text in ("overflow", "invalid value")
+    ]
 
 RAW = {
     "digits": load_digits,
