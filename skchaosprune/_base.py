@@ -220,7 +220,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         """Compare the network before and after pruning, in one table.
 
         Warn if most rows of ``X`` are far out of the range of a column in ``fit``, for
-        example as the scaler of a pipeline was left out.
+        example because the scaler of a pipeline was left out.
 
         Parameters
         ----------
@@ -372,9 +372,11 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
     def _expected(self):
         # not those of a child, which may forget one
-        kinds = type(self).__mro__
+        package = __name__.partition(".")[0]
         ours = next(
-            kind for kind in kinds if kind.__module__.startswith("skchaosprune")
+            kind
+            for kind in type(self).__mro__
+            if kind.__module__.partition(".")[0] == package
         )
         return super()._expected() | inspect.signature(ours).parameters.keys()
 

@@ -305,7 +305,9 @@ def check_sample_weight(sample_weight, n_samples):
     except (TypeError, ValueError) as error:
         if "sample_weight" in str(error) and "no number" not in str(error):
             raise
-        raise type(error)(f"{text}: {shorten(error, 200)}") from error
+        # not of the type of the error, which may need more than a text
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{text}: {shorten(error, 200)}") from error
     if weights.shape != (n_samples,):
         raise ValueError(
             f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}: give "

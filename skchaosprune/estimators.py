@@ -396,7 +396,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         """Return the accuracy of the predictions for rows.
 
         Warn if most rows of ``X`` are far out of the range of a column in ``fit``, for
-        example as the scaler of a pipeline was left out.
+        example because the scaler of a pipeline was left out.
 
         Parameters
         ----------
@@ -770,7 +770,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         """Return the coefficient of determination, R2, of the predictions for rows.
 
         Warn if most rows of ``X`` are far out of the range of a column in ``fit``, for
-        example as the scaler of a pipeline was left out.
+        example because the scaler of a pipeline was left out.
 
         Parameters
         ----------

@@ -391,6 +391,7 @@ def test_sample_weight_may_be_a_number(iris, number):
         (np.inf, "infinity"),
         ("balanced", "sample_weight='balanced'"),
         (10**400, "too large"),
+        ([b"\xff"] * 150, "sample_weight=.* must be None, a number"),
         ({1.0}, "sample_weight={1.0} must be None, a number, or one number per sample"),
         (["a"] * 150, r"sample_weight=.*could not convert string to float: 'a'"),
         (np.arange(150).astype("m8[s]"), "sample_weight has dates or durations"),
