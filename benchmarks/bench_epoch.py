@@ -134,7 +134,7 @@ def make_bare_net(task):
 def train_bare(task, n_epochs, draw_order=torch.randperm):
     """Train without recording; return the seconds per epoch and the net."""
     net = make_bare_net(task)
-    optimizer = torch.optim.SGD(net.parameters(), lr=task.network.learning_rate)
+    optimizer = torch.optim.SGD(net.parameters(), lr=task.network.learning_rate_init)
     loss_function = torch.nn.BCEWithLogitsLoss()
     X, targets = torch.from_numpy(task.data.X), torch.from_numpy(task.data.targets)
     ends = []
@@ -170,7 +170,7 @@ def measure(X, y, hidden, batch_size, n_steps, n_repeats):
     for task in tasks.values():
         check_same_epoch(task)
     train_ours(tasks["numba"], 60, exponents=True)  # compiles what is left to compile
-    steps_per_epoch = tasks["numba"].plan.count_batches(len(X))
+    steps_per_epoch = tasks["numba"].plan.count_steps(len(X))
     n_epochs = 1 + -(-n_steps // steps_per_epoch)
     times = {name: [] for name in ("bare torch", *OURS)}
     for _ in range(n_repeats):

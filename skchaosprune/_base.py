@@ -44,6 +44,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
     """
 
     _learned = frozenset(_LEARNED)
+    # Parameters that earlier versions lacked, and what these did.
+    _added = {"learning_rate": "constant"}
 
     @with_callbacks
     def fit(self, X, y, sample_weight=None):
@@ -188,7 +190,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         **settings : dict
             Parameters of the skorch net. The defaults follow ``learning_rate_init``,
             ``solver``, ``momentum``, ``batch_size`` ("auto" is 32), ``max_iter``,
-            ``device`` and ``verbose``; ``alpha`` and ``class_weight`` have none.
+            ``device`` and ``verbose``; the rate is constant, and ``alpha`` and
+            ``class_weight`` have no part.
 
         Returns
         -------
@@ -385,7 +388,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         if "_fitted_with" in state:  # how these four were kept before
             names = "_criterion_name", "_criterion_params", "_loss", "_score_seed"
             state |= zip(names, state.pop("_fitted_with"), strict=True)
-        super().__setstate__(state)
+        super().__setstate__(self._added | state)
 
     def _plan(self, X, y, sample_weight):
         """Validate, encode, split, draw all seeds, and check what can be checked."""

@@ -26,6 +26,7 @@ _VALID = {
     "n_search": number("int", 0),
     "activation": choice(*mlp.ACTIVATIONS),
     "solver": choice("sgd", "adam"),
+    "learning_rate": choice("cosine", "constant"),
     "learning_rate_init": number("float", 0, closed="neither"),
     "momentum": number("float", 0, 1, "left"),
     "alpha": number("float", 0, _LARGEST_ALPHA),
@@ -90,17 +91,26 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         two classes), averaged over the outputs.
     solver : {"sgd", "adam"}, default="sgd"
         Optimiser. "sgd" on the CPU trains in one compiled kernel per epoch.
+    learning_rate : {"cosine", "constant"}, default="cosine"
+        "cosine": each training starts at ``learning_rate_init`` and comes down to 0,
+        step by step along half a cosine over its planned epochs. With "sgd" a single
+        row cannot make a large step either: the gradient of a row ``x`` is divided by
+        ``1 + rate * |x|^2 / (1 - momentum)``, which lets rows that are far out count
+        less. "constant" (the paper) does neither.
     learning_rate_init : float, default=0.01
-        Constant learning rate.
+        Learning rate of the first step.
     momentum : float, default=0.0
         Momentum of "sgd", in [0, 1).
-    alpha : float, default=0.0
-        L2 penalty on the weights: the precision of a Gaussian prior. All
-        trainings minimise the weighted mean of the row losses plus ``alpha / (2 N)``
-        times the sum of the squared weights, whatever the batch size, the engine and
-        the solver. ``N`` is the sum of ``sample_weight``, divided by its maximum where
-        that is below 1; the number of rows, where there are no weights. Not the
-        significance level.
+    alpha : float, default=2.0
+        L2 penalty on the weights, biases excepted: the precision of a Gaussian prior.
+        All trainings minimise the weighted mean of the row losses plus
+        ``alpha / (2 N)`` times the sum of the squared weights, whatever the batch size,
+        the engine and the solver. ``N`` is the sum of ``sample_weight``, divided by its
+        maximum where that is below 1; the number of rows, where there are no weights.
+        Without hidden layers this is ``LogisticRegression(C=1 / alpha)``. The ``alpha``
+        of ``MLPClassifier`` is divided by the rows of a batch: ``a`` there is
+        ``a * N / batch_size`` here.
+        Not the significance level.
     batch_size : int or "auto", default="auto"
         Rows per step. "auto" takes all rows up to 32; above that 1 with the compiled
         kernel and 32 with torch.
@@ -303,9 +313,10 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         activation="relu",
         loss="log_loss",
         solver="sgd",
+        learning_rate="cosine",
         learning_rate_init=0.01,
         momentum=0.0,
-        alpha=0.0,
+        alpha=2.0,
         batch_size="auto",
         max_iter=100,
         shuffle=True,
@@ -334,6 +345,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         self.activation = activation
         self.loss = loss
         self.solver = solver
+        self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
         self.momentum = momentum
         self.alpha = alpha
@@ -508,17 +520,26 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Activation of the hidden units.
     solver : {"sgd", "adam"}, default="sgd"
         Optimiser. "sgd" on the CPU trains in one compiled kernel per epoch.
+    learning_rate : {"cosine", "constant"}, default="cosine"
+        "cosine": each training starts at ``learning_rate_init`` and comes down to 0,
+        step by step along half a cosine over its planned epochs. With "sgd" a single
+        row cannot make a large step either: the gradient of a row ``x`` is divided by
+        ``1 + rate * |x|^2 / (1 - momentum)``, which lets rows that are far out count
+        less. "constant" (the paper) does neither.
     learning_rate_init : float, default=0.002
-        Constant learning rate.
+        Learning rate of the first step.
     momentum : float, default=0.0
         Momentum of "sgd", in [0, 1).
-    alpha : float, default=0.0
-        L2 penalty on the weights: the precision of a Gaussian prior. All
-        trainings minimise the weighted mean of the row losses plus ``alpha / (2 N)``
-        times the sum of the squared weights, whatever the batch size, the engine and
-        the solver. ``N`` is the sum of ``sample_weight``, divided by its maximum where
-        that is below 1; the number of rows, where there are no weights. Not the
-        significance level.
+    alpha : float, default=10.0
+        L2 penalty on the weights, biases excepted: the precision of a Gaussian prior.
+        All trainings minimise the weighted mean of the row losses plus
+        ``alpha / (2 N)`` times the sum of the squared weights, whatever the batch size,
+        the engine and the solver. ``N`` is the sum of ``sample_weight``, divided by its
+        maximum where that is below 1; the number of rows, where there are no weights.
+        Without hidden layers this is ``Ridge(alpha / 2)`` on the standardised target.
+        The ``alpha`` of ``MLPRegressor`` is divided by the rows of a batch, and its
+        loss by 2: ``a`` there is ``2 * a * N / batch_size`` here.
+        Not the significance level.
     batch_size : int or "auto", default="auto"
         Rows per step. "auto" takes all rows up to 32; above that 1 with the compiled
         kernel and 32 with torch.
@@ -696,9 +717,10 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         n_search=0,
         activation="relu",
         solver="sgd",
+        learning_rate="cosine",
         learning_rate_init=0.002,
         momentum=0.0,
-        alpha=0.0,
+        alpha=10.0,
         batch_size="auto",
         max_iter=100,
         shuffle=True,
@@ -725,6 +747,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         self.n_search = n_search
         self.activation = activation
         self.solver = solver
+        self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
         self.momentum = momentum
         self.alpha = alpha

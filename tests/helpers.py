@@ -5,6 +5,9 @@ import numpy as np
 from skchaosprune import ChaosCausalPrunedMLP
 from skchaosprune._training import net
 
+# The training as published: without a prior, a schedule and bounded steps.
+PLAIN = {"learning_rate": "constant", "alpha": 0.0}
+
 LAYERS = ["coefs_", "intercepts_", "masks_", "dense_coefs_", "dense_intercepts_"]
 LAYERS += ["initial_coefs_", "initial_intercepts_"]
 

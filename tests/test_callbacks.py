@@ -1,6 +1,7 @@
 """skorch callbacks: what they see and change, which engine they need."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -182,7 +183,7 @@ def test_gradient_clipping_acts():
     plan = make_plan(engine="auto", shuffle=False)
     clipped = train_plan(plan, [GradientNormClipping(1e-6)], n_epochs=1).params
 
-    limit = 1e-6 * plan.learning_rate * len(make_data(plan).X)
+    limit = 1e-6 * plan.learning_rate_init * len(make_data(plan).X)
     assert 0 < np.abs(clipped - initial(plan)).max() < limit * 1.01
 
 
@@ -197,6 +198,38 @@ def test_frozen_parameters_stay():
     assert np.abs(run.params - initial(plan))[first:].max() > 1e-3
 
 
+class Halve(Callback):
+    """Halve the rate for good when the third epoch begins."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 3:
+            net.optimizer_.param_groups[0]["lr"] /= 2.0
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_the_schedule_is_a_share_of_the_rate_of_the_optimiser(solver):
+    options = {"solver": solver, "learning_rate": "cosine", "engine": "auto"}
+    plan = make_plan(**options, batch_size=16)
+
+    run = train_plan(plan, [Halve()])
+    in_torch = train_plan(replace(plan, engine="torch"), [Halve()])
+    assert np.abs(in_torch.params - run.params).max() < 1e-10
+
+    by_hand = []  # the same shares, as another schedule
+
+    class Share(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            epoch = len(net.history) - 1
+            share = 0.5 * (1.0 + np.cos(np.pi * epoch / 6))
+            by_hand.append(0.05 * share / (1.0 if epoch < 2 else 2.0))
+            net.optimizer_.param_groups[0]["lr"] = by_hand[-1]
+
+    other = train_plan(replace(plan, learning_rate="constant"), [Share()])
+    if solver == "adam":  # whose steps are not bounded
+        assert np.abs(other.params - run.params).max() < 1e-10
+    assert by_hand[-1] < 0.002
+
+
 class SwitchWeightDecay(Callback):
     """Hand the optimiser something that only torch can do, for two epochs."""
 
@@ -206,7 +239,7 @@ class SwitchWeightDecay(Callback):
 
 
 def test_momentum_survives_a_change_of_engine():
-    plan = make_plan(engine="auto", momentum=0.9, learning_rate=0.01)
+    plan = make_plan(engine="auto", momentum=0.9, learning_rate_init=0.01)
 
     mixed = train_plan(plan, [SwitchWeightDecay()])
 
@@ -223,7 +256,7 @@ class LoadOptimizer(Callback):
 
 
 def test_momentum_that_is_loaded_is_not_lost():
-    plan = make_plan(engine="auto", momentum=0.9, learning_rate=0.01)
+    plan = make_plan(engine="auto", momentum=0.9, learning_rate_init=0.01)
 
     resumed = train_plan(plan, [LoadOptimizer()])
 

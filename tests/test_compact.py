@@ -86,6 +86,8 @@ def fit(
         "prune_criterion": FixedMasks(masks),
         "keep_connected": False,
         "weight_init": "normal",
+        "learning_rate": "constant",
+        "learning_rate_init": 1e-4,
         "max_iter": 2,
         "random_state": seed,
     }

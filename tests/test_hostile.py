@@ -19,7 +19,7 @@ from skchaosprune import (
     largest_lyapunov_exponent,
 )
 from skchaosprune.criteria import CRITERIA
-from tests.helpers import assert_same_fit, small
+from tests.helpers import PLAIN, assert_same_fit, small
 
 # What fit may say of hostile rows: each of them tells what to change.
 ACTIONABLE = [
@@ -206,10 +206,11 @@ def test_rows_of_any_size(size, engine):
     options = {"engine": engine, "max_iter": 10}
     for criterion in WATCHING:
         for kind in KINDS:
-            model = make(kind, prune_criterion=criterion, **options)
+            model = make(kind, prune_criterion=criterion, **PLAIN, **options)
             assert_outcome(model, unbounded, rows, Y[kind])
     for criterion in CRITERIA if engine == "numba" else WATCHING:
         model = make("classifier", prune_criterion=criterion, **BOUNDED, **options)
+        model.set_params(**PLAIN)
         outcome = of_squares if criterion == "saliency" else bounded
         assert_outcome(model, outcome, rows, LABELS)
 
@@ -316,7 +317,7 @@ def test_report_and_placebo_refuse_rows_that_overflow():
 
 
 def test_weights_that_run_away_are_a_divergence():
-    model = make("classifier", max_iter=1, engine="torch")
+    model = make("classifier", max_iter=1, engine="torch", **PLAIN)
     assert_refused(model, r"beyond 1e\+15, in epoch 1.*diverges", 1e20 * X, LABELS)
 
 

@@ -74,6 +74,7 @@ def test_settings_are_those_of_the_paper():
     params = legcnet_params("banknote", "ft")
     assert params["hidden_layer_sizes"] == (8,)
     assert params["learning_rate_init"] == 0.5
+    assert (params["learning_rate"], params["alpha"]) == ("constant", 0.0)
     assert params["max_iter"] == 100
     assert params["target_score"] == 0.91
     assert params["batch_size"] == 1

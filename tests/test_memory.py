@@ -58,6 +58,7 @@ CHANGES = [
     ("shuffle", False, NEW),
     ("weight_init", "normal", NEW),
     ("weight_init", INITIAL, NEW),
+    ("learning_rate", "constant", NEW),
     ("target_score", 0.1, SAME),  # the record is completed first
     ("prune_criterion", "loss_regression", NEW),
     ("prune_criterion", ChaosCausality(), SAME),

@@ -54,7 +54,7 @@ def test_epochs_are_reported_and_may_end_a_training(engine):
 
 @pytest.mark.parametrize("output", ["multiclass", "regression"])
 def test_target_score_ends_a_training(output):
-    plan = make_plan((20,), output, learning_rate=0.02)
+    plan = make_plan((20,), output, learning_rate_init=0.02)
     data = make_data(plan)
 
     def score(params):

@@ -269,7 +269,7 @@ def test_a_fit_holds_numpy_only(name, iris):
         else:
             assert type(value) in plain, f"{where} is a {type(value)}"
 
-    model = small(max_iter=15, prune_criterion=name).fit(*iris)
+    model = small(hidden_layer_sizes=(6,), max_iter=15, prune_criterion=name).fit(*iris)
     for attribute, value in vars(model).items():
         check(value, attribute)
 
@@ -334,11 +334,25 @@ def test_a_missing_attribute_is_named(kept):
 
 def test_a_missing_parameter_is_named(kept):
     model, X = kept["defaults"]
-    for name in model.get_params():
+    for name in model.get_params().keys() - {"learning_rate"}:
         other = without(model, name)
         np.testing.assert_array_equal(other.predict(X), model.predict(X))
         with pytest.raises(AttributeError, match=f"lacks '{name}'"):
             clone(other)
+
+
+def test_parameters_that_earlier_versions_lacked_are_what_these_did(kept):
+    for kind, added in (
+        ("defaults", {"learning_rate": "constant"}),
+        ("regressor", {"learning_rate": "constant", "loss": "squared_error"}),
+    ):
+        model, X = kept[kind]
+        for name, value in added.items():
+            other = clone(without(model, name))
+            assert (
+                other.get_params()
+                == clone(model).set_params(**{name: value}).get_params()
+            )
 
 
 def test_the_version_warning_comes_first(kept, monkeypatch):

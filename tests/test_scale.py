@@ -46,7 +46,7 @@ from skchaosprune._scale import (
     is_scaled,
 )
 from skchaosprune._training.plan import Divergence
-from tests.helpers import count_trainings, small
+from tests.helpers import PLAIN, count_trainings, small
 
 pytestmark = []
 if numba.config.DISABLE_JIT:  # numpy warns where the kernels run as plain Python
@@ -198,7 +198,7 @@ def test_a_fit_warns_once_and_names_the_columns(name):
 @pytest.mark.parametrize("criterion", ["chaos_causality", "loss_regression"])
 def test_a_target_that_never_moves_blames_the_scale_first(criterion):
     X, y = load_breast_cancer(return_X_y=True)
-    options = {"prune_criterion": criterion, "max_iter": 40}
+    options = {"prune_criterion": criterion, "max_iter": 40} | PLAIN
     first, second, *_ = warnings_of(lambda: small(**options).fit(X, y))
 
     assert first.startswith("X is not scaled")
@@ -213,7 +213,7 @@ def test_a_target_that_never_moves_blames_the_scale_first(criterion):
 
 def test_weights_that_cannot_be_tested_blame_the_scale_first():
     X, y = load_wine(return_X_y=True)
-    model = ChaosCausalPrunedMLP(random_state=0)
+    model = ChaosCausalPrunedMLP(random_state=0, **PLAIN)
     _, second = warnings_of(lambda: model.fit(X[::2], y[::2]))
     assert "none of the 1024 weights could be tested" in second
     assert second.endswith("the likeliest cause: use a StandardScaler.")
@@ -222,7 +222,7 @@ def test_weights_that_cannot_be_tested_blame_the_scale_first():
 @pytest.mark.filterwarnings("ignore:X is not scaled")
 def test_importances_of_nothing_blame_the_scale_first():
     X, y = load_breast_cancer(return_X_y=True)
-    text = warnings_of(lambda: small().fit(X, y))[-1]
+    text = warnings_of(lambda: small(**PLAIN).fit(X, y))[-1]
     assert text.startswith("The outputs of the pruned network do not depend")
     assert text.endswith(
         "X is not scaled, which is the likeliest cause. Use a StandardScaler."
@@ -270,7 +270,7 @@ def test_a_gross_cell_is_named_with_its_row():
     X, y = make_friedman1(3500, noise=1.0, random_state=0)
     X[7, 0] = 1e6
     X = StandardScaler().fit_transform(X)[:3000]
-    model = small(ChaosCausalPrunedMLPRegressor, hidden_layer_sizes=(64,))
+    model = small(ChaosCausalPrunedMLPRegressor, hidden_layer_sizes=(64,), **PLAIN)
 
     for rows, weights in ((X, None), (pd.DataFrame(X).add_prefix("c"), y[:3000] > -99)):
         with pytest.raises(Divergence) as caught:
@@ -334,12 +334,13 @@ def test_raw_rows_are_blamed_before_the_learning_rate():
     with pytest.raises(
         Divergence, match=r"X is not scaled: .* in column 4 \(about 200"
     ):
-        small(ChaosCausalPrunedMLPRegressor, learning_rate_init=9.0).fit(X, y)
+        small(ChaosCausalPrunedMLPRegressor, learning_rate_init=9.0, **PLAIN).fit(X, y)
 
 
 def test_a_rate_that_is_too_large_is_all_that_is_blamed_where_rows_are_scaled(diabetes):
     with pytest.raises(Divergence) as caught:
-        small(ChaosCausalPrunedMLPRegressor, learning_rate_init=9.0).fit(*diabetes)
+        model = small(ChaosCausalPrunedMLPRegressor, learning_rate_init=9.0, **PLAIN)
+        model.fit(*diabetes)
     assert str(caught.value).endswith(
         "learning_rate_init=9.0 and momentum=0.0. Use a smaller learning_rate_init "
         "(try 0.01)."
@@ -349,7 +350,8 @@ def test_a_rate_that_is_too_large_is_all_that_is_blamed_where_rows_are_scaled(di
 def test_a_gross_target_is_named():
     X, y = make_friedman1(2000, noise=1.0, random_state=0)
     y[11] = 1e7
-    model = small(ChaosCausalPrunedMLPRegressor, learning_rate_init=0.02, max_iter=40)
+    options = {"learning_rate_init": 0.02, "max_iter": 40} | PLAIN
+    model = small(ChaosCausalPrunedMLPRegressor, **options)
     with pytest.raises(Divergence, match=r"Row 11 of X .* has a target 44.7 standard"):
         model.set_params(hidden_layer_sizes=(64,)).fit(scale(X), y)
 

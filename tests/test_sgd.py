@@ -1,5 +1,8 @@
 """The epoch kernels, and the same epochs in torch, against torch's autograd."""
 
+import math
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -43,22 +46,30 @@ def torch_row_losses(plan, z, t):
     p = torch.sigmoid(z) if plan.out_activation == "logistic" else z
     if plan.loss == "log_loss":
         return -(t * p.log() + (1 - t) * (1 - p).log()).sum(dim=1)
-    return ((p - t) ** 2).mean(dim=1)
+    errors = (p - t).abs()
+    squares = errors**2
+    if plan.loss == "huber":
+        squares = torch.where(errors > 1.35, 2.7 * errors - 1.35**2, squares)
+    return squares.mean(dim=1)
 
 
-def torch_loss(plan, data, rows, W, b):
-    """Mean loss of a batch, without the penalty."""
+def torch_losses(plan, data, rows, W, b):
+    """Weighted losses of the rows of a batch."""
     z = torch.tensor(data.X[rows])
     for layer, (matrix, bias) in enumerate(zip(W, b, strict=True)):
         z = z @ matrix + bias
         if layer < len(W) - 1:
             z = TORCH_ACTIVATION[plan.activation](z)
     losses = torch_row_losses(plan, z, torch.tensor(data.targets[rows]))
-    return (torch.tensor(data.sample_weight[rows]) * losses).sum() / len(rows)
+    return torch.tensor(data.sample_weight[rows]) * losses
 
 
 def autograd_epochs(plan, data, params, mask, n_epochs, seed):
-    """Textbook training, written against torch alone; returns params and losses."""
+    """Textbook training, written against torch alone; returns params and losses.
+
+    With "cosine" the rate decays from epoch to epoch, and with SGD each row's loss is
+    divided by ``1 + rate * |x|^2 / (1 - momentum)`` before it is derived.
+    """
     rng = np.random.RandomState(seed)
     biases_too = np.ones(params.size - mask.size)
     masks, _ = torch_layers(np.concatenate([mask, biases_too]), plan)
@@ -72,22 +83,30 @@ def autograd_epochs(plan, data, params, mask, n_epochs, seed):
     mask_weights()
     make = torch.optim.Adam if plan.solver == "adam" else torch.optim.SGD
     options = {"momentum": plan.momentum} if plan.solver == "sgd" else {}
-    optimizer = make([*W, *b], lr=plan.learning_rate, **options)
+    optimizer = make([*W, *b], lr=plan.learning_rate_init, **options)
     curve = []
-    for _ in range(n_epochs):
+    for epoch in range(n_epochs):
+        rate, bounds = plan.learning_rate_init, np.ones(N_ROWS)
+        if plan.learning_rate == "cosine":
+            rate *= (1.0 + math.cos(math.pi * epoch / n_epochs)) / 2.0
+        if plan.learning_rate == "cosine" and plan.solver == "sgd":
+            bounds += rate * np.sum(data.X**2, axis=1) / (1.0 - plan.momentum)
+        optimizer.param_groups[0]["lr"] = rate
         order = rng.permutation(N_ROWS) if plan.shuffle else np.arange(N_ROWS)
         total = 0.0
-        for first in range(0, N_ROWS, plan.batch_size):
-            rows = order[first : first + plan.batch_size]
-            loss = torch_loss(plan, data, rows, W, b)
-            penalty = sum((matrix**2).sum() for matrix in W)
-            optimizer.zero_grad()
-            prior = plan.alpha / (2.0 * data.total_weight) * penalty
-            (loss + prior).backward()
-            optimizer.step()
-            mask_weights()
-            total += loss.item() * len(rows)
-        curve.append(total / N_ROWS)
+        for _ in range(plan.n_passes):
+            for first in range(0, N_ROWS, plan.batch_size):
+                rows = order[first : first + plan.batch_size]
+                losses = torch_losses(plan, data, rows, W, b)
+                loss = (losses / torch.tensor(bounds[rows])).sum() / len(rows)
+                penalty = sum((matrix**2).sum() for matrix in W)
+                optimizer.zero_grad()
+                prior = plan.alpha / (2.0 * data.total_weight) * penalty
+                (loss + prior).backward()
+                optimizer.step()
+                mask_weights()
+                total += losses.sum().item()
+        curve.append(total / N_ROWS / plan.n_passes)
     parts = [part.detach().numpy() for part in (*W, *b)]
     return np.concatenate([part.ravel() for part in parts]), curve
 
@@ -141,9 +160,47 @@ def test_momentum_and_penalty_agree_with_autograd(
         alpha=alpha,
         batch_size=batch_size,
         engine=engine,
-        learning_rate=0.01,
+        learning_rate_init=0.01,
     )
     assert_agrees_with_autograd(plan, n_epochs=3)
+
+
+@pytest.mark.parametrize("engine, batch_size", WAYS)
+@pytest.mark.parametrize("momentum, alpha", [(0.0, 0.0), (0.8, 0.7)])
+def test_schedule_and_bounded_steps_agree_with_autograd(
+    engine, batch_size, momentum, alpha
+):
+    options = {"momentum": momentum, "alpha": alpha, "batch_size": batch_size}
+    plan = make_plan(learning_rate="cosine", engine=engine, **options)
+    data = make_data(plan)
+    data.X[[4, 9]] *= 30.0  # which a step would feel
+
+    run = assert_agrees_with_autograd(plan, n_epochs=4, data=data)
+
+    constant = make_plan(engine=engine, **options)
+    other = train_plan(constant, n_epochs=4, data=data).params
+    assert np.abs(run.params - other).max() > 0.01
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+@pytest.mark.parametrize("learning_rate", ["cosine", "constant"])
+def test_several_passes_in_an_epoch_agree_with_autograd(engine, learning_rate):
+    plan = make_plan(
+        engine=engine, batch_size=N_ROWS, n_passes=5, learning_rate=learning_rate
+    )
+    assert_agrees_with_autograd(plan, n_epochs=3)
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+def test_a_row_of_any_size_cannot_make_a_large_step(engine):
+    for output, n_hidden in product(OUTPUTS, (0, 5)):
+        hidden = (n_hidden,) * (n_hidden > 0)
+        plan = make_plan(hidden, output, learning_rate="cosine", engine=engine)
+        data = make_data(plan)
+        for size in (1e3, 1e100):
+            data.X[7] = size
+            run = train_plan(plan, data=data)
+            assert np.abs(run.params).max() < 10.0, (output, size)
 
 
 @pytest.mark.parametrize("engine", ["numba", "torch"])
@@ -155,15 +212,18 @@ def test_momentum_and_penalty_agree_with_autograd(
     batch_size=st.integers(1, N_ROWS),
     momentum=st.floats(0.0, 0.95),
     alpha=st.floats(0.0, 1.0),
+    learning_rate=st.sampled_from(["cosine", "constant"]),
     seed=st.integers(0, 1000),
 )
 def test_any_network_agrees_with_autograd(engine, hidden, output, seed, **changes):
-    plan = make_plan(hidden, output, engine=engine, learning_rate=0.01, **changes)
+    plan = make_plan(hidden, output, engine=engine, learning_rate_init=0.01, **changes)
     assert_agrees_with_autograd(plan, data_seed=seed, seed=seed, atol=1e-9)
 
 
-def test_adam_agrees_with_autograd_and_revives_no_weight():
-    plan = make_plan(solver="adam", engine="auto", batch_size=16)
+@pytest.mark.parametrize("learning_rate", ["cosine", "constant"])
+def test_adam_agrees_with_autograd_and_revives_no_weight(learning_rate):
+    options = {"engine": "auto", "batch_size": 16, "alpha": 0.5}
+    plan = make_plan(solver="adam", learning_rate=learning_rate, **options)
 
     assert assert_agrees_with_autograd(plan, n_epochs=3).engine == "torch"
 
@@ -189,7 +249,7 @@ def test_short_kernel_calls_change_nothing(monkeypatch, batch_size):
 
 
 def test_large_logits_do_not_overflow_the_loss():
-    plan = make_plan((3,), "binary", activation="identity", learning_rate=1e-6)
+    plan = make_plan((3,), "binary", activation="identity", learning_rate_init=1e-6)
 
     run = train_plan(plan, params=initial(plan) * 1e3, n_epochs=1)
 

@@ -16,6 +16,8 @@ from tests.networks import OUTPUTS, initial, make_data, make_plan, train_plan
     activation=st.sampled_from(list(ACTIVATIONS)),
     momentum=st.sampled_from([0.0, 0.6]),
     alpha=st.sampled_from([0.0, 0.3]),
+    learning_rate=st.sampled_from(["cosine", "constant"]),
+    n_passes=st.sampled_from([1, 3]),
     shuffle=st.booleans(),
     share=st.floats(0.0, 1.0),
     seed=st.integers(0, 1000),
@@ -23,7 +25,7 @@ from tests.networks import OUTPUTS, initial, make_data, make_plan, train_plan
 def test_kept_weights_alone_are_trained_to_the_same_bits(
     hidden, output, share, seed, **changes
 ):
-    plan = make_plan(hidden, output, learning_rate=0.02, **changes)
+    plan = make_plan(hidden, output, learning_rate_init=0.02, **changes)
     data, params = make_data(plan, seed), initial(plan, seed)
     mask = np.random.RandomState(seed).uniform(size=plan.n_weights) < share
     options = {"n_epochs": 2, "mask": mask, "seed": seed}

@@ -318,7 +318,7 @@ def test_a_regressor_takes_columns_and_vectors(form):
     X, y = make_rows()
     network = FORMS[form](fit("regressor", ratio=0.3))
     nets = [
-        network.to_skorch(lr=0.01, max_epochs=5, verbose=0).partial_fit(X, target)
+        network.to_skorch(lr=0.001, max_epochs=5, verbose=0).partial_fit(X, target)
         for target in (y, y[:, np.newaxis], y.astype(np.float32), y.round().astype(int))
     ]
 

@@ -10,6 +10,7 @@ from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune.criteria import CRITERIA, ChaosCausality, Random
+from tests.helpers import PLAIN
 
 
 def classifier(**options):
@@ -391,6 +392,7 @@ def test_divergence(diabetes, engine, criterion):
         activation="identity",
         learning_rate_init=50.0,
         max_iter=20,
+        **PLAIN,
         engine=engine,
         prune_criterion=criterion,
     )

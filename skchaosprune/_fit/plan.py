@@ -83,7 +83,7 @@ class ScoredTraining:
     @property
     def iterations_per_epoch(self):
         """Optimiser steps per epoch."""
-        return self.network.count_batches(len(self.data.X))
+        return self.network.count_steps(len(self.data.X))
 
     @property
     def n_iterations(self):
@@ -212,7 +212,7 @@ class FitPlan:
             network = self.training.network
             cause = _scale.explain_divergence(
                 self.training.data,
-                network.learning_rate / (1.0 - network.momentum),
+                network.learning_rate_init / (1.0 - network.momentum),
                 places=self.places,
                 names=self.feature_names,
                 is_classifier=network.is_classifier,
@@ -377,10 +377,12 @@ def _plan_network(settings, network, n_rows):
     plan = TrainingPlan(
         **vars(network),
         solver=settings["solver"],
-        learning_rate=float(settings["learning_rate_init"]),
+        learning_rate=settings["learning_rate"],
+        learning_rate_init=float(settings["learning_rate_init"]),
         momentum=float(settings["momentum"]),
         alpha=float(settings["alpha"]),
         batch_size=n_rows,
+        n_passes=1,
         shuffle=bool(settings["shuffle"]),
         engine=settings["engine"],
         device=str(settings["device"]),

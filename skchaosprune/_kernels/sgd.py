@@ -200,6 +200,7 @@ def train_rows(
     X,
     targets,
     row_weights,
+    step_weights,
     order,
     start,
     stop,
@@ -223,9 +224,9 @@ def train_rows(
         Units per layer, inputs and outputs included.
     codes : tuple of three int
         Hidden activation, output activation and loss.
-    X, targets, row_weights, order : ndarrays
-        The training rows, their targets ``(n_rows, n_outputs)`` and weights (mean 1),
-        and the order in which the rows are visited.
+    X, targets, row_weights, step_weights, order : ndarrays
+        The training rows, their targets ``(n_rows, n_outputs)``, their weights in the
+        loss (mean 1) and in the gradient, and the order in which they are visited.
     start, stop : int
         Positions in ``order``.
     rate, momentum, penalty : float
@@ -272,7 +273,7 @@ def train_rows(
             outputs[units[n_layers] :],
             targets[row],
             deltas[units[n_layers] :],
-            row_weights[row],
+            step_weights[row],
             output_activation,
             loss_code,
         )
@@ -356,6 +357,7 @@ def train_batches(
     X,
     targets,
     row_weights,
+    step_weights,
     order,
     start,
     stop,
@@ -403,7 +405,7 @@ def train_batches(
                 outputs[first : first + n_outputs],
                 targets[row],
                 deltas[first : first + n_outputs],
-                row_weights[row] / n_rows,
+                step_weights[row] / n_rows,
                 output_activation,
                 loss_code,
             )

@@ -28,6 +28,7 @@ def _train_kept(
     X,
     targets,
     row_weights,
+    step_weights,
     order,
     start,
     stop,
@@ -49,7 +50,8 @@ def _train_kept(
         All biases, layer by layer, and their momentum; updated in place.
     kept, ends : ndarrays
         From :func:`list_kept`.
-    sizes, codes, X, targets, row_weights, order, start, stop, rate, momentum, penalty
+    sizes, codes, X, targets, row_weights, step_weights, order, start, stop, rate, \
+            momentum, penalty
         See ``sgd.train_rows``.
 
     Returns
@@ -81,7 +83,7 @@ def _train_kept(
             outputs[units[n_layers] :],
             targets[row],
             deltas[units[n_layers] :],
-            row_weights[row],
+            step_weights[row],
             output_activation,
             loss_code,
         )
@@ -176,16 +178,18 @@ def train_kept(plan, data, params, mask, *, n_epochs, seed, largest):
         The same numbers as those of ``_training.net.train``, or None where the training
         diverges.
     """
-    n_rows, sizes = len(data.X), np.array(plan.layer_sizes)
+    sizes = np.array(plan.layer_sizes)
     weights, biases = np.split(params, [plan.n_weights])
     values, velocity = weights[mask], np.zeros(np.count_nonzero(mask))
     biases = np.stack([biases, np.zeros_like(biases)])
     kept, ends = list_kept(mask, plan.layer_sizes)
     n_at_once = max(1, _KERNEL_CALL_SIZE // (3 * values.size + sizes.sum()))
-    rng = np.random.RandomState(seed)
-    for _ in range(n_epochs):
-        order = rng.permutation(n_rows) if plan.shuffle else np.arange(n_rows)
-        for first in range(0, n_rows, n_at_once):
+    rng, squares = np.random.RandomState(seed), data.squared_norms()
+    for epoch in range(n_epochs):
+        order = plan.draw_order(len(data.X), rng)
+        rate = plan.decay(epoch, n_epochs) * plan.learning_rate_init
+        factors = plan.bound_rows(squares, rate, plan.momentum)
+        for first in range(0, order.size, n_at_once):
             _train_kept(
                 values,
                 velocity,
@@ -197,10 +201,11 @@ def train_kept(plan, data, params, mask, *, n_epochs, seed, largest):
                 data.X,
                 data.targets,
                 data.sample_weight,
+                data.sample_weight * factors,
                 order,
                 first,
-                min(first + n_at_once, n_rows),
-                plan.learning_rate,
+                min(first + n_at_once, order.size),
+                rate,
                 plan.momentum,
                 plan.alpha / data.total_weight,
             )

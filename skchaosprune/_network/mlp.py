@@ -54,6 +54,12 @@ class TrainingData:
     sample_weight: np.ndarray
     total_weight: float
 
+    def squared_norms(self):
+        """Squared norms of the rows, ``(n_rows,)``; none of them is infinite."""
+        with np.errstate(over="ignore"):
+            squares = np.einsum("ij,ij->i", self.X, self.X)
+        return np.minimum(squares, np.finfo(np.float64).max)
+
     def logits(self, params, network):
         """What the net computes for these rows, before the output activation."""
         coefs, intercepts = unflatten(params, network.layer_sizes)

@@ -79,14 +79,28 @@ class Learner:
         replaced = "forward" in vars(self.module) or "forward" in vars(loss)
         return has_any or replaced or not is_ours
 
-    def compute_gradient(self, batch, loss_function, penalty):
+    def bound_rows(self, squares, share, plan):
+        """Return the factors of the rows of a batch, at a share of the rate.
+
+        1.0 where nothing is bounded, or a callback replaced SGD by another optimiser.
+        """
+        if not isinstance(self.optimizer, torch.optim.SGD):
+            return 1.0
+        groups = self.optimizer.param_groups
+        rate = share * max(group["lr"] for group in groups)
+        return plan.bound_rows(squares, rate, max(g["momentum"] for g in groups))
+
+    def compute_gradient(self, batch, loss_function, penalty, factors):
         """Return the loss of a batch and its logits, with the gradient in place.
 
-        ``penalty`` is what the gradient gains per unit of a weight.
+        ``penalty`` is what the gradient gains per unit of a weight, ``factors`` what
+        the gradients of the rows are multiplied by.
         """
         X, _, targets, sample_weight = batch
         self.optimizer.zero_grad()
         z = self.module(X)
+        if torch.is_tensor(factors):
+            z.register_hook(lambda slopes: slopes * factors)
         loss = loss_function(z, targets, sample_weight)
         total = loss
         if penalty > 0.0:
@@ -95,9 +109,15 @@ class Learner:
         total.backward()
         return loss, z
 
-    def step(self):
-        """Take one step of the optimiser; masked weights stay zero."""
+    def step(self, share):
+        """Take one step at a share of the rate; masked weights stay zero."""
+        groups = self.optimizer.param_groups
+        rates = [group["lr"] for group in groups]
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = share * rate
         self.optimizer.step()
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate
         self.weights.mul_(self._mask)
 
     def check_parts(self, module):

@@ -72,6 +72,8 @@ class _PrunableNet:
         if watch.twin_params is not None:
             self._twin = self._make_twin()
             self._left_at = self._own.state()
+        self._n_epochs = self.max_epochs
+        self._squares = data.squared_norms()
         self._tensors = None
         self._known_step = None
 
@@ -191,15 +193,14 @@ class _PrunableNet:
             if self._own.has_new_optimizer:
                 self._refuse_callback("a callback replaced the optimiser")
             self._twin.follow(self._own)
-        order = np.arange(len(self._data.X))
-        if self._plan.shuffle:
-            order = self._rng.permutation(order.size)
+        order = self._plan.draw_order(len(self._data.X), self._rng)
+        share = self._plan.decay(len(self.history) - 1, self._n_epochs)
         self.engine_ = self._choose_engine()
         if self.engine_ == "numba":
-            total = self._run_kernel(order)
+            total = self._run_kernel(order, share)
             self._step_for_schedulers()
         else:
-            total = self._run_torch(order, acting)
+            total = self._run_torch(order, share, acting)
         self._check_finite()
         if self._twin is not None:
             self._left_at = self._own.state()
@@ -230,16 +231,20 @@ class _PrunableNet:
             step()
             self._known_step = step
 
-    def _run_kernel(self, order):
+    def _run_kernel(self, order, share):
         """Return the summed loss of an epoch in the numba kernel."""
+        group = self.optimizer_.param_groups[0]
+        rate, momentum = share * float(group["lr"]), float(group["momentum"])
+        factors = self._plan.bound_rows(self._squares, rate, momentum)
+        step = self._data.sample_weight * factors, rate, momentum
         position, total = 0, 0.0
         while position < order.size:
             start, stop = position, self._next_stop(position, order.size)
             position, iteration, n_filled, loss = self._call_kernel(
-                self._own, order, start, stop
+                self._own, step, order, start, stop
             )
             if self._twin is not None:
-                self._call_kernel(self._twin, order, start, position)
+                self._call_kernel(self._twin, step, order, start, position)
             self._iteration = iteration
             total += loss
             self._after_records(n_filled)
@@ -256,9 +261,9 @@ class _PrunableNet:
             stop = min(stop, due * batch)
         return min(position + stop, n_rows)
 
-    def _call_kernel(self, learner, order, start, stop):
+    def _call_kernel(self, learner, step, order, start, stop):
         plan, data, recorder = self._plan, self._data, self._watch.recorder
-        group = self.optimizer_.param_groups[0]
+        step_weights, rate, momentum = step
         no_records = np.empty((1, plan.n_weights)) if recorder is None else None
         one_row = plan.batch_size == 1
         kernel = sgd.train_rows if one_row else sgd.train_batches
@@ -271,12 +276,13 @@ class _PrunableNet:
             data.X,
             data.targets,
             data.sample_weight,
+            step_weights,
             order,
             start,
             stop,
             *(() if one_row else (plan.batch_size,)),
-            float(group["lr"]),
-            float(group["momentum"]),
+            rate,
+            momentum,
             self._penalty,
             self._iteration,
             0 if recorder is None else recorder.record_every,
@@ -284,37 +290,41 @@ class _PrunableNet:
             0 if recorder is None else recorder.n_filled,
         )
 
-    def _run_torch(self, order, acting):
+    def _run_torch(self, order, share, acting):
         """Return the summed loss of an epoch in torch."""
         if self._tensors is None:
             self._tensors = self._as_tensors(self._data)
+            self._tensors.append(self._tensor(self._squares[:, np.newaxis]))
         total = 0.0
         for rows in torch.split(self._tensor(order), self._plan.batch_size):
             stop_at_exit()
-            batch = tuple(part[rows] for part in self._tensors)
-            loss, z = self._take_step(batch, acting)
+            *batch, squares = (part[rows] for part in self._tensors)
+            loss, z = self._take_step(batch, squares, share, acting)
             total += loss.item() * len(rows)
             if acting:
-                self._end_batch("train", batch[:2], loss, z)
+                self._end_batch("train", tuple(batch[:2]), loss, z)
             self._record_step()
         return total
 
-    def _take_step(self, batch, acting):
+    def _take_step(self, batch, squares, share, acting):
         """Return the loss of a batch and its logits, after a step of all learners."""
+        rows = tuple(batch[:2])
         if acting:
-            self.notify("on_batch_begin", batch=batch[:2], training=True)
-        answer = self._own.compute_gradient(batch, self.criterion_, self._penalty)
+            self.notify("on_batch_begin", batch=rows, training=True)
+        factors = self._own.bound_rows(squares, share, self._plan)
+        how = self.criterion_, self._penalty, factors
+        answer = self._own.compute_gradient(batch, *how)
         if acting:
             self.notify(
                 "on_grad_computed",
                 named_parameters=list(self.module_.named_parameters()),
-                batch=batch[:2],
+                batch=rows,
                 training=True,
             )
-        self._own.step()
+        self._own.step(share)
         if self._twin is not None:
-            self._twin.compute_gradient(batch, self.criterion_, self._penalty)
-            self._twin.step()
+            self._twin.compute_gradient(batch, *how)
+            self._twin.step(share)
         return answer
 
     def _as_tensors(self, data):
@@ -365,7 +375,7 @@ class _PrunableNet:
             self._refuse_divergence(f"The perturbed twin's {what}", other)
 
     def _refuse_divergence(self, what, other=""):
-        rate = self._plan.learning_rate
+        rate = self._plan.learning_rate_init
         lower, momentum = f"{min(rate / 10, 0.01):.3g}", self._plan.momentum
         facts = f"learning_rate_init={rate} and momentum={momentum}"
         advice = f"Use a smaller learning_rate_init (try {lower}){other}."
@@ -407,7 +417,7 @@ def _build_net(plan, n_epochs, validation, callbacks):
         criterion__loss=plan.loss,
         criterion__out_activation=plan.out_activation,
         criterion__n_outputs=plan.layer_sizes[-1],
-        lr=plan.learning_rate,
+        lr=plan.learning_rate_init,
         max_epochs=n_epochs,
         batch_size=plan.batch_size,
         train_split=split,

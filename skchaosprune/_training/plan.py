@@ -1,5 +1,6 @@
 """What a training is given, and what it returns, in plain values."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,20 +14,59 @@ LARGEST_WEIGHT = 1e15
 
 @dataclass(frozen=True)
 class TrainingPlan(Network):
-    """A network and how to train it, the same in all trainings of a fit."""
+    """A network and how to train it, the same in all trainings of a fit.
+
+    The attributes are named like the parameters of the estimators; ``n_passes`` says
+    how often an epoch goes through the rows.
+    """
 
     solver: str
-    learning_rate: float
+    learning_rate: str
+    learning_rate_init: float
     momentum: float
     alpha: float
     batch_size: int
+    n_passes: int
     shuffle: bool
     engine: str
     device: str
 
-    def count_batches(self, n_rows):
+    def count_steps(self, n_rows):
         """Return the number of optimiser steps per epoch."""
-        return -(-n_rows // self.batch_size)
+        return self.n_passes * -(-n_rows // self.batch_size)
+
+    def draw_order(self, n_rows, rng):
+        """Return the rows in the order in which an epoch visits them."""
+        order = rng.permutation(n_rows) if self.shuffle else np.arange(n_rows)
+        return np.tile(order, self.n_passes)
+
+    def decay(self, epoch, n_epochs):
+        """Return the share of the learning rate in an epoch, counted from 0."""
+        if self.learning_rate == "constant":
+            return 1.0
+        return 0.5 * (1.0 + math.cos(math.pi * epoch / n_epochs))
+
+    def bound_rows(self, squares, rate, momentum):
+        """Return the factors by which the gradients of single rows are bounded.
+
+        Parameters
+        ----------
+        squares : ndarray or torch.Tensor of shape (n_rows,)
+            Squared norms of the rows.
+        rate, momentum : float
+            Those of the step.
+
+        Returns
+        -------
+        factors : ndarray or torch.Tensor of shape (n_rows,), or float
+            ``1 / (1 + rate * squares / (1 - momentum))``, the rate of normalised least
+            mean squares; 1.0 where nothing is bounded.
+        """
+        if self.learning_rate == "constant" or self.solver != "sgd":
+            return 1.0
+        rest = 1.0 - momentum
+        with np.errstate(over="ignore"):  # infinity divides to 0
+            return rest / (rest + rate * squares)
 
 
 @dataclass(frozen=True)
