@@ -112,8 +112,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         ``a * N / batch_size`` here.
         Not the significance level.
     batch_size : int or "auto", default="auto"
-        Rows per step. "auto" takes all rows up to 32; above that 1 with the compiled
-        kernel and 32 with torch.
+        Rows per step. "auto" takes one with the compiled kernel, and with torch 32, or
+        as few as make 32 steps per epoch. Up to 32 rows it takes all of them, 32 times
+        per epoch.
     max_iter : int, default=100
         Epochs of each training, dense and sparse, at most.
     shuffle : bool, default=True
@@ -541,8 +542,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         loss by 2: ``a`` there is ``2 * a * N / batch_size`` here.
         Not the significance level.
     batch_size : int or "auto", default="auto"
-        Rows per step. "auto" takes all rows up to 32; above that 1 with the compiled
-        kernel and 32 with torch.
+        Rows per step. "auto" takes one with the compiled kernel, and with torch 32, or
+        as few as make 32 steps per epoch. Up to 32 rows it takes all of them, 32 times
+        per epoch.
     max_iter : int, default=100
         Epochs of each training, dense and sparse, at most.
     shuffle : bool, default=True

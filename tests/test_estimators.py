@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.datasets import make_friedman1
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler, scale
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune.criteria import CRITERIA, ChaosCausality
@@ -267,14 +268,46 @@ def test_threads_score_blocks_to_the_same_bits(cancer, thread_counts):
 
 
 @pytest.mark.parametrize(
-    "options, batch_size",
-    [({}, 1), ({"engine": "torch"}, 32), ({"solver": "adam"}, 32)],
-    ids=str,
+    "n_rows, options, expected",
+    [
+        (3, {}, (3, 32)),
+        (32, {}, (32, 32)),
+        (32, {"solver": "adam"}, (32, 32)),
+        (33, {}, (1, 1)),
+        (33, {"engine": "torch"}, (1, 1)),
+        (150, {"solver": "adam"}, (4, 1)),
+        (1023, {"engine": "torch"}, (31, 1)),
+        (5000, {"engine": "torch"}, (32, 1)),
+        (5000, {}, (1, 1)),
+        (20, {"batch_size": 20}, (20, 1)),
+        (20, {"batch_size": 7}, (7, 1)),
+    ],
 )
-def test_batch_size_auto(iris, options, batch_size):
-    """One row at a time in the kernel, 32 in torch."""
-    model = small(max_iter=2, **options).fit(*iris)
-    assert_same_fit(model, clone(model).set_params(batch_size=batch_size).fit(*iris))
+def test_batches(n_rows, options, expected):
+    """Rows per step, and how often an epoch visits each row."""
+    X, y = np.arange(n_rows)[:, np.newaxis], np.arange(n_rows) % 2
+    network = small(**options)._plan(X, y, None).training.network
+    assert (network.batch_size, network.n_passes) == expected
+    is_small = options.get("batch_size", "auto") == "auto" and n_rows <= 1024
+    assert network.count_steps(n_rows) >= (32 if is_small else 1)
+
+
+@pytest.mark.parametrize("options", [{}, {"engine": "torch"}, {"solver": "adam"}])
+def test_small_tables_are_trained_as_long_as_others(options):
+    """Enough steps to learn, and enough windows to test; warnings are errors."""
+    X, y = make_friedman1(40, noise=0.5, random_state=0)
+    X = scale(X)
+    for kind, targets in (
+        (ChaosCausalPrunedMLPRegressor, y),
+        (ChaosCausalPrunedMLP, y > np.median(y)),
+    ):
+        criterion = ChaosCausality(target="loss")  # without errors nothing moves
+        model = kind(prune_criterion=criterion, random_state=0, **options)
+        model.fit(X[:30], targets[:30])
+        assert model.n_windows_ > 60
+        assert model.magnitude_rounds_ == {}
+        assert model.score(X[:30], targets[:30]) > 0.8
+        assert model.n_iter_ == len(model.loss_curve_) == 100
 
 
 def test_batches_are_at_most_all_rows(iris):
@@ -316,9 +349,12 @@ def test_class_weight_is_a_sample_weight(iris):
 def test_weights_of_any_scale(iris):
     ones = small().fit(*iris, sample_weight=np.ones(150))
     assert_same_fit(ones, small().fit(*iris))
-    for scale in (4.0, 2.0**-1040, 2.0**1020):
-        weights = np.full(150, scale)
-        assert_same_fit(ones, small().fit(*iris, sample_weight=weights))
+    for size, alpha in ((4.0, 8.0), (2.0**-1040, 2.0)):  # above 1 as many rows
+        weights = np.full(150, size)
+        model = small(alpha=alpha).fit(*iris, sample_weight=weights)
+        assert_same_fit(ones, model)
+    huge = small().fit(*iris, sample_weight=np.full(150, 2.0**1020))
+    assert_same_fit(huge, small(alpha=0.0).fit(*iris))
 
 
 @pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])

@@ -30,7 +30,10 @@ from skchaosprune.criteria import Criterion, runs_only_our_code
 _ONE_ROUND_UP_TO = 0.7
 _N_ROUNDS_ABOVE = 5
 
-_SMALL_SET = 32  # batch_size="auto" trains on the whole set at once up to so many rows
+# batch_size="auto" trains on the whole set at once up to so many rows, and takes so many
+# steps in an epoch at least.
+_SMALL_SET = 32
+_FEWEST_STEPS = 32
 _TORCH_BATCH = 32
 
 _COMPUTE = "numpy", "scipy", "numba", "torch", "skorch", "scikit-learn"
@@ -393,18 +396,19 @@ def _plan_network(settings, network, n_rows):
         raise ValueError(explain_obstacle(obstacle))
     if callbacks is None:  # nothing else can change what runs an epoch
         plan = replace(plan, engine="numba" if obstacle is None else "torch")
-    in_kernel = obstacle is None
-    batch_size = _choose_batch_size(settings["batch_size"], n_rows, in_kernel)
-    return replace(plan, batch_size=batch_size)
+    batch_size, n_passes = _choose_batches(
+        settings["batch_size"], n_rows, in_kernel=obstacle is None
+    )
+    return replace(plan, batch_size=batch_size, n_passes=n_passes)
 
 
-def _choose_batch_size(batch_size, n_rows, in_kernel):
-    """Choose how many rows a step takes."""
+def _choose_batches(batch_size, n_rows, in_kernel):
+    """Choose how many rows a step takes, and how often an epoch visits each row."""
     if batch_size != "auto":
-        return min(int(batch_size), n_rows)
+        return min(int(batch_size), n_rows), 1
     if n_rows <= _SMALL_SET:
-        return n_rows
-    return 1 if in_kernel else _TORCH_BATCH
+        return n_rows, _FEWEST_STEPS
+    return (1 if in_kernel else min(_TORCH_BATCH, n_rows // _FEWEST_STEPS)), 1
 
 
 def _plan_training(settings, network, data, validation, criterion, seeds):
