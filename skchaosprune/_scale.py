@@ -24,9 +24,9 @@ _SHARE, _MARGIN, _CHANCE = 0.5, 0.5, 0.01
 _NO_WIDTH = 1e-9  # of the largest value: rounding, as in the last component of a PCA
 
 # A step may make a training diverge if the rate times the squared norm of the row is
-# above this, with log loss or with squared error; a row or target is far out if it is
+# above this, where the gradient of the loss is bounded and where it is not; a row or target is far out if it is
 # so many times what is usual. It is not alone if this share of the rows is.
-_LARGEST_STEP = {True: 2.0, False: 0.25}
+_LARGEST_STEP, _LARGEST_UNBOUNDED = 2.0, 0.25
 _FAR, _MANY = 10.0, 0.01
 
 _N_NAMED = 3  # columns in a message
@@ -177,7 +177,7 @@ def explain_unlike(X, seen, names=None):
     )
 
 
-def explain_divergence(data, rate, *, places, names=None, is_classifier=True):
+def explain_divergence(data, rate, *, places, names=None, is_unbounded=False):
     """Say what in the rows may have made a training diverge; None if nothing does.
 
     Parameters
@@ -190,8 +190,8 @@ def explain_divergence(data, rate, *, places, names=None, is_classifier=True):
         Which rows of the user's ``X`` they are.
     names : sequence of str or None, default=None
         Of the columns; None numbers them from 0.
-    is_classifier : bool, default=True
-        False for numeric targets.
+    is_unbounded : bool, default=False
+        Whether the gradient of the loss grows with the error, as of squares.
 
     Returns
     -------
@@ -209,18 +209,18 @@ def explain_divergence(data, rate, *, places, names=None, is_classifier=True):
         steps = data.sample_weight * norms
     # of scaled rows the squared norm is about the number of columns
     usual = max(np.median(steps), data.X.shape[1])
-    limit = _LARGEST_STEP[is_classifier]
+    limit = _LARGEST_UNBOUNDED if is_unbounded else _LARGEST_STEP
     if rate * usual > limit:
         return None
     is_far = (rate * steps > limit) & (steps > _FAR * usual)
     if is_far.any():
         return _explain_row(data, norms, np.argmax(steps), is_far.sum(), places, names)
     targets = np.abs(data.targets[:, 0])
-    if not is_classifier and targets.max() > _FAR:
+    if is_unbounded and targets.max() > _FAR:
         row = np.argmax(targets)
         return (
             f"{_row(places[row])} has a target {targets[row]:.3g} standard deviations "
-            "from the mean: correct, clip or transform y."
+            "from the mean: use loss='huber', or correct, clip or transform y."
         )
     return None
 

@@ -429,6 +429,9 @@ def _multiply(a, b):
     return np.ldexp(product, np.minimum(exponents - largest, 0))
 
 
+_TOO_FAR = "y ranges from {} to {}, too far for float64 arithmetic; scale it."
+
+
 def check_spread(y, sample_weight):
     """Return weighted mean and standard deviation of a target (1.0 for a constant)."""
     if y.min() == y.max():  # which rounding could hide
@@ -446,11 +449,41 @@ def check_spread(y, sample_weight):
         scale = scale or 1.0
         reach = largest / scale
     if not np.isfinite(scale) or not np.isfinite(reach):
-        raise ValueError(
-            f"y ranges from {y.min()} to {y.max()}, too far for float64 arithmetic; "
-            "scale it."
-        )
+        raise ValueError(_TOO_FAR.format(y.min(), y.max()))
     return float(mean), float(scale)
+
+
+def check_robust_spread(y, sample_weight):
+    """Return the median of a target, and its spread that outliers do not change.
+
+    That is the interquartile range by 1.349, the standard deviation of normal numbers;
+    where most of the target is one value, its standard deviation.
+    """
+    _, scale = check_spread(y, sample_weight)
+    low, median, high = _weighted_quantiles(y, sample_weight, [0.25, 0.5, 0.75])
+    with np.errstate(over="ignore"):
+        spread = high / 1.349 - low / 1.349
+        reach = np.abs(y - median).max() / (spread or scale)
+    if not np.isfinite(spread) or not np.isfinite(reach):
+        raise ValueError(_TOO_FAR.format(y.min(), y.max()))
+    return float(median), float(spread or scale)
+
+
+def _weighted_quantiles(values, weights, shares):
+    """Return numpy's quantiles of the rows that positive weights stand for.
+
+    Whole numbers give what as many copies of the rows give; numpy's own weights do so
+    only without interpolation.
+    """
+    order = np.argsort(values)
+    ends = np.cumsum(weights[order] / min(1.0, weights.max()))
+    places = np.array(shares) * max(0.0, ends[-1] - 1.0)
+    last = len(values) - 1
+    lower, upper = (
+        values[order[np.minimum(np.searchsorted(ends, place, side="right"), last)]]
+        for place in (np.floor(places), np.floor(places) + 1.0)
+    )
+    return lower + (places - np.floor(places)) * (upper - lower)
 
 
 def check_rng(random_state):

@@ -88,9 +88,9 @@ class CompactMLP(Versioned):
         Of the hidden units.
     out_activation : {"identity", "logistic", "softmax"}
         Of the output units.
-    loss : {"log_loss", "squared_error"}
+    loss : {"log_loss", "squared_error", "huber"}
         What the network was trained to make small. Identity outputs are trained on
-        "squared_error", softmax outputs on "log_loss".
+        "squared_error" or "huber", softmax outputs on "log_loss".
     n_features_in : int
         Columns of the rows that it takes.
     selected_features : ndarray of int of shape (n_selected,)

@@ -298,10 +298,13 @@ def row_loss(params, network, x, target):
     if network.out_activation == "softmax":
         log_sum = max(z) + math.log(sum(math.exp(v - max(z)) for v in z))
         return sum(t * (log_sum - v) for t, v in zip(target, z, strict=True))
+    outputs = [activate(v, network.out_activation) for v in z]
+    errors = [abs(o - t) for o, t in zip(outputs, target, strict=True)]
     if network.loss == "squared_error":
-        outputs = [activate(v, network.out_activation) for v in z]
-        errors = [o - t for o, t in zip(outputs, target, strict=True)]
         return sum(error**2 for error in errors) / len(errors)
+    if network.loss == "huber":
+        losses = [e**2 if e <= 1.35 else 2.7 * e - 1.35**2 for e in errors]
+        return sum(losses) / len(losses)
     return sum(
         max(v, 0.0) + math.log1p(math.exp(-abs(v))) - t * v
         for t, v in zip(target, z, strict=True)

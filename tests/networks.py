@@ -14,6 +14,7 @@ OUTPUTS = {
     "binary, squared error": ("logistic", "squared_error", 1),
     "multiclass, squared error": ("logistic", "squared_error", 3),
     "regression": ("identity", "squared_error", 1),
+    "regression, Huber": ("identity", "huber", 1),
 }
 N_ROWS = 43  # the last batch is a small one
 
@@ -25,7 +26,7 @@ def make_plan(hidden=(5,), output="multiclass", **changes):
         "activation": "tanh",
         "out_activation": out_activation,
         "loss": loss,
-        "is_classifier": output != "regression",
+        "is_classifier": out_activation != "identity",
         "solver": "sgd",
         "learning_rate": "constant",
         "learning_rate_init": 0.05,

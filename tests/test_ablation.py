@@ -28,6 +28,7 @@ OUTPUTS = {
     "binary, squared error": ("logistic", "squared_error", 1),
     "multiclass, squared error": ("logistic", "squared_error", 3),
     "regression": ("identity", "squared_error", 1),
+    "regression, Huber": ("identity", "huber", 1),
 }
 HIDDEN = [((), "identity"), ((5,), "logistic"), ((4, 3), "tanh"), ((3, 4, 2), "relu")]
 HIDDEN += [((4, 3), "identity")]
@@ -263,6 +264,8 @@ def autograd(params, network, data):
                 z = TORCH_ACTIVATION[network.activation](z)
         if network.loss == "squared_error":
             loss = ((TORCH_ACTIVATION[network.out_activation](z) - t) ** 2).mean()
+        elif network.loss == "huber":
+            loss = 2.0 * functional.huber_loss(z, t, delta=1.35)
         elif network.out_activation == "softmax":
             loss = functional.cross_entropy(z, t)
         else:

@@ -1,11 +1,15 @@
 """The numpy network against scikit-learn's, which is an independent one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import special
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from skchaosprune._network import mlp
+from tests.networks import initial, make_data, make_plan
 
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
 
@@ -99,14 +103,44 @@ def test_log_losses_of_extreme_logits_are_finite():
 def test_row_errors_count_wrong_rows():
     z = np.array([[2.0, 1.0], [0.0, 1.0], [0.0, 3.0]])
     targets = np.eye(2)[[0, 0, 1]]
-    np.testing.assert_array_equal(
-        mlp.row_errors(z, targets, "softmax", True), [0.0, 1.0, 0.0]
-    )
+    np.testing.assert_array_equal(mlp.row_errors(z, targets), [0.0, 1.0, 0.0])
     one = np.array([[0.5], [-0.5], [0.0]])
     np.testing.assert_array_equal(
-        mlp.row_errors(one, np.array([[1.0], [1.0], [0.0]]), "logistic", True),
-        [0.0, 1.0, 0.0],
+        mlp.row_errors(one, np.array([[1.0], [1.0], [0.0]])), [0.0, 1.0, 0.0]
     )
-    np.testing.assert_allclose(
-        mlp.row_errors(one, np.zeros((3, 1)), "identity", False), [0.25, 0.25, 0.0]
-    )
+
+
+def test_losses_of_a_regressor():
+    z, targets = np.array([[0.5], [-0.5], [0.0], [1e200]]), np.zeros((4, 1))
+    for loss, expected in (
+        ("squared_error", [0.25, 0.25, 0.0, np.inf]),
+        ("huber", [0.25, 0.25, 0.0, 2.7e200]),
+    ):
+        found = mlp.row_losses(z, targets, "identity", loss)
+        np.testing.assert_allclose(found, expected)
+    errors = np.array([-5.0, -1.35, 1.0, 1.3500001])
+    judge = special.huber(1.35, errors)
+    np.testing.assert_allclose(mlp.huber(errors), 2.0 * judge)
+
+
+def test_score_is_accuracy_or_r2():
+    rng = np.random.RandomState(0)
+    weights = rng.uniform(size=43)
+    for output, judge in (
+        ("multiclass", accuracy_score),
+        ("binary", accuracy_score),
+        ("regression", r2_score),
+        ("regression, Huber", r2_score),
+    ):
+        plan = make_plan((5,), output)
+        data = make_data(plan)
+        data = replace(data, targets=data.targets * 3.0, sample_weight=weights)
+        if plan.is_classifier:
+            data = make_data(plan)
+        z = data.logits(initial(plan), plan)
+        predicted, y = z[:, 0], data.targets[:, 0]
+        if plan.is_classifier:
+            predicted = z.argmax(axis=1) if z.shape[1] > 1 else z[:, 0] > 0.0
+            y = data.y
+        expected = judge(y, predicted, sample_weight=data.sample_weight)
+        assert data.score(initial(plan), plan) == pytest.approx(expected)

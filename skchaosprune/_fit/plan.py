@@ -218,7 +218,8 @@ class FitPlan:
                 network.learning_rate_init / (1.0 - network.momentum),
                 places=self.places,
                 names=self.feature_names,
-                is_classifier=network.is_classifier,
+                is_unbounded=(network.out_activation, network.loss)
+                == ("identity", "squared_error"),
             )
             facts, advice, is_sure = error.args
             if cause is None or is_sure:

@@ -10,7 +10,13 @@ import numpy as np
 
 from skchaosprune._kernels import sgd
 from skchaosprune._kernels.jit import jit
-from skchaosprune._kernels.sgd import _activate, _forward_layer, _logistic, _offsets
+from skchaosprune._kernels.sgd import (
+    _activate,
+    _error_loss,
+    _forward_layer,
+    _logistic,
+    _offsets,
+)
 from skchaosprune._network import mlp
 
 # Rows handled at once: their effects, one per weight, take up to 32 MB.
@@ -170,6 +176,8 @@ def _loss_gradient(z, targets, out_activation, loss):
     errors = outputs - targets
     if loss == "log_loss":
         return errors
+    if loss == "huber":
+        errors = np.clip(errors, -mlp.HUBER_DELTA, mlp.HUBER_DELTA)
     gradient = 2.0 * errors / z.shape[1]
     if out_activation == "logistic":
         return gradient * outputs * (1.0 - outputs)
@@ -501,7 +509,7 @@ def _output_loss(z, target, out_activation, loss, n_outputs):
         # softplus(z) - t z, without overflow
         return max(z, 0.0) - target * z + math.log1p(math.exp(-abs(z)))
     output = _logistic(z) if out_activation == 1 else z
-    return (output - target) ** 2 / n_outputs
+    return _error_loss(output - target, loss) / n_outputs
 
 
 @jit

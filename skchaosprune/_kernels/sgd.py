@@ -10,10 +10,11 @@ import math
 import numpy as np
 
 from skchaosprune._kernels.jit import jit
+from skchaosprune._network.mlp import HUBER_DELTA
 
 ACTIVATIONS = {"identity": 0, "logistic": 1, "tanh": 2, "relu": 3}
 OUTPUT_ACTIVATIONS = {"identity": 0, "logistic": 1, "softmax": 2}
-LOSSES = {"log_loss": 0, "squared_error": 1}
+LOSSES = {"log_loss": 0, "squared_error": 1, "huber": 2}
 
 
 def network_codes(network):
@@ -66,6 +67,15 @@ def _multiply_by_derivative(delta, outputs, activation):
 
 
 @jit
+def _error_loss(error, loss):
+    """Squared error, or Huber's loss."""
+    size = abs(error)
+    if loss == 2 and size > HUBER_DELTA:
+        return HUBER_DELTA * (2.0 * size - HUBER_DELTA)
+    return error * error
+
+
+@jit
 def _output_delta(z, target, delta, scale, output_activation, loss):
     """Write d loss / d z of one row, times ``scale``, and return the row's loss."""
     n_outputs = z.size
@@ -95,8 +105,10 @@ def _output_delta(z, target, delta, scale, output_activation, loss):
             value += math.log1p(math.exp(-abs(z[j])))
             delta[j] = scale * error
         else:
-            value += error * error / n_outputs
+            value += _error_loss(error, loss) / n_outputs
             slope = 2.0 * error / n_outputs
+            if loss == 2 and abs(error) > HUBER_DELTA:
+                slope = math.copysign(2.0 * HUBER_DELTA / n_outputs, error)
             if output_activation == 1:
                 slope *= output * (1.0 - output)
             delta[j] = scale * slope

@@ -12,6 +12,10 @@ from scipy.special import expit, log_expit, log_softmax
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 
+# Beyond this, errors count by their size and no longer by their square. Where they are
+# normal, that is 95 % as efficient as squares.
+HUBER_DELTA = 1.35
+
 # Rows handled at once, so that activations of wide nets stay within a few megabytes.
 _BLOCK_ELEMENTS = 500_000
 
@@ -20,9 +24,10 @@ _BLOCK_ELEMENTS = 500_000
 class Network:
     """What a network computes, and what it is trained to make small.
 
-    There are four kinds of outputs: logistic with log loss for two classes (one
+    There are five kinds of outputs: logistic with log loss for two classes (one
     output), softmax with log loss for more, logistic with squared error for any
-    number of classes, and one identity output with squared error for regression.
+    number of classes, and one identity output with squared error or Huber's loss for
+    regression.
     """
 
     layer_sizes: tuple
@@ -41,8 +46,7 @@ class Network:
 class TrainingData:
     """Rows of one data set: inputs, labels for skorch, targets and weights for us.
 
-    ``y`` is what callbacks see: class codes, or the standardised target (weighted mean
-    0, variance 1) as a column.
+    ``y`` is what callbacks see: class codes, or the standardised target as a column.
     ``targets`` is ``(n_rows, n_outputs)`` float64. ``sample_weight`` is positive and
     has mean 1; ``total_weight`` is the number of rows that the weights stand for, by
     :func:`skchaosprune._validation.sum_weights`.
@@ -72,12 +76,21 @@ class TrainingData:
         return float(np.average(losses, weights=self.sample_weight))
 
     def mean_error(self, params, network):
-        """Weighted misclassification rate; for a regressor the mean squared error."""
-        z = self.logits(params, network)
-        errors = row_errors(
-            z, self.targets, network.out_activation, network.is_classifier
-        )
+        """Weighted misclassification rate; for a regressor the mean loss."""
+        if not network.is_classifier:
+            return self.mean_loss(params, network)
+        errors = row_errors(self.logits(params, network), self.targets)
         return float(np.average(errors, weights=self.sample_weight))
+
+    def score(self, params, network):
+        """Weighted accuracy; for a regressor R2."""
+        if network.is_classifier:
+            return 1.0 - self.mean_error(params, network)
+        z, weights = self.logits(params, network), self.sample_weight
+        errors = row_losses(z, self.targets, "identity", "squared_error")
+        y = self.targets[:, 0]
+        spread = np.average((y - np.average(y, weights=weights)) ** 2, weights=weights)
+        return 1.0 - float(np.average(errors, weights=weights) / (spread or 1.0))
 
 
 def count_weights(layer_sizes):
@@ -229,23 +242,31 @@ def class_probabilities(z, out_activation):
 
 
 def row_losses(z, targets, out_activation, loss):
-    """Loss of each row, ``(n_rows,)``; squared errors are averaged over the outputs."""
+    """Loss of each row, ``(n_rows,)``; errors are averaged over the outputs."""
     with np.errstate(over="ignore", invalid="ignore"):
-        if loss == "squared_error":
+        if loss != "log_loss":
             errors = outputs_from_logits(z, out_activation) - targets
-            return np.mean(errors**2, axis=1)
+            return np.mean(huber(errors) if loss == "huber" else errors**2, axis=1)
         if out_activation == "softmax":
             return -np.sum(targets * log_softmax(z, axis=1), axis=1)
         return np.sum(np.logaddexp(0.0, z) - targets * z, axis=1)
 
 
-def row_errors(z, targets, out_activation, is_classifier):
-    """1.0 for each misclassified row; for a regressor the row's squared error.
+def huber(errors):
+    """Huber's loss of errors: their squares, beyond ``HUBER_DELTA`` straight lines.
+
+    P. J. Huber (1964). Annals of Mathematical Statistics 35, 73-101.
+    """
+    size = np.abs(errors)
+    near = np.minimum(size, HUBER_DELTA)
+    return near * (2.0 * size - near)
+
+
+def row_errors(z, targets):
+    """1.0 for each misclassified row.
 
     With one output a row is called positive when its logit is above 0.
     """
-    if not is_classifier:
-        return row_losses(z, targets, out_activation, "squared_error")
     if z.shape[1] == 1:
         wrong = (z[:, 0] > 0.0) != (targets[:, 0] > 0.5)
     else:

@@ -9,6 +9,7 @@ _ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 # Output activations, and the losses that networks with them are trained on.
 _OUTPUTS = (
     ("identity", "squared_error"),
+    ("identity", "huber"),
     ("logistic", "log_loss"),
     ("logistic", "squared_error"),
     ("softmax", "log_loss"),

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 
-from skchaosprune._training.module import MLPLoss, nonlinearity
+from skchaosprune._training.module import MLPLoss, error_losses, nonlinearity
 
 
 class _MaskedLinear(torch.nn.Linear):
@@ -63,16 +63,18 @@ class MaskedMLP(torch.nn.Module):
         return z * self.target_scale + self.target_mean
 
 
-class ScaledSquaredError(torch.nn.Module):
-    """Mean squared error in units of the training target's variance."""
+class ScaledLoss(torch.nn.Module):
+    """Mean loss of a regressor whose target was divided by ``scale``."""
 
-    def __init__(self, scale):
+    def __init__(self, loss, scale):
         super().__init__()
+        self.loss = loss
         self.scale = scale
 
     def forward(self, z, y):
         """Return the mean over rows."""
-        return torch.mean(((z - y.reshape(z.shape)) / self.scale) ** 2)
+        errors = (z - y.reshape(z.shape)) / self.scale
+        return torch.mean(error_losses(errors, self.loss))
 
 
 @torch.inference_mode(False)
@@ -83,7 +85,7 @@ def make_trainable_net(module, loss, out_activation, **settings):
     ----------
     module : MaskedMLP
         The network; trained in place.
-    loss : {"log_loss", "squared_error"}
+    loss : {"log_loss", "squared_error", "huber"}
         Loss to minimise.
     out_activation : {"identity", "logistic", "softmax"}
         Output activation; "identity" makes a regressor.
@@ -107,7 +109,8 @@ def make_trainable_net(module, loss, out_activation, **settings):
     else:
         net_class = NeuralNetRegressor
         criterion = {
-            "criterion": ScaledSquaredError,
+            "criterion": ScaledLoss,
+            "criterion__loss": loss,
             "criterion__scale": module.target_scale,
         }
     if "criterion" in settings:

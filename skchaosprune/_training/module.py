@@ -4,6 +4,8 @@ from functools import partial
 
 import torch
 
+from skchaosprune._network.mlp import HUBER_DELTA
+
 
 class MLPModule(torch.nn.Module):
     """MLP whose parameters are views of one flat float64 buffer.
@@ -93,14 +95,23 @@ class MLPLoss(torch.nn.Module):
         return torch.nn.functional.one_hot(y.long(), self.n_outputs).double()
 
     def _row_losses(self, z, targets):
-        if self.loss == "squared_error":
+        if self.loss != "log_loss":
             errors = _torch_outputs(z, self.out_activation) - targets
-            return torch.mean(errors**2, dim=1)
+            return torch.mean(error_losses(errors, self.loss), dim=1)
         if self.out_activation == "softmax":
             return -torch.sum(targets * torch.log_softmax(z, dim=1), dim=1)
         return torch.nn.functional.binary_cross_entropy_with_logits(
             z, targets, reduction="none"
         ).sum(dim=1)
+
+
+def error_losses(errors, loss):
+    """Squared errors, or Huber's loss, which torch halves."""
+    if loss == "squared_error":
+        return errors**2
+    return 2.0 * torch.nn.functional.huber_loss(
+        errors, torch.zeros_like(errors), reduction="none", delta=HUBER_DELTA
+    )
 
 
 def _class_probabilities(z, out_activation):

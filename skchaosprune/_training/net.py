@@ -138,8 +138,7 @@ class _PrunableNet:
     def _has_reached_target_score(self):
         if self._target_score is None:
             return False
-        # the regressor's target has variance 1, so this is its R2, too
-        score = 1.0 - self._data.mean_error(self.numpy_params(), self._plan)
+        score = self._data.score(self.numpy_params(), self._plan)
         return score >= self._target_score
 
     def numpy_params(self):

@@ -45,8 +45,8 @@ class ChaosCausality(GrangerCriterion):
     perturbation_size : float, default=1e-6
         How far that one initial weight is moved.
     target : {"auto", "loss"} or callable, default="auto"
-        The series to be caused. "auto" is the misclassification rate (regressor: the
-        mean squared error), "loss" the mean loss. A callable gets the targets and the
+        The series to be caused. "auto" is the misclassification rate (of a regressor
+        the mean loss), "loss" the mean loss. A callable gets the targets and the
         outputs of the network, both ``(n_rows, n_outputs)`` (one-hot, or one column
         for two classes), and where it has a parameter ``sample_weight`` the weights of
         the rows (mean 1), and returns a float. Taken on the training rows, or on the

@@ -254,7 +254,9 @@ def _name_target(model):
         return "target"
     if target == "loss":
         return "loss"
-    return "misclassification" if is_classifier(model) else "squared error"
+    if is_classifier(model):
+        return "misclassification"
+    return "Huber loss" if model._loss == "huber" else "squared error"
 
 
 def _explain_missing_exponents(model):
