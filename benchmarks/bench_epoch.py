@@ -3,7 +3,8 @@
 Run ``python benchmarks/bench_epoch.py``; the Markdown tables are printed.
 
 The problem is scikit-learn's breast cancer data, scaled: 569 rows, 30 inputs, two
-classes, hence one output; one hidden layer of ReLU units, SGD, float64, one thread.
+classes, hence one output; one hidden layer of ReLU units, SGD at a constant rate,
+float64, one thread.
 
 - *bare torch*: ``nn.Sequential``, ``BCEWithLogitsLoss`` and ``torch.optim.SGD``, with
   batches sliced in the order of ``torch.randperm``; no data loader, no recording.
@@ -60,7 +61,13 @@ LARGEST_MEAN_RATIO = {
 def make_task(X, y, hidden, batch_size, engine):
     """Return what a fit computes before its first epoch."""
     model = ChaosCausalPrunedMLP(
-        (hidden,), loss="log_loss", batch_size=batch_size, engine=engine, random_state=0
+        (hidden,),
+        loss="log_loss",
+        learning_rate="constant",  # what the bare loop does
+        alpha=0.0,
+        batch_size=batch_size,
+        engine=engine,
+        random_state=0,
     )
     return model._plan(X, y, None).training
 
@@ -170,7 +177,7 @@ def measure(X, y, hidden, batch_size, n_steps, n_repeats):
     for task in tasks.values():
         check_same_epoch(task)
     train_ours(tasks["numba"], 60, exponents=True)  # compiles what is left to compile
-    steps_per_epoch = tasks["numba"].plan.count_steps(len(X))
+    steps_per_epoch = tasks["numba"].iterations_per_epoch
     n_epochs = 1 + -(-n_steps // steps_per_epoch)
     times = {name: [] for name in ("bare torch", *OURS)}
     for _ in range(n_repeats):

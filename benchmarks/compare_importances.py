@@ -90,13 +90,13 @@ def make_subject(model, train, seed):
         (X.shape[1], *(W.shape[1] for W in model.coefs_)),
         model.activation_,
         model.out_activation_,
-        getattr(model, "loss", "squared_error"),
+        model.loss,
         is_classifier(model),
     )
     return Explainable(
         network=network,
         params=mlp.flatten(model.coefs_, model.intercepts_),
-        data=model._recode(X, y),
+        data=model._recall_rows(X, y),
         masks=model.masks_,
         p_values=model.p_values_,
         seed=seed,

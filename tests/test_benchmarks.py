@@ -25,7 +25,9 @@ def load_script(name):
 
 
 criteria = load_script("compare_criteria")
+bench_epoch = load_script("bench_epoch")
 bench_predict = load_script("bench_predict")
+importances = load_script("compare_importances")
 search = load_script("compare_search")
 
 
@@ -144,6 +146,29 @@ def test_networks_that_predict_something_else_are_not_timed():
 
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         bench_predict.compare_pair(pair)
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_an_epoch_of_all_contestants_is_timed(iris, batch_size):
+    X, y = iris
+
+    times = bench_epoch.measure(
+        X, y > 0, hidden=2, batch_size=batch_size, n_steps=1, n_repeats=1
+    )
+
+    assert set(times) == {"bare torch", *bench_epoch.OURS}
+
+
+@pytest.mark.parametrize("name", ["wine", "diabetes"])
+def test_networks_are_explained_as_by_the_fit(name):
+    train, _ = importances.split_table(name, seed=0)
+    options = {"prune_criterion": "magnitude", "max_iter": 2, "random_state": 0}
+    model = importances.fit(name, train, **options)
+
+    subject = importances.make_subject(model, train, seed=0)
+
+    shares = importances.IMPORTANCES["gradient"](subject)
+    np.testing.assert_allclose(shares / shares.sum(), model.feature_importances_)
 
 
 @pytest.mark.parametrize(
