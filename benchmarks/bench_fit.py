@@ -4,8 +4,9 @@ Run ``python benchmarks/bench_fit.py``; the Markdown tables are printed.
 
 A fit trains a dense network and records it, scores its weights by chaos and causality,
 prunes, and trains the sparse network: default parameters, but for 32 hidden units, 50
-epochs, one round and no target score. It competes with two trainings alone, of the same
-dense network for as many epochs, without recording, scoring or pruning:
+epochs, one round, no target score, and a constant learning rate and no penalty, as the
+others have. It competes with two trainings alone, of the same dense network for as many
+epochs, without recording, scoring or pruning:
 
 - *torch*: ``nn.Sequential`` and ``torch.optim.SGD``, float64, with batches sliced in
   the order of ``torch.randperm``; no data loader.
@@ -66,6 +67,8 @@ def fit_ours(X, y, batch_size):
     """Fit with the default parameters, but for those that the comparison fixes."""
     model = ChaosCausalPrunedMLP(
         (HIDDEN,),
+        learning_rate="constant",
+        alpha=0.0,
         batch_size=batch_size,
         max_iter=N_EPOCHS,
         n_rounds=1,
