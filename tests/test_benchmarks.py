@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from skchaosprune import ChaosCausalPrunedMLP
 from skchaosprune._network.mlp import flatten
 from skchaosprune._training import net
 from skchaosprune.criteria import CRITERIA, ChaosCausality
@@ -29,6 +30,7 @@ bench_epoch = load_script("bench_epoch")
 bench_predict = load_script("bench_predict")
 importances = load_script("compare_importances")
 search = load_script("compare_search")
+compare_training = load_script("compare_training")  # imports the one above
 
 
 @pytest.mark.slow
@@ -305,3 +307,77 @@ def test_search_is_compared_over_tables():
     found = search.compare(cube, "5 rounds", "dense", 0.95)
     np.testing.assert_allclose(found, [-9.5, 0.25, 0])
     assert search.compare(cube, "dense", "dense", 0.95) == (0.0, 1.0, 0)
+
+
+@pytest.mark.parametrize(
+    "class_sizes, n_rows, expected",
+    [([50, 50], 8, [4, 4]), ([90, 9, 1], 8, [6, 1, 1]), ([80, 20], 15, [12, 3])],
+)
+def test_few_rows_have_every_class(class_sizes, n_rows, expected):
+    y = np.repeat(np.arange(len(class_sizes)), class_sizes)
+
+    rows = compare_training.draw_few(y, n_rows, seed=0, is_classes=True)
+
+    assert np.bincount(y[rows]).tolist() == expected
+    assert len(set(rows)) == n_rows
+    assert compare_training.draw_few(np.arange(5), 8, 0, is_classes=True) is None
+
+
+def test_calibration_error_by_hand():
+    # two rows in the bin from 0.8 with one right, and one row at 1 that is right
+    probabilities = np.array([[0.82, 0.18], [0.12, 0.88], [0.0, 1.0]])
+
+    found = compare_training.calibration_error(probabilities, np.array([0, 0, 1]))
+
+    np.testing.assert_allclose(found, 2 / 3 * (0.85 - 0.5))
+
+
+def test_steps_are_unbounded_where_the_arm_says_so(iris):
+    X, y = iris
+    train = X[::3], y[::3]
+    options = {"prune_criterion": "magnitude", "max_iter": 2, "random_state": 0}
+    options["learning_rate_init"] = 0.1
+    models = [ChaosCausalPrunedMLP((3,), **options) for _ in range(3)]
+
+    for model, is_bounded in zip(models, (True, False, True), strict=True):
+        _, diverged = compare_training.fit(model, train, is_bounded)
+        assert not diverged
+
+    bounded, unbounded, again = (flat(model.dense_coefs_) for model in models)
+    assert np.abs(bounded - unbounded).max() > 0.01
+    np.testing.assert_array_equal(bounded, again)
+
+
+def test_tables_for_choosing_are_no_others():
+    tables = compare_training.TABLES
+    for kind in ("classification", "regression"):
+        assert not set(tables[kind, "choosing"]) & set(tables[kind, "other"])
+
+
+def test_training_is_compared_over_tables():
+    n_tables, arms = 6, ("before", "after", "MLP")
+    rows = [
+        {
+            "table": f"t{table}",
+            "seed": seed,
+            "arm": arm,
+            "r2": 0.1 * (table + number) + 0.02 * seed,
+            "seconds": 1.0 + number,
+        }
+        for table in range(n_tables)
+        for seed in range(2)
+        for number, arm in enumerate(arms)
+    ]
+    frame = pd.DataFrame(rows)
+    frame.loc[1, "r2"] = np.nan  # "after" diverged on t0 with seed 0
+
+    means = compare_training.table_means(frame, "r2")
+    difference, n_better, p = compare_training.compare(means, "after", "before")
+    _, n_less, _ = compare_training.compare(means, "after", "before", sign=-1)
+
+    np.testing.assert_allclose(means.loc["t0"], [0.02, 0.12, 0.22])
+    np.testing.assert_allclose(means.loc["t1"], [0.11, 0.21, 0.31])
+    np.testing.assert_allclose(difference, 0.1)
+    assert (n_better, n_less, p) == (n_tables, 0, 2 / 2**n_tables)
+    ratios = compare_training.cost_ratios(frame)
+    np.testing.assert_allclose(ratios, np.tile([1.0, 2.0, 3.0], (n_tables, 1)))
