@@ -140,10 +140,10 @@ TABLES = {
     (CLASSES, OTHER): CONFIRMATION,
     (NUMBERS, CHOOSING): (
         *("diabetes", "friedman1", "friedman2", "friedman3", "Boston", "Caschool"),
-        *("Housing", "Wages1", "mpg", "cpus"),
+        *("Housing", "Wages1", "mpg", "cpus", "diamonds"),
     ),
     (NUMBERS, OTHER): (
-        *("birthwt", "diamonds", "Diamond", "Mroz", "quakes", "midwest", "tips"),
+        *("birthwt", "Diamond", "Mroz", "quakes", "midwest", "tips"),
         *("Star", "nlschools", "Clothing", "MCAS", "BudgetFood", "Workinghours"),
         *("NOxEmissions", "randhie"),
     ),

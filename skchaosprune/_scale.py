@@ -24,8 +24,9 @@ _SHARE, _MARGIN, _CHANCE = 0.5, 0.5, 0.01
 _NO_WIDTH = 1e-9  # of the largest value: rounding, as in the last component of a PCA
 
 # A step may make a training diverge if the rate times the squared norm of the row is
-# above this, where the gradient of the loss is bounded and where it is not; a row or target is far out if it is
-# so many times what is usual. It is not alone if this share of the rows is.
+# above this, where the gradient of the loss is bounded and where it is not; a row or
+# target is far out if it is so many times what is usual. It is not alone if this share
+# of the rows is.
 _LARGEST_STEP, _LARGEST_UNBOUNDED = 2.0, 0.25
 _FAR, _MANY = 10.0, 0.01
 
