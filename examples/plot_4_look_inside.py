@@ -4,7 +4,8 @@ Look inside a training
 
 What the default criterion looks at, step by step: the trajectories of the weights,
 their Lyapunov exponents window by window, the tests of causality, and what the tests
-are worth.
+are worth. The training is the published one, at a constant rate and without a prior:
+a falling rate smooths the trajectories, and leaves less to be seen.
 """
 
 # %%
@@ -42,7 +43,11 @@ scaler = StandardScaler().set_output(transform="pandas")
 model = make_pipeline(
     scaler,
     ChaosCausalPrunedMLP(
-        hidden_layer_sizes=12, callbacks=[KeepFirstLayer()], random_state=0
+        hidden_layer_sizes=12,
+        learning_rate="constant",
+        alpha=0,
+        callbacks=[KeepFirstLayer()],
+        random_state=0,
     ),
 )
 model.fit(X_train, y_train)
