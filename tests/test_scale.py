@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.base import clone
 from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
@@ -286,6 +287,10 @@ def test_a_gross_cell_is_named_with_its_row():
         assert text.endswith("use a smaller learning_rate_init (try 0.0002).")
         assert "StandardScaler" not in text
         assert str(pickle.loads(pickle.dumps(caught.value))) == text
+
+    # bounded steps are the way out
+    bounded = clone(model).set_params(learning_rate="cosine", max_iter=30)
+    assert bounded.fit(X, y[:3000]).score(X, y[:3000]) > 0.5
 
     # the number is that of the row in the X that was given
     others = np.r_[np.zeros((5, 10)), X]
