@@ -430,6 +430,8 @@ def _multiply(a, b):
 
 
 _TOO_FAR = "y ranges from {} to {}, too far for float64 arithmetic; scale it."
+_NO_SPREAD = 1e-9  # of a wider range: rounding
+_MOST_ROWS = 2.0**50  # that one row may stand for, to tell rows apart
 
 
 def check_spread(y, sample_weight):
@@ -454,19 +456,23 @@ def check_spread(y, sample_weight):
 
 
 def check_robust_spread(y, sample_weight):
-    """Return the median of a target, and its spread that outliers do not change.
+    """Return the median of a target, and a spread that outliers do not change.
 
-    That is the interquartile range by 1.349, the standard deviation of normal numbers;
-    where most of the target is one value, its standard deviation.
+    That is the interquartile range by 1.349, the standard deviation of normal numbers.
+    Where it is 0, but for rounding, as in a target that is mostly one value, it is the
+    range from the 5 % to the 95 % quantile by 3.29, and at last the standard deviation.
     """
     _, scale = check_spread(y, sample_weight)
-    low, median, high = _weighted_quantiles(y, sample_weight, [0.25, 0.5, 0.75])
+    shares = [0.05, 0.25, 0.5, 0.75, 0.95]
+    lowest, low, median, high, highest = _weighted_quantiles(y, sample_weight, shares)
     with np.errstate(over="ignore"):
-        spread = high / 1.349 - low / 1.349
-        reach = np.abs(y - median).max() / (spread or scale)
+        spread, wide = (high - low) / 1.349, (highest - lowest) / 3.29
+        if spread <= _NO_SPREAD * wide:
+            spread = wide or scale
+        reach = np.abs(y - median).max() / spread
     if not np.isfinite(spread) or not np.isfinite(reach):
         raise ValueError(_TOO_FAR.format(y.min(), y.max()))
-    return float(median), float(spread or scale)
+    return float(median), float(spread)
 
 
 def _weighted_quantiles(values, weights, shares):
@@ -475,8 +481,9 @@ def _weighted_quantiles(values, weights, shares):
     Whole numbers give what as many copies of the rows give; numpy's own weights do so
     only without interpolation.
     """
-    order = np.argsort(values)
-    ends = np.cumsum(weights[order] / min(1.0, weights.max()))
+    order, largest = np.argsort(values), weights.max()
+    unit = min(max(1.0, largest), _MOST_ROWS)
+    ends = np.cumsum(weights[order] / largest * unit)
     places = np.array(shares) * max(0.0, ends[-1] - 1.0)
     last = len(values) - 1
     lower, upper = (

@@ -58,10 +58,29 @@ def test_weights_are_copies_of_rows(pairs, unit):
     assert_allclose(check_robust_spread(y, counts), expected, rtol=1e-12, atol=1e-300)
 
 
-def test_a_target_that_is_mostly_one_value_has_its_standard_deviation():
-    y = np.r_[np.zeros(30), 1.0, -2.0, 7.0]
-    assert check_robust_spread(y, np.ones(33)) == (0.0, pytest.approx(np.std(y)))
+@pytest.mark.parametrize("noise", [0.0, 1e-16, 1e-10])
+def test_a_target_that_is_mostly_one_value_has_the_spread_of_the_others(noise):
+    rng = np.random.RandomState(0)
+    y = noise * rng.normal(size=400)
+    y[::6] += rng.normal(size=67)
+    spread = np.diff(np.quantile(y, [0.05, 0.95]))[0] / 3.29
+    for outlier in (0.0, 1e4, 1e300):
+        y[1] = outlier
+        centre, found = check_robust_spread(y, np.ones(400))
+        assert abs(centre) <= 10.0 * noise
+        assert found == pytest.approx(spread, rel=0.1)
+
+    y = np.r_[np.zeros(97), 1.0, -2.0, 7.0]
+    assert check_robust_spread(y, np.ones(100)) == (0.0, pytest.approx(np.std(y)))
     assert check_robust_spread(np.full(9, 3.5), np.ones(9)) == (3.5, 1.0)
+
+
+@pytest.mark.parametrize("size", [1e-310, 1e17, 1e308])
+def test_weights_of_one_size_are_none(size):
+    y = np.random.RandomState(0).normal(size=101)
+    centre, spread = check_robust_spread(y, np.full(101, size))
+    assert centre == np.median(y)
+    assert spread == pytest.approx(stats.iqr(y) / 1.349, rel=0.05)
 
 
 def test_a_target_too_wide_for_float64_is_refused():
