@@ -105,7 +105,7 @@ def trained_networks(name, load):
         model = ChaosCausalPrunedMLP(
             prune_criterion="magnitude",
             prune_ratio=ratio,
-            learning_rate="constant",  # as measured; the defaults have changed since
+            learning_rate="constant",  # as measured
             alpha=0.0,
             max_iter=20,
             random_state=0,

@@ -197,7 +197,7 @@ def fit_runs(load, seeds):
     """Return the exponents and the target of one fit per seed."""
     X, y = load(return_X_y=True)
     X = StandardScaler().fit_transform(X)
-    models = [  # as measured; the defaults have changed since
+    models = [  # as measured
         ChaosCausalPrunedMLP(
             (32,), learning_rate="constant", alpha=0.0, random_state=seed, max_iter=100
         ).fit(X, y)

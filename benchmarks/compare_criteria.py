@@ -68,7 +68,7 @@ COST_RATIO = 0.9
 MAX_TRAINING_ROWS = 700
 TEST_SHARE = 0.3
 HIDDEN = (32,)
-# As measured; the defaults have changed since.
+# As measured.
 TRAINING = {"learning_rate": "constant", "alpha": 0.0}
 
 DENSE, MAGNITUDE, RANDOM = "dense", "magnitude", "random"

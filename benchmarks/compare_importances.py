@@ -81,7 +81,7 @@ def fit(name, train, **options):
     _, kind = TABLES[name]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The weights are ranked by magnitude")
-        # as measured; the defaults have changed since
+        # as measured
         return kind(learning_rate="constant", alpha=0.0, **options).fit(*train)
 
 

@@ -67,7 +67,7 @@ def fit(options, train):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The weights are ranked by magnitude")
         warnings.filterwarnings("ignore", "The outputs of the pruned network")
-        # as measured; the defaults have changed since
+        # as measured
         mlp = ChaosCausalPrunedMLP(learning_rate="constant", alpha=0.0, **options)
         return make_pipeline(StandardScaler(), mlp).fit(*train)
 

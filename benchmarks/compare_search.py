@@ -82,7 +82,7 @@ MAX_TEST_ROWS = 2000
 TEST_SHARE = 0.3
 HIDDEN = (32,)
 MAX_ITER = 50
-# As measured; the defaults have changed since.
+# As measured.
 TRAINING = {"learning_rate": "constant", "alpha": 0.0}
 
 DENSE, BASE, MORE, RESTARTS = "dense", "5 rounds", "more rounds", "restarts"

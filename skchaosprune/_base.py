@@ -77,8 +77,9 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         Notes
         -----
         Weights count wherever rows do: in losses, penalty, target series, scores,
-        importances, and the mean and spread of a regressor's target. With one batch per
-        epoch, whole numbers give the same as so many copies of the rows, to rounding.
+        importances, and the mean and spread of a regressor's target. Where each step
+        takes all rows, of the copies, too, whole numbers give the same as so many
+        copies, to rounding.
         Splits, batches and draws go by rows: with smaller batches,
         ``validation_fraction``, the sample of an intervention or
         ``importance="permutation"``, copies of rows are other draws.

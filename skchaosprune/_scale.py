@@ -178,7 +178,9 @@ def explain_unlike(X, seen, names=None):
     )
 
 
-def explain_divergence(data, rate, *, places, names=None, is_unbounded=False):
+def explain_divergence(
+    data, rate, *, places, names=None, grows_with_error=False, is_bounded=False
+):
     """Say what in the rows may have made a training diverge; None if nothing does.
 
     Parameters
@@ -191,8 +193,11 @@ def explain_divergence(data, rate, *, places, names=None, is_unbounded=False):
         Which rows of the user's ``X`` they are.
     names : sequence of str or None, default=None
         Of the columns; None numbers them from 0.
-    is_unbounded : bool, default=False
-        Whether the gradient of the loss grows with the error, as of squares.
+    grows_with_error : bool, default=False
+        Whether the gradient of the loss does, as of squares.
+    is_bounded : bool, default=False
+        Whether the steps of rows that are far out are bounded: then targets and weights
+        are the likelier causes.
 
     Returns
     -------
@@ -205,25 +210,44 @@ def explain_divergence(data, rate, *, places, names=None, is_unbounded=False):
         return (
             f"X is not scaled: {text}. Put a StandardScaler right before the estimator."
         )
-    with np.errstate(over="ignore"):
-        norms = np.einsum("ij,ij->i", data.X, data.X)
-        steps = data.sample_weight * norms
+    norms = data.squared_norms()
+    limit = _LARGEST_UNBOUNDED if grows_with_error else _LARGEST_STEP
     # of scaled rows the squared norm is about the number of columns
-    usual = max(np.median(steps), data.X.shape[1])
-    limit = _LARGEST_UNBOUNDED if is_unbounded else _LARGEST_STEP
-    if rate * usual > limit:
+    usual = max(np.median(norms), data.X.shape[1])
+    if rate * max(np.median(data.sample_weight * norms), data.X.shape[1]) > limit:
         return None
-    is_far = (rate * steps > limit) & (steps > _FAR * usual)
-    if is_far.any():
-        return _explain_row(data, norms, np.argmax(steps), is_far.sum(), places, names)
+    texts = [
+        _explain_far_row(data, norms, rate, limit, places, names),
+        _explain_target(data, places) if grows_with_error else None,
+    ]
+    if is_bounded:
+        near = np.minimum(norms, usual)
+        by_weight = _explain_far_row(data, near, rate, limit, places, names)
+        texts = [by_weight, *texts[::-1]]
+    return next((text for text in texts if text is not None), None)
+
+
+def _explain_target(data, places):
+    """Name the row whose target is gross, if there is one."""
     targets = np.abs(data.targets[:, 0])
-    if is_unbounded and targets.max() > _FAR:
-        row = np.argmax(targets)
-        return (
-            f"{_row(places[row])} has a target {targets[row]:.3g} standard deviations "
-            "from the mean: use loss='huber', or correct, clip or transform y."
-        )
-    return None
+    row = np.argmax(targets)
+    if targets[row] <= _FAR:
+        return None
+    return (
+        f"{_row(places[row])} has a target {targets[row]:.3g} standard deviations from "
+        "the mean: use loss='huber', or correct, clip or transform y."
+    )
+
+
+def _explain_far_row(data, norms, rate, limit, places, names):
+    """Name the row whose step is too large, if there is one."""
+    with np.errstate(over="ignore"):
+        steps = data.sample_weight * norms
+        usual = max(np.median(steps), data.X.shape[1])
+        is_far = (rate * steps > limit) & (steps > _FAR * usual)
+    if not is_far.any():
+        return None
+    return _explain_row(data, norms, np.argmax(steps), is_far.sum(), places, names)
 
 
 def _explain_row(data, norms, row, n_far, places, names):

@@ -458,9 +458,10 @@ def check_spread(y, sample_weight):
 def check_robust_spread(y, sample_weight):
     """Return the median of a target, and a spread that outliers do not change.
 
-    That is the interquartile range by 1.349, the standard deviation of normal numbers.
-    Where it is 0, but for rounding, as in a target that is mostly one value, it is the
-    range from the 5 % to the 95 % quantile by 3.29, and at last the standard deviation.
+    That is the interquartile range divided by 1.349, the standard deviation of normal
+    numbers. Where it is 0, but for rounding, as in a target that is mostly one value,
+    it is the range from the 5 % to the 95 % quantile divided by 3.29, and at last the
+    standard deviation.
     """
     _, scale = check_spread(y, sample_weight)
     shares = [0.05, 0.25, 0.5, 0.75, 0.95]

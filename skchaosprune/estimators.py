@@ -92,13 +92,14 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     solver : {"sgd", "adam"}, default="sgd"
         Optimiser. "sgd" on the CPU trains in one compiled kernel per epoch.
     learning_rate : {"cosine", "constant"}, default="cosine"
-        "cosine": each training starts at ``learning_rate_init`` and comes down to 0,
-        step by step along half a cosine over its planned epochs. With "sgd" a single
-        row cannot make a large step either: the gradient of a row ``x`` is divided by
-        ``1 + rate * |x|^2 / (1 - momentum)``, which lets rows that are far out count
-        less. "constant" (the paper) does neither.
+        "cosine": each training starts at ``learning_rate_init``, and from epoch to
+        epoch its rate falls towards 0, along half a cosine over the planned epochs.
+        With "sgd" a single row cannot make a large step either: the gradient of a row
+        ``x`` is divided by ``1 + rate * |x|^2 / (1 - momentum) / n``, with ``n`` rows
+        in the step, so rows that are far out count less, and the minimum moves away
+        from them. "constant" (the paper) does neither.
     learning_rate_init : float, default=0.01
-        Learning rate of the first step.
+        Learning rate of the first epoch.
     momentum : float, default=0.0
         Momentum of "sgd", in [0, 1).
     alpha : float, default=2.0
@@ -109,8 +110,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         maximum where that is below 1; the number of rows, where there are no weights.
         Without hidden layers this is ``LogisticRegression(C=1 / alpha)``. The ``alpha``
         of ``MLPClassifier`` is divided by the rows of a batch: ``a`` there is
-        ``a * N / batch_size`` here.
-        Not the significance level.
+        ``a * N / batch_size`` here. Not the significance level.
     batch_size : int or "auto", default="auto"
         Rows per step. "auto" takes one with the compiled kernel, and with torch 32, or
         as few as make 32 steps per epoch. Up to 32 rows it takes all of them, 32 times
@@ -127,7 +127,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Share of ``max_iter`` that the dense network trains before it is scored, in
         (0, 1]: 1.0 is the paper's LEGCNet-FT, 0.1 its LEGCNet-PT.
     target_score : float or None, default=None
-        A training ends with the epoch in which its training score reaches this value.
+        A training ends with the epoch in which its training score (accuracy; of a
+        regressor R2) reaches this value.
         With ``record_every="auto"`` the dense training goes on until its record is
         complete, that is, to its end.
     class_weight : dict, "balanced" or None, default=None
@@ -520,20 +521,21 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden units.
     loss : {"squared_error", "huber"}, default="squared_error"
-        "huber" for targets with outliers: the squared error up to 1.35, a straight line
-        beyond, of a target that is centred by its median and divided by its
-        interquartile range by 1.349 (by its standard deviation where most of it is one
-        value).
+        "huber" for targets with outliers: the squared error of errors up to 1.35, a
+        straight line beyond. The target is centred by its median and divided by
+        ``target_scale_``, a spread that outliers do not change. Of skewed targets it
+        predicts less than the mean: transform these.
     solver : {"sgd", "adam"}, default="sgd"
         Optimiser. "sgd" on the CPU trains in one compiled kernel per epoch.
     learning_rate : {"cosine", "constant"}, default="cosine"
-        "cosine": each training starts at ``learning_rate_init`` and comes down to 0,
-        step by step along half a cosine over its planned epochs. With "sgd" a single
-        row cannot make a large step either: the gradient of a row ``x`` is divided by
-        ``1 + rate * |x|^2 / (1 - momentum)``, which lets rows that are far out count
-        less. "constant" (the paper) does neither.
+        "cosine": each training starts at ``learning_rate_init``, and from epoch to
+        epoch its rate falls towards 0, along half a cosine over the planned epochs.
+        With "sgd" a single row cannot make a large step either: the gradient of a row
+        ``x`` is divided by ``1 + rate * |x|^2 / (1 - momentum) / n``, with ``n`` rows
+        in the step, so rows that are far out count less, and the minimum moves away
+        from them. "constant" (the paper) does neither.
     learning_rate_init : float, default=0.002
-        Learning rate of the first step.
+        Learning rate of the first epoch.
     momentum : float, default=0.0
         Momentum of "sgd", in [0, 1).
     alpha : float, default=10.0
@@ -544,8 +546,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         maximum where that is below 1; the number of rows, where there are no weights.
         Without hidden layers this is ``Ridge(alpha / 2)`` on the standardised target.
         The ``alpha`` of ``MLPRegressor`` is divided by the rows of a batch, and its
-        loss by 2: ``a`` there is ``2 * a * N / batch_size`` here.
-        Not the significance level.
+        loss by 2: ``a`` there is ``2 * a * N / batch_size`` here. Not the significance
+        level.
     batch_size : int or "auto", default="auto"
         Rows per step. "auto" takes one with the compiled kernel, and with torch 32, or
         as few as make 32 steps per epoch. Up to 32 rows it takes all of them, 32 times
@@ -562,7 +564,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Share of ``max_iter`` that the dense network trains before it is scored, in
         (0, 1]: 1.0 is the paper's LEGCNet-FT, 0.1 its LEGCNet-PT.
     target_score : float or None, default=None
-        A training ends with the epoch in which its training score reaches this value.
+        A training ends with the epoch in which its training score (accuracy; of a
+        regressor R2) reaches this value.
         With ``record_every="auto"`` the dense training goes on until its record is
         complete, that is, to its end.
     validation_fraction : float or None, default=None
@@ -610,9 +613,11 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     Attributes
     ----------
     target_mean_, target_scale_ : float
-        Weighted mean and standard deviation of ``y``, or with ``loss="huber"`` its
-        median and its interquartile range by 1.349; the network works on the
-        standardised target.
+        Weighted mean and standard deviation of ``y``; the network works on the
+        standardised target. With ``loss="huber"`` the median and the interquartile
+        range divided by 1.349. Where that is 0, as most of ``y`` is one value, the
+        range from the 5 % to the 95 % quantile divided by 3.29, or at last the standard
+        deviation.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

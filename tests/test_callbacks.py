@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from skorch.callbacks import (
 )
 
 from skchaosprune._training.module import MLPModule
+from skchaosprune._training.plan import TrainingPlan
 from tests.helpers import small
 from tests.networks import initial, make_data, make_plan, train_plan
 
@@ -198,6 +200,16 @@ def test_frozen_parameters_stay():
     assert np.abs(run.params - initial(plan))[first:].max() > 1e-3
 
 
+class Follow(Callback):
+    """Set the rate of each epoch."""
+
+    def __init__(self, rates):
+        self.rates = rates
+
+    def on_epoch_begin(self, net, **kwargs):
+        net.optimizer_.param_groups[0]["lr"] = self.rates[len(net.history) - 1]
+
+
 class Halve(Callback):
     """Halve the rate for good when the third epoch begins."""
 
@@ -215,19 +227,109 @@ def test_the_schedule_is_a_share_of_the_rate_of_the_optimiser(solver):
     in_torch = train_plan(replace(plan, engine="torch"), [Halve()])
     assert np.abs(in_torch.params - run.params).max() < 1e-10
 
-    by_hand = []  # the same shares, as another schedule
+    rates = 0.025 * (1.0 + np.cos(np.pi * np.arange(6) / 6))
+    rates[2:] /= 2.0
+    by_hand = train_plan(replace(plan, learning_rate="constant"), [Follow(rates)])
+    if solver == "sgd":
+        with patch.object(TrainingPlan, "bound_rows", return_value=None):
+            run = train_plan(plan, [Halve()])
+    assert np.abs(by_hand.params - run.params).max() < 1e-10
 
-    class Share(Callback):
+
+class Rates(Callback):
+    """Note the rate of every step, and change how long the training is."""
+
+    def __init__(self, max_epochs):
+        self.max_epochs, self.rates = max_epochs, []
+
+    def on_train_begin(self, net, **kwargs):
+        net.set_params(max_epochs=self.max_epochs)
+        rates, step = self.rates, type(net.optimizer_).step
+
+        class Spy(torch.optim.SGD):
+            def step(self, closure=None):
+                rates.append(self.param_groups[0]["lr"])
+                return step(self, closure)
+
+        net.optimizer_ = Spy(net.module_.parameters(), lr=0.05)
+
+
+@pytest.mark.parametrize("max_epochs", [3, 9])
+def test_the_schedule_is_as_long_as_the_training(max_epochs):
+    callback = Rates(max_epochs)
+    plan = make_plan(learning_rate="cosine", engine="auto", batch_size=43)
+    train_plan(plan, [callback])
+    epochs = np.arange(max_epochs)
+    expected = 0.025 * (1.0 + np.cos(np.pi * epochs / max_epochs))
+    np.testing.assert_allclose(callback.rates, expected)
+
+
+class Plain(torch.optim.Optimizer):
+    """A step of its own, with a rate that it lowers, or with none that others see."""
+
+    def __init__(self, params, settings):
+        super().__init__(params, settings)
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for part in group["params"]:
+                part.data -= group.get("lr", 0.01) * part.grad
+            if "lr" in group:
+                group["lr"] *= 0.5
+
+
+class Install(Callback):
+    def __init__(self, **settings):
+        self.settings = settings
+
+    def on_train_begin(self, net, **kwargs):
+        net.optimizer_ = Plain(net.module_.parameters(), self.settings)
+
+
+@pytest.mark.parametrize("learning_rate", ["cosine", "constant"])
+def test_any_optimiser_keeps_its_own_rate(learning_rate):
+    plan = make_plan(learning_rate=learning_rate, engine="auto", batch_size=43)
+    shares = np.array([plan.decay(epoch, 6) for epoch in range(6)])
+    for settings, rates in (
+        ({}, np.full(6, 0.01)),
+        ({"lr": 0.04}, 0.04 * 0.5 ** np.arange(6) * shares),
+    ):
+        run = train_plan(plan, [Install(**settings)])
+        by_hand = train_plan(replace(plan, learning_rate="constant"), [Follow(rates)])
+        np.testing.assert_allclose(run.params, by_hand.params, atol=1e-10)
+
+
+@pytest.mark.parametrize("engine", ["auto", "torch"])
+def test_momentum_of_1_bounds_nothing(engine):
+    class Momentum(Callback):
         def on_epoch_begin(self, net, **kwargs):
-            epoch = len(net.history) - 1
-            share = 0.5 * (1.0 + np.cos(np.pi * epoch / 6))
-            by_hand.append(0.05 * share / (1.0 if epoch < 2 else 2.0))
-            net.optimizer_.param_groups[0]["lr"] = by_hand[-1]
+            net.optimizer_.param_groups[0]["momentum"] = 1.0
 
-    other = train_plan(replace(plan, learning_rate="constant"), [Share()])
-    if solver == "adam":  # whose steps are not bounded
-        assert np.abs(other.params - run.params).max() < 1e-10
-    assert by_hand[-1] < 0.002
+    plan = make_plan(learning_rate="cosine", learning_rate_init=1e-4, engine=engine)
+    data = make_data(plan)
+    data.X[3] = 0.0
+    run = train_plan(plan, [Momentum()], data=data)
+    assert np.abs(run.params - initial(plan)).max() > 1e-4
+
+
+def test_groups_of_parameters_are_bounded_by_the_fastest():
+    class Groups(Callback):
+        def __init__(self, rates):
+            self.rates = rates
+
+        def on_train_begin(self, net, **kwargs):
+            parts = list(net.module_.parameters())
+            groups = [
+                {"params": parts[i::2], "lr": rate} for i, rate in enumerate(self.rates)
+            ]
+            net.optimizer_ = torch.optim.SGD(groups)
+
+    plan = make_plan((), learning_rate="cosine", engine="auto")
+    data = make_data(plan)
+    data.X[7] = 1e5
+    for rates in ((0.05, 1e-9), (1e-9, 0.05)):
+        run = train_plan(plan, [Groups(rates)], data=data)
+        assert np.abs(run.params).max() < 10.0
 
 
 class SwitchWeightDecay(Callback):

@@ -378,6 +378,8 @@ class TestLyapunovDisplay:
     def test_target_name_of_a_regressor(self, fitted_regressor):
         shown = LyapunovDisplay.from_estimator(fitted_regressor)
         assert shown.target_ax_.get_ylabel() == "squared error"
+        robust = as_if_fitted(fitted_regressor, _loss="huber")
+        assert LyapunovDisplay.from_estimator(robust).target_name == "Huber loss"
 
     def test_missing_exponents(self, fitted):
         nothing = {"lyapunov_exponents_": None, "mean_lyapunov_exponents_": None}

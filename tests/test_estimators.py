@@ -75,6 +75,17 @@ def test_every_attribute_is_documented(fitted, fitted_regressor):
                 assert re.search(rf"\b{name}[, ]", described), name
 
 
+def test_defaults_of_the_training():
+    for kind, alpha in (
+        (ChaosCausalPrunedMLP, 2.0),
+        (ChaosCausalPrunedMLPRegressor, 10.0),
+    ):
+        params = kind().get_params()
+        assert (params["alpha"], params["learning_rate"]) == (alpha, "cosine")
+        described = re.search(r"alpha : float, default=(.*)", kind.__doc__)
+        assert float(described[1]) == alpha
+
+
 def test_both_estimators_are_described_in_the_same_words():
     try:
         from sklearn.utils._testing import assert_docstring_consistency
@@ -270,26 +281,25 @@ def test_threads_score_blocks_to_the_same_bits(cancer, thread_counts):
 @pytest.mark.parametrize(
     "n_rows, options, expected",
     [
-        (3, {}, (3, 32)),
-        (32, {}, (32, 32)),
-        (32, {"solver": "adam"}, (32, 32)),
-        (33, {}, (1, 1)),
-        (33, {"engine": "torch"}, (1, 1)),
-        (150, {"solver": "adam"}, (4, 1)),
-        (1023, {"engine": "torch"}, (31, 1)),
-        (5000, {"engine": "torch"}, (32, 1)),
-        (5000, {}, (1, 1)),
-        (20, {"batch_size": 20}, (20, 1)),
-        (20, {"batch_size": 7}, (7, 1)),
+        (3, {}, (3, 32, 32)),
+        (32, {}, (32, 32, 32)),
+        (32, {"solver": "adam"}, (32, 32, 32)),
+        (33, {}, (1, 1, 33)),
+        (33, {"engine": "torch"}, (1, 1, 33)),
+        (150, {"solver": "adam"}, (4, 1, 38)),
+        (1023, {"engine": "torch"}, (31, 1, 33)),
+        (5000, {"engine": "torch"}, (32, 1, 157)),
+        (5000, {}, (1, 1, 5000)),
+        (20, {"batch_size": 20}, (20, 1, 1)),
+        (20, {"batch_size": 7}, (7, 1, 3)),
     ],
 )
 def test_batches(n_rows, options, expected):
-    """Rows per step, and how often an epoch visits each row."""
+    """Rows per step, how often an epoch visits each row, and its steps."""
     X, y = np.arange(n_rows)[:, np.newaxis], np.arange(n_rows) % 2
     network = small(**options)._plan(X, y, None).training.network
-    assert (network.batch_size, network.n_passes) == expected
-    is_small = options.get("batch_size", "auto") == "auto" and n_rows <= 1024
-    assert network.count_steps(n_rows) >= (32 if is_small else 1)
+    n_steps = network.count_steps(n_rows)
+    assert (network.batch_size, network.n_passes, n_steps) == expected
 
 
 @pytest.mark.parametrize("options", [{}, {"engine": "torch"}, {"solver": "adam"}])

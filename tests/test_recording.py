@@ -171,7 +171,7 @@ def test_points_become_iterations():
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_twin_takes_the_same_steps(way):
-    plan = make_plan(**way)
+    plan = make_plan(**way, learning_rate="cosine")
     perturbed = initial(plan)
     perturbed[3] += 1e-3
     mask = np.arange(plan.n_weights) != 1

@@ -357,8 +357,22 @@ def test_a_gross_target_is_named():
     y[11] = 1e7
     options = {"learning_rate_init": 0.02, "max_iter": 40} | PLAIN
     model = small(ChaosCausalPrunedMLPRegressor, **options)
-    with pytest.raises(Divergence, match=r"Row 11 of X .* has a target 44.7 standard"):
-        model.set_params(hidden_layer_sizes=(64,)).fit(scale(X), y)
+    model.set_params(hidden_layer_sizes=(64,))
+    words = (
+        r"Row 11 of X .* has a target 44.7 standard .*: use loss='huber', or correct"
+    )
+    with pytest.raises(Divergence, match=words):
+        model.fit(scale(X), y)
+    assert model.set_params(loss="huber").fit(scale(X), y).score(X[:9], y[:9]) < 1.0
+
+    # a cell whose step is bounded is not to blame
+    X[7, 0] = 1e6
+    model.set_params(loss="squared_error", learning_rate="cosine")
+    with pytest.raises(Divergence, match=words):
+        model.fit(scale(X), y)
+    weights = np.where(np.arange(2000) == 44, 1e5, 1.0)
+    with pytest.raises(Divergence, match="Row 44 of X .* times the mean weight"):
+        model.fit(scale(X), y, sample_weight=weights)
 
 
 def make_data(X, weights=None, targets=None):

@@ -1,7 +1,9 @@
 """The epoch kernels, and the same epochs in torch, against torch's autograd."""
 
 import math
+from dataclasses import replace
 from itertools import product
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skchaosprune._network import mlp
+from skchaosprune._training.plan import TrainingPlan
 from skchaosprune._training.threads import one_thread_per_fit
 from tests.networks import (
     N_ROWS,
@@ -68,7 +71,8 @@ def autograd_epochs(plan, data, params, mask, n_epochs, seed):
     """Textbook training, written against torch alone; returns params and losses.
 
     With "cosine" the rate decays from epoch to epoch, and with SGD each row's loss is
-    divided by ``1 + rate * |x|^2 / (1 - momentum)`` before it is derived.
+    divided by ``1 + rate * |x|^2 / (1 - momentum) / n`` before it is derived; ``n``
+    rows make a step.
     """
     rng = np.random.RandomState(seed)
     biases_too = np.ones(params.size - mask.size)
@@ -86,11 +90,11 @@ def autograd_epochs(plan, data, params, mask, n_epochs, seed):
     optimizer = make([*W, *b], lr=plan.learning_rate_init, **options)
     curve = []
     for epoch in range(n_epochs):
-        rate, bounds = plan.learning_rate_init, np.ones(N_ROWS)
+        rate, slowness = plan.learning_rate_init, np.zeros(N_ROWS)
         if plan.learning_rate == "cosine":
             rate *= (1.0 + math.cos(math.pi * epoch / n_epochs)) / 2.0
         if plan.learning_rate == "cosine" and plan.solver == "sgd":
-            bounds += rate * np.sum(data.X**2, axis=1) / (1.0 - plan.momentum)
+            slowness = rate * np.sum(data.X**2, axis=1) / (1.0 - plan.momentum)
         optimizer.param_groups[0]["lr"] = rate
         order = rng.permutation(N_ROWS) if plan.shuffle else np.arange(N_ROWS)
         total = 0.0
@@ -98,7 +102,9 @@ def autograd_epochs(plan, data, params, mask, n_epochs, seed):
             for first in range(0, N_ROWS, plan.batch_size):
                 rows = order[first : first + plan.batch_size]
                 losses = torch_losses(plan, data, rows, W, b)
-                loss = (losses / torch.tensor(bounds[rows])).sum() / len(rows)
+                n = data.total_weight if len(rows) == N_ROWS else len(rows)
+                bounds = torch.tensor(1.0 + slowness[rows] / n)
+                loss = (losses / bounds).sum() / len(rows)
                 penalty = sum((matrix**2).sum() for matrix in W)
                 optimizer.zero_grad()
                 prior = plan.alpha / (2.0 * data.total_weight) * penalty
@@ -165,7 +171,7 @@ def test_momentum_and_penalty_agree_with_autograd(
     assert_agrees_with_autograd(plan, n_epochs=3)
 
 
-@pytest.mark.parametrize("engine, batch_size", WAYS)
+@pytest.mark.parametrize("engine, batch_size", [*WAYS, ("numba", N_ROWS)])
 @pytest.mark.parametrize("momentum, alpha", [(0.0, 0.0), (0.8, 0.7)])
 def test_schedule_and_bounded_steps_agree_with_autograd(
     engine, batch_size, momentum, alpha
@@ -177,9 +183,10 @@ def test_schedule_and_bounded_steps_agree_with_autograd(
 
     run = assert_agrees_with_autograd(plan, n_epochs=4, data=data)
 
-    constant = make_plan(engine=engine, **options)
-    other = train_plan(constant, n_epochs=4, data=data).params
-    assert np.abs(run.params - other).max() > 0.01
+    mask = run.params[: plan.n_weights] != 0.0
+    with patch.object(TrainingPlan, "bound_rows", return_value=None):
+        other = train_plan(plan, n_epochs=4, data=data, mask=mask, seed=3)
+    assert np.abs(run.params - other.params).max() > 0.01
 
 
 @pytest.mark.parametrize("engine", ["numba", "torch"])
@@ -193,14 +200,22 @@ def test_several_passes_in_an_epoch_agree_with_autograd(engine, learning_rate):
 
 @pytest.mark.parametrize("engine", ["numba", "torch"])
 def test_a_row_of_any_size_cannot_make_a_large_step(engine):
-    for output, n_hidden in product(OUTPUTS, (0, 5)):
-        hidden = (n_hidden,) * (n_hidden > 0)
-        plan = make_plan(hidden, output, learning_rate="cosine", engine=engine)
-        data = make_data(plan)
-        for size in (1e3, 1e100):
+    for output, hidden, batch_size in product(OUTPUTS, [(), (5,)], (1, 16)):
+        options = {"learning_rate": "cosine", "engine": engine}
+        plan = make_plan(hidden, output, batch_size=batch_size, **options)
+        data = replace(make_data(plan), sample_weight=np.ones(N_ROWS))
+        for size in (1e3, 1e100, 1e200, 1e300):
             data.X[7] = size
             run = train_plan(plan, data=data)
-            assert np.abs(run.params).max() < 10.0, (output, size)
+            assert np.abs(run.params).max() < 10.0, (output, hidden, batch_size, size)
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+def test_no_step_is_no_step_whatever_the_row(engine):
+    plan = make_plan(learning_rate="cosine", learning_rate_init=0.0, engine=engine)
+    data = make_data(plan)
+    data.X[7] = 1e200
+    np.testing.assert_array_equal(train_plan(plan, data=data).params, initial(plan))
 
 
 @pytest.mark.parametrize("engine", ["numba", "torch"])

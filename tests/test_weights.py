@@ -20,7 +20,7 @@ from sklearn.utils.estimator_checks import (
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune._validation import sum_weights
 from skchaosprune.criteria import CRITERIA, ChaosCausality, Criterion, Intervention
-from tests.helpers import assert_same_fit, flat, small
+from tests.helpers import PLAIN, assert_same_fit, flat, small
 
 # Fits are compared here; what they are worth is not asked.
 pytestmark = [
@@ -358,7 +358,7 @@ def test_rows_that_weigh_nothing_beside_others_are_absent():
     X, y = make_rows(ChaosCausalPrunedMLPRegressor)
     weights = np.where(np.arange(45) < 20, 1e-300, 1e300)
     options = {"kind": ChaosCausalPrunedMLPRegressor, "prune_criterion": "intervention"}
-    options |= {"alpha": 0.0}  # a prior knows how many rows weights stand for
+    options |= PLAIN  # prior and bound know how many rows weights stand for
     for order in (slice(None), slice(None, None, -1)):
         model = small(**options).fit(X[order], y[order], weights[order])
         alone = small(**options).fit(X[20:][order], y[20:][order])

@@ -218,8 +218,9 @@ class FitPlan:
                 network.learning_rate_init / (1.0 - network.momentum),
                 places=self.places,
                 names=self.feature_names,
-                is_unbounded=(network.out_activation, network.loss)
+                grows_with_error=(network.out_activation, network.loss)
                 == ("identity", "squared_error"),
+                is_bounded=(network.learning_rate, network.solver) == ("cosine", "sgd"),
             )
             facts, advice, is_sure = error.args
             if cause is None or is_sure:

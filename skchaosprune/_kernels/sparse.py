@@ -188,7 +188,11 @@ def train_kept(plan, data, params, mask, *, n_epochs, seed, largest):
     for epoch in range(n_epochs):
         order = plan.draw_order(len(data.X), rng)
         rate = plan.decay(epoch, n_epochs) * plan.learning_rate_init
-        factors = plan.bound_rows(squares, rate, plan.momentum)
+        shares = squares / plan.count_rows_of_steps(order, data.total_weight)
+        factors = plan.bound_rows(shares, rate, plan.momentum)
+        step_weights = data.sample_weight
+        if factors is not None:
+            step_weights = step_weights * factors
         for first in range(0, order.size, n_at_once):
             _train_kept(
                 values,
@@ -201,7 +205,7 @@ def train_kept(plan, data, params, mask, *, n_epochs, seed, largest):
                 data.X,
                 data.targets,
                 data.sample_weight,
-                data.sample_weight * factors,
+                step_weights,
                 order,
                 first,
                 min(first + n_at_once, order.size),

@@ -59,10 +59,9 @@ class TrainingData:
     total_weight: float
 
     def squared_norms(self):
-        """Squared norms of the rows, ``(n_rows,)``; none of them is infinite."""
+        """Squared norms of the rows, ``(n_rows,)``."""
         with np.errstate(over="ignore"):
-            squares = np.einsum("ij,ij->i", self.X, self.X)
-        return np.minimum(squares, np.finfo(np.float64).max)
+            return np.einsum("ij,ij->i", self.X, self.X)
 
     def logits(self, params, network):
         """What the net computes for these rows, before the output activation."""
@@ -86,11 +85,16 @@ class TrainingData:
         """Weighted accuracy; for a regressor R2."""
         if network.is_classifier:
             return 1.0 - self.mean_error(params, network)
-        z, weights = self.logits(params, network), self.sample_weight
-        errors = row_losses(z, self.targets, "identity", "squared_error")
-        y = self.targets[:, 0]
-        spread = np.average((y - np.average(y, weights=weights)) ** 2, weights=weights)
-        return 1.0 - float(np.average(errors, weights=weights) / (spread or 1.0))
+        y, weights = self.targets[:, 0], self.sample_weight
+        errors = self.logits(params, network)[:, 0] - y
+        deviations = y - np.average(y, weights=weights)
+        largest = np.abs(deviations).max() or 1.0  # whose square may overflow
+        with np.errstate(over="ignore"):
+            errors, spread = (
+                np.average((part / largest) ** 2, weights=weights)
+                for part in (errors, deviations)
+            )
+        return 1.0 - float(errors / (spread or 1.0))
 
 
 def count_weights(layer_sizes):
@@ -254,6 +258,8 @@ def row_losses(z, targets, out_activation, loss):
 
 def huber(errors):
     """Huber's loss of errors: their squares, beyond ``HUBER_DELTA`` straight lines.
+
+    Twice the textbook's, so that near 0 it is the squared error.
 
     P. J. Huber (1964). Annals of Mathematical Statistics 35, 73-101.
     """

@@ -82,10 +82,11 @@ class Learner:
     def bound_rows(self, squares, share, plan):
         """Return the factors of the rows of a batch, at a share of the rate.
 
-        1.0 where nothing is bounded, or a callback replaced SGD by another optimiser.
+        None where nothing is bounded, as with another optimiser than SGD. Groups of
+        parameters have the factors of the one with the largest steps.
         """
         if not isinstance(self.optimizer, torch.optim.SGD):
-            return 1.0
+            return None
         groups = self.optimizer.param_groups
         rate = share * max(group["lr"] for group in groups)
         return plan.bound_rows(squares, rate, max(g["momentum"] for g in groups))
@@ -94,12 +95,12 @@ class Learner:
         """Return the loss of a batch and its logits, with the gradient in place.
 
         ``penalty`` is what the gradient gains per unit of a weight, ``factors`` what
-        the gradients of the rows are multiplied by.
+        the gradients of the rows are multiplied by, ``(n_rows, 1)`` or None.
         """
         X, _, targets, sample_weight = batch
         self.optimizer.zero_grad()
         z = self.module(X)
-        if torch.is_tensor(factors):
+        if factors is not None:
             z.register_hook(lambda slopes: slopes * factors)
         loss = loss_function(z, targets, sample_weight)
         total = loss
@@ -111,13 +112,16 @@ class Learner:
 
     def step(self, share):
         """Take one step at a share of the rate; masked weights stay zero."""
-        groups = self.optimizer.param_groups
+        groups = self.optimizer.param_groups if share < 1.0 else []
+        groups = [group for group in groups if "lr" in group]
         rates = [group["lr"] for group in groups]
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = share * rate
         self.optimizer.step()
         for group, rate in zip(groups, rates, strict=True):
-            group["lr"] = rate
+            # the step itself may have changed it
+            is_as_set = group["lr"] == share * rate
+            group["lr"] = rate if is_as_set else group["lr"] / share
         self.weights.mul_(self._mask)
 
     def check_parts(self, module):

@@ -106,12 +106,12 @@ class MLPLoss(torch.nn.Module):
 
 
 def error_losses(errors, loss):
-    """Squared errors, or Huber's loss, which torch halves."""
+    """Squared errors, or Huber's loss, as ``mlp.huber``."""
     if loss == "squared_error":
         return errors**2
-    return 2.0 * torch.nn.functional.huber_loss(
-        errors, torch.zeros_like(errors), reduction="none", delta=HUBER_DELTA
-    )
+    size = errors.abs()
+    near = size.clamp(max=HUBER_DELTA)
+    return near * (2.0 * size - near)
 
 
 def _class_probabilities(z, out_activation):

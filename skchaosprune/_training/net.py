@@ -72,7 +72,7 @@ class _PrunableNet:
         if watch.twin_params is not None:
             self._twin = self._make_twin()
             self._left_at = self._own.state()
-        self._n_epochs = self.max_epochs
+        self._epoch = 0
         self._squares = data.squared_norms()
         self._tensors = None
         self._known_step = None
@@ -193,13 +193,17 @@ class _PrunableNet:
                 self._refuse_callback("a callback replaced the optimiser")
             self._twin.follow(self._own)
         order = self._plan.draw_order(len(self._data.X), self._rng)
-        share = self._plan.decay(len(self.history) - 1, self._n_epochs)
+        share = self._plan.decay(self._epoch, self.max_epochs)
+        self._epoch += 1
+        squares = self._squares / self._plan.count_rows_of_steps(
+            order, self._data.total_weight
+        )
         self.engine_ = self._choose_engine()
         if self.engine_ == "numba":
-            total = self._run_kernel(order, share)
+            total = self._run_kernel(order, squares, share)
             self._step_for_schedulers()
         else:
-            total = self._run_torch(order, share, acting)
+            total = self._run_torch(order, squares, share, acting)
         self._check_finite()
         if self._twin is not None:
             self._left_at = self._own.state()
@@ -230,12 +234,15 @@ class _PrunableNet:
             step()
             self._known_step = step
 
-    def _run_kernel(self, order, share):
+    def _run_kernel(self, order, squares, share):
         """Return the summed loss of an epoch in the numba kernel."""
         group = self.optimizer_.param_groups[0]
         rate, momentum = share * float(group["lr"]), float(group["momentum"])
-        factors = self._plan.bound_rows(self._squares, rate, momentum)
-        step = self._data.sample_weight * factors, rate, momentum
+        step_weights = self._data.sample_weight
+        factors = self._plan.bound_rows(squares, rate, momentum)
+        if factors is not None:
+            step_weights = step_weights * factors
+        step = step_weights, rate, momentum
         position, total = 0, 0.0
         while position < order.size:
             start, stop = position, self._next_stop(position, order.size)
@@ -250,15 +257,15 @@ class _PrunableNet:
             self._take_snapshot()
         return total
 
-    def _next_stop(self, position, n_rows):
-        """Return the row up to which the kernel may run in one call."""
+    def _next_stop(self, position, n_places):
+        """Return the place in the order up to which the kernel may run in one call."""
         plan, batch = self._plan, self._plan.batch_size
         stop = max(1, _KERNEL_CALL_SIZE // (3 * batch * plan.n_weights)) * batch
         snapshots = self._watch.snapshots
         if snapshots is not None and snapshots.next_iteration is not None:
             due = snapshots.next_iteration - self._iteration
             stop = min(stop, due * batch)
-        return min(position + stop, n_rows)
+        return min(position + stop, n_places)
 
     def _call_kernel(self, learner, step, order, start, stop):
         plan, data, recorder = self._plan, self._data, self._watch.recorder
@@ -289,27 +296,26 @@ class _PrunableNet:
             0 if recorder is None else recorder.n_filled,
         )
 
-    def _run_torch(self, order, share, acting):
+    def _run_torch(self, order, squares, share, acting):
         """Return the summed loss of an epoch in torch."""
         if self._tensors is None:
             self._tensors = self._as_tensors(self._data)
-            self._tensors.append(self._tensor(self._squares[:, np.newaxis]))
+        squares = self._tensor(squares[:, np.newaxis])
         total = 0.0
         for rows in torch.split(self._tensor(order), self._plan.batch_size):
             stop_at_exit()
-            *batch, squares = (part[rows] for part in self._tensors)
-            loss, z = self._take_step(batch, squares, share, acting)
+            batch = tuple(part[rows] for part in self._tensors)
+            loss, z = self._take_step(batch, squares[rows], share, acting)
             total += loss.item() * len(rows)
             if acting:
-                self._end_batch("train", tuple(batch[:2]), loss, z)
+                self._end_batch("train", batch[:2], loss, z)
             self._record_step()
         return total
 
     def _take_step(self, batch, squares, share, acting):
         """Return the loss of a batch and its logits, after a step of all learners."""
-        rows = tuple(batch[:2])
         if acting:
-            self.notify("on_batch_begin", batch=rows, training=True)
+            self.notify("on_batch_begin", batch=batch[:2], training=True)
         factors = self._own.bound_rows(squares, share, self._plan)
         how = self.criterion_, self._penalty, factors
         answer = self._own.compute_gradient(batch, *how)
@@ -317,7 +323,7 @@ class _PrunableNet:
             self.notify(
                 "on_grad_computed",
                 named_parameters=list(self.module_.named_parameters()),
-                batch=rows,
+                batch=batch[:2],
                 training=True,
             )
         self._own.step(share)
@@ -385,7 +391,8 @@ class _PrunableNet:
             facts += f", and alpha={self._plan.alpha}"
             advice = (
                 f"Use an alpha below {limit:g} / learning_rate_init times the number "
-                f"of rows, {limit * total / rate:.3g} here."
+                f"of rows, {limit * total / rate:.3g} here, or a smaller "
+                "learning_rate_init."
             )
         raise Divergence(
             f"{what} in epoch {len(self.history)}: the training diverges with {facts}.",
@@ -499,7 +506,7 @@ def train(
     params : ndarray of shape (n_parameters,)
         Flat initial parameters.
     n_epochs : int
-        Passes over the data, at most.
+        Epochs, at most.
     mask : ndarray of bool of shape (n_weights,)
         True for the weights that are trained; the others are 0 throughout.
     seed : int

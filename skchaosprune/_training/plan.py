@@ -16,8 +16,8 @@ LARGEST_WEIGHT = 1e15
 class TrainingPlan(Network):
     """A network and how to train it, the same in all trainings of a fit.
 
-    The attributes are named like the parameters of the estimators; ``n_passes`` says
-    how often an epoch goes through the rows.
+    The attributes are named like the parameters of the estimators. An epoch of a small
+    table goes through its rows ``n_passes`` times.
     """
 
     solver: str
@@ -33,7 +33,7 @@ class TrainingPlan(Network):
 
     def count_steps(self, n_rows):
         """Return the number of optimiser steps per epoch."""
-        return self.n_passes * -(-n_rows // self.batch_size)
+        return -(-self.n_passes * n_rows // self.batch_size)
 
     def draw_order(self, n_rows, rng):
         """Return the rows in the order in which an epoch visits them."""
@@ -44,26 +44,53 @@ class TrainingPlan(Network):
         """Return the share of the learning rate in an epoch, counted from 0."""
         if self.learning_rate == "constant":
             return 1.0
+        epoch = min(epoch, n_epochs - 1)  # a callback may have lowered n_epochs
         return 0.5 * (1.0 + math.cos(math.pi * epoch / n_epochs))
+
+    def count_rows_of_steps(self, order, total_weight):
+        """Count the rows that take part in the same step as each row of an epoch.
+
+        Parameters
+        ----------
+        order : ndarray of int of shape (n_passes * n_rows,)
+            From :meth:`draw_order`.
+        total_weight : float
+            Number of rows that the weights stand for; counts where a step takes all, so
+            that whole numbers give what as many copies of the rows do.
+
+        Returns
+        -------
+        counts : ndarray of shape (n_rows,)
+            The last step of an epoch may have fewer.
+        """
+        n_rows = order.size // self.n_passes
+        if self.batch_size == n_rows:
+            return np.full(n_rows, total_weight)
+        counts = np.full(n_rows, float(self.batch_size))
+        n_last = order.size % self.batch_size
+        counts[order[order.size - n_last :]] = n_last
+        return counts
 
     def bound_rows(self, squares, rate, momentum):
         """Return the factors by which the gradients of single rows are bounded.
 
+        Weights have no part in it, as a weight of 2 has to do what two rows do.
+
         Parameters
         ----------
-        squares : ndarray or torch.Tensor of shape (n_rows,)
-            Squared norms of the rows.
+        squares : ndarray or torch.Tensor
+            Squared norms of the rows, each by the number of rows of its step.
         rate, momentum : float
             Those of the step.
 
         Returns
         -------
-        factors : ndarray or torch.Tensor of shape (n_rows,), or float
+        factors : ndarray or torch.Tensor, shaped like squares, or None
             ``1 / (1 + rate * squares / (1 - momentum))``, the rate of normalised least
-            mean squares; 1.0 where nothing is bounded.
+            mean squares. None where nothing is bounded.
         """
-        if self.learning_rate == "constant" or self.solver != "sgd":
-            return 1.0
+        if self.learning_rate == "constant" or not rate > 0.0 or momentum >= 1.0:
+            return None
         rest = 1.0 - momentum
         with np.errstate(over="ignore"):  # infinity divides to 0
             return rest / (rest + rate * squares)

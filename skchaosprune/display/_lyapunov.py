@@ -252,10 +252,8 @@ def _name_target(model):
     target = model.criterion_.target
     if callable(target):
         return "target"
-    if target == "loss":
-        return "loss"
     if is_classifier(model):
-        return "misclassification"
+        return "loss" if target == "loss" else "misclassification"
     return "Huber loss" if model._loss == "huber" else "squared error"
 
 
