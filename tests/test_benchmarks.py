@@ -31,6 +31,7 @@ bench_predict = load_script("bench_predict")
 importances = load_script("compare_importances")
 search = load_script("compare_search")
 compare_training = load_script("compare_training")  # imports the one above
+outliers = load_script("compare_outliers")
 
 
 @pytest.mark.slow
@@ -381,3 +382,11 @@ def test_training_is_compared_over_tables():
     assert (n_better, n_less, p) == (n_tables, 0, 2 / 2**n_tables)
     ratios = compare_training.cost_ratios(frame)
     np.testing.assert_allclose(ratios, np.tile([1.0, 2.0, 3.0], (n_tables, 1)))
+
+
+def test_a_share_of_the_targets_is_moved():
+    y = np.arange(50.0)
+    moved = outliers.spoil(y, 0.1, seed=0) - y
+    assert np.count_nonzero(moved) == 5
+    assert np.allclose(np.abs(moved[moved != 0.0]), 20.0 * y.std())
+    assert "--seeds 3 4" in outliers.command_line([3, 4])
