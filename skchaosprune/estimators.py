@@ -92,29 +92,26 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     solver : {"sgd", "adam"}, default="sgd"
         Optimiser. "sgd" on the CPU trains in one compiled kernel per epoch.
     learning_rate : {"cosine", "constant"}, default="cosine"
-        "cosine": each training starts at ``learning_rate_init``, and from epoch to
-        epoch its rate falls towards 0, along half a cosine over the planned epochs.
-        With "sgd" a single row cannot make a large step either: the gradient of a row
-        ``x`` is divided by ``1 + rate * |x|^2 / (1 - momentum) / n``, with ``n`` rows
-        in the step, so rows that are far out count less, and the minimum moves away
-        from them. "constant" (the paper) does neither.
+        "cosine": in each training the rate falls from epoch to epoch towards 0, along
+        half a cosine. With "sgd" single rows cannot make large steps either: the
+        gradient of a row ``x`` is divided by
+        ``1 + rate * |x|^2 / (1 - momentum) / n``, with ``n`` rows in the step, so the
+        minimum moves away from rows that are far out. "constant" (the paper): neither.
     learning_rate_init : float, default=0.01
         Learning rate of the first epoch.
     momentum : float, default=0.0
         Momentum of "sgd", in [0, 1).
     alpha : float, default=2.0
-        L2 penalty on the weights, biases excepted: the precision of a Gaussian prior.
+        L2 penalty on the weights, not the biases: the precision of a Gaussian prior.
         All trainings minimise the weighted mean of the row losses plus
-        ``alpha / (2 N)`` times the sum of the squared weights, whatever the batch size,
-        the engine and the solver. ``N`` is the sum of ``sample_weight``, divided by its
-        maximum where that is below 1; the number of rows, where there are no weights.
-        Without hidden layers this is ``LogisticRegression(C=1 / alpha)``. The ``alpha``
-        of ``MLPClassifier`` is divided by the rows of a batch: ``a`` there is
-        ``a * N / batch_size`` here. Not the significance level.
+        ``alpha / (2 N)`` times the sum of the squared weights. ``N`` is the sum of
+        ``sample_weight``, divided by its maximum where that is below 1; without weights
+        the number of rows. Without hidden layers this is
+        ``LogisticRegression(C=1 / alpha)``; the ``alpha`` of ``MLPClassifier`` is
+        ``batch_size / N`` times as large. Not the significance level.
     batch_size : int or "auto", default="auto"
-        Rows per step. "auto" takes one with the compiled kernel, and with torch 32, or
-        as few as make 32 steps per epoch. Up to 32 rows it takes all of them, 32 times
-        per epoch.
+        Rows per step. "auto" takes one with the compiled kernel, up to 32 with torch;
+        of 32 rows or fewer it takes all, 32 times per epoch.
     max_iter : int, default=100
         Epochs of each training, dense and sparse, at most.
     shuffle : bool, default=True
@@ -127,10 +124,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Share of ``max_iter`` that the dense network trains before it is scored, in
         (0, 1]: 1.0 is the paper's LEGCNet-FT, 0.1 its LEGCNet-PT.
     target_score : float or None, default=None
-        A training ends with the epoch in which its training score (accuracy; of a
-        regressor R2) reaches this value.
-        With ``record_every="auto"`` the dense training goes on until its record is
-        complete, that is, to its end.
+        A training ends with the epoch in which its training score (accuracy or R2)
+        reaches this value. With ``record_every="auto"`` the dense training goes on to
+        its end, until its record is complete.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, multiplied with ``sample_weight``. "balanced" makes the
         sum of the weights the same in all classes. A pandas Series is a dict, too.
@@ -521,37 +517,32 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden units.
     loss : {"squared_error", "huber"}, default="squared_error"
-        "huber" for targets with outliers: the squared error of errors up to 1.35, a
-        straight line beyond. The target is centred by its median and divided by
-        ``target_scale_``, a spread that outliers do not change. Of skewed targets it
-        predicts less than the mean: transform these.
+        "huber" for targets with outliers: the squared error up to 1.35, a straight line
+        beyond. The target is centred by its median and divided by a spread that
+        outliers do not change. Predicts less than the mean of skewed targets.
     solver : {"sgd", "adam"}, default="sgd"
         Optimiser. "sgd" on the CPU trains in one compiled kernel per epoch.
     learning_rate : {"cosine", "constant"}, default="cosine"
-        "cosine": each training starts at ``learning_rate_init``, and from epoch to
-        epoch its rate falls towards 0, along half a cosine over the planned epochs.
-        With "sgd" a single row cannot make a large step either: the gradient of a row
-        ``x`` is divided by ``1 + rate * |x|^2 / (1 - momentum) / n``, with ``n`` rows
-        in the step, so rows that are far out count less, and the minimum moves away
-        from them. "constant" (the paper) does neither.
+        "cosine": in each training the rate falls from epoch to epoch towards 0, along
+        half a cosine. With "sgd" single rows cannot make large steps either: the
+        gradient of a row ``x`` is divided by
+        ``1 + rate * |x|^2 / (1 - momentum) / n``, with ``n`` rows in the step, so the
+        minimum moves away from rows that are far out. "constant" (the paper): neither.
     learning_rate_init : float, default=0.002
         Learning rate of the first epoch.
     momentum : float, default=0.0
         Momentum of "sgd", in [0, 1).
     alpha : float, default=10.0
-        L2 penalty on the weights, biases excepted: the precision of a Gaussian prior.
+        L2 penalty on the weights, not the biases: the precision of a Gaussian prior.
         All trainings minimise the weighted mean of the row losses plus
-        ``alpha / (2 N)`` times the sum of the squared weights, whatever the batch size,
-        the engine and the solver. ``N`` is the sum of ``sample_weight``, divided by its
-        maximum where that is below 1; the number of rows, where there are no weights.
-        Without hidden layers this is ``Ridge(alpha / 2)`` on the standardised target.
-        The ``alpha`` of ``MLPRegressor`` is divided by the rows of a batch, and its
-        loss by 2: ``a`` there is ``2 * a * N / batch_size`` here. Not the significance
-        level.
+        ``alpha / (2 N)`` times the sum of the squared weights. ``N`` is the sum of
+        ``sample_weight``, divided by its maximum where that is below 1; without weights
+        the number of rows. Without hidden layers this is ``Ridge(alpha / 2)`` on the
+        standardised target; the ``alpha`` of ``MLPRegressor`` is ``batch_size / 2 / N``
+        times as large. Not the significance level.
     batch_size : int or "auto", default="auto"
-        Rows per step. "auto" takes one with the compiled kernel, and with torch 32, or
-        as few as make 32 steps per epoch. Up to 32 rows it takes all of them, 32 times
-        per epoch.
+        Rows per step. "auto" takes one with the compiled kernel, up to 32 with torch;
+        of 32 rows or fewer it takes all, 32 times per epoch.
     max_iter : int, default=100
         Epochs of each training, dense and sparse, at most.
     shuffle : bool, default=True
@@ -564,10 +555,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Share of ``max_iter`` that the dense network trains before it is scored, in
         (0, 1]: 1.0 is the paper's LEGCNet-FT, 0.1 its LEGCNet-PT.
     target_score : float or None, default=None
-        A training ends with the epoch in which its training score (accuracy; of a
-        regressor R2) reaches this value.
-        With ``record_every="auto"`` the dense training goes on until its record is
-        complete, that is, to its end.
+        A training ends with the epoch in which its training score (accuracy or R2)
+        reaches this value. With ``record_every="auto"`` the dense training goes on to
+        its end, until its record is complete.
     validation_fraction : float or None, default=None
         Share of the rows, whatever their weights, that is held out of all trainings, in
         (0, 1). The target series is then taken on these rows, the mask search goes by
@@ -615,9 +605,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     target_mean_, target_scale_ : float
         Weighted mean and standard deviation of ``y``; the network works on the
         standardised target. With ``loss="huber"`` the median and the interquartile
-        range divided by 1.349. Where that is 0, as most of ``y`` is one value, the
-        range from the 5 % to the 95 % quantile divided by 3.29, or at last the standard
-        deviation.
+        range divided by 1.349; where that is 0, the range from the 5 % to the 95 %
+        quantile divided by 3.29, or at last the standard deviation.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
