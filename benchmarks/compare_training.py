@@ -475,7 +475,6 @@ def report_setting(frame, options):
     """Say what was done, and what the columns are."""
     ours = {kind: model() for kind, model in OURS.items()}
     alphas = ", ".join(f"{kind} {model.alpha:g}" for kind, model in ours.items())
-    results = f" The raw results are in `{options.csv}`." if options.csv else ""
     seeds = " ".join(map(str, sorted(frame["seed"].unique())))
     rows = (
         f"{', '.join(map(str, SIZES))} rows to train on, of each class its share and "
@@ -487,7 +486,7 @@ def report_setting(frame, options):
     return [
         "# Training before and after" + (": few rows" if options.small else ""),
         "",
-        f"Made by `{command_line(options)}`.{results}",
+        f"Made by `{command_line(options)}`.",
         "",
         f"Splits by the seeds {seeds}, stratified where there are classes: {rows}, at "
         "most 2000 to test on. Categories are one-hot encoded, gaps filled, all "
@@ -671,7 +670,7 @@ def command_line(options):
 
 def list_tables(options):
     """Name the tables that the command line asks for, by kind and set."""
-    group = options.set or (CHOOSING if options.small else None)
+    group = options.set
     left_out = () if options.data_dir else FROM_FILES
     return {
         place: [
@@ -701,11 +700,7 @@ def read_options():
     parser.add_argument("--small", action="store_true", help="few training rows")
     parser.add_argument("--data-dir", type=Path, help="folder of four more tables")
     parser.add_argument("--kind", choices=(CLASSES, NUMBERS), help="only these")
-    parser.add_argument(
-        "--set",
-        choices=(CHOOSING, OTHER),
-        help="only these; else both, but with --small those for choosing",
-    )
+    parser.add_argument("--set", choices=(CHOOSING, OTHER), help="only these")
     parser.add_argument("--tables", nargs="+", help="only these")
     parser.add_argument("--criterion", choices=list(CRITERIA), default="magnitude")
     parser.add_argument("--ratio", type=float, default=0.5)
