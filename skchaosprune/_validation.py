@@ -430,7 +430,7 @@ def _multiply(a, b):
 
 
 _TOO_FAR = "y ranges from {} to {}, too far for float64 arithmetic; scale it."
-_NO_SPREAD = 1e-9  # of a wider range: rounding
+_NO_SPREAD = 1e-12  # of a wider range: rounding
 _MOST_ROWS = 2.0**50  # that one row may stand for, to tell rows apart
 
 

@@ -71,8 +71,8 @@ def autograd_epochs(plan, data, params, mask, n_epochs, seed):
     """Textbook training, written against torch alone; returns params and losses.
 
     With "cosine" the rate decays from epoch to epoch, and with SGD each row's loss is
-    divided by ``1 + rate * |x|^2 / (1 - momentum) / n`` before it is derived; ``n``
-    rows make a step.
+    divided by ``1 + rate * size / (1 - momentum)`` before it is derived. Of ``|x|^2``,
+    the ``n`` rows of a step share 10 per column; what is beyond counts in full.
     """
     rng = np.random.RandomState(seed)
     biases_too = np.ones(params.size - mask.size)
@@ -90,11 +90,11 @@ def autograd_epochs(plan, data, params, mask, n_epochs, seed):
     optimizer = make([*W, *b], lr=plan.learning_rate_init, **options)
     curve = []
     for epoch in range(n_epochs):
-        rate, slowness = plan.learning_rate_init, np.zeros(N_ROWS)
+        rate, slowness = plan.learning_rate_init, 0.0
         if plan.learning_rate == "cosine":
             rate *= (1.0 + math.cos(math.pi * epoch / n_epochs)) / 2.0
         if plan.learning_rate == "cosine" and plan.solver == "sgd":
-            slowness = rate * np.sum(data.X**2, axis=1) / (1.0 - plan.momentum)
+            slowness = rate / (1.0 - plan.momentum)
         optimizer.param_groups[0]["lr"] = rate
         order = rng.permutation(N_ROWS) if plan.shuffle else np.arange(N_ROWS)
         total = 0.0
@@ -103,7 +103,10 @@ def autograd_epochs(plan, data, params, mask, n_epochs, seed):
                 rows = order[first : first + plan.batch_size]
                 losses = torch_losses(plan, data, rows, W, b)
                 n = data.total_weight if len(rows) == N_ROWS else len(rows)
-                bounds = torch.tensor(1.0 + slowness[rows] / n)
+                squares = np.sum(data.X[rows] ** 2, axis=1)
+                beyond = np.maximum(squares - 10.0 * data.X.shape[1], 0.0)
+                sizes = np.minimum(squares, 10.0 * data.X.shape[1]) / n + beyond
+                bounds = torch.tensor(1.0 + slowness * sizes)
                 loss = (losses / bounds).sum() / len(rows)
                 penalty = sum((matrix**2).sum() for matrix in W)
                 optimizer.zero_grad()

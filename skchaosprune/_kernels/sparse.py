@@ -188,8 +188,8 @@ def train_kept(plan, data, params, mask, *, n_epochs, seed, largest):
     for epoch in range(n_epochs):
         order = plan.draw_order(len(data.X), rng)
         rate = plan.decay(epoch, n_epochs) * plan.learning_rate_init
-        shares = squares / plan.count_rows_of_steps(order, data.total_weight)
-        factors = plan.bound_rows(shares, rate, plan.momentum)
+        of_rows = plan.measure_rows(squares, order, data.total_weight)
+        factors = plan.bound_rows(of_rows, rate, plan.momentum)
         step_weights = data.sample_weight
         if factors is not None:
             step_weights = step_weights * factors

@@ -79,7 +79,7 @@ class Learner:
         replaced = "forward" in vars(self.module) or "forward" in vars(loss)
         return has_any or replaced or not is_ours
 
-    def bound_rows(self, squares, share, plan):
+    def bound_rows(self, sizes, share, plan):
         """Return the factors of the rows of a batch, at a share of the rate.
 
         None where nothing is bounded, as with another optimiser than SGD. Groups of
@@ -89,7 +89,7 @@ class Learner:
             return None
         groups = self.optimizer.param_groups
         rate = share * max(group["lr"] for group in groups)
-        return plan.bound_rows(squares, rate, max(g["momentum"] for g in groups))
+        return plan.bound_rows(sizes, rate, max(g["momentum"] for g in groups))
 
     def compute_gradient(self, batch, loss_function, penalty, factors):
         """Return the loss of a batch and its logits, with the gradient in place.
@@ -100,7 +100,7 @@ class Learner:
         X, _, targets, sample_weight = batch
         self.optimizer.zero_grad()
         z = self.module(X)
-        if factors is not None:
+        if factors is not None and z.requires_grad:
             z.register_hook(lambda slopes: slopes * factors)
         loss = loss_function(z, targets, sample_weight)
         total = loss

@@ -195,15 +195,13 @@ class _PrunableNet:
         order = self._plan.draw_order(len(self._data.X), self._rng)
         share = self._plan.decay(self._epoch, self.max_epochs)
         self._epoch += 1
-        squares = self._squares / self._plan.count_rows_of_steps(
-            order, self._data.total_weight
-        )
+        sizes = self._plan.measure_rows(self._squares, order, self._data.total_weight)
         self.engine_ = self._choose_engine()
         if self.engine_ == "numba":
-            total = self._run_kernel(order, squares, share)
+            total = self._run_kernel(order, sizes, share)
             self._step_for_schedulers()
         else:
-            total = self._run_torch(order, squares, share, acting)
+            total = self._run_torch(order, sizes, share, acting)
         self._check_finite()
         if self._twin is not None:
             self._left_at = self._own.state()
@@ -234,12 +232,12 @@ class _PrunableNet:
             step()
             self._known_step = step
 
-    def _run_kernel(self, order, squares, share):
+    def _run_kernel(self, order, sizes, share):
         """Return the summed loss of an epoch in the numba kernel."""
         group = self.optimizer_.param_groups[0]
         rate, momentum = share * float(group["lr"]), float(group["momentum"])
         step_weights = self._data.sample_weight
-        factors = self._plan.bound_rows(squares, rate, momentum)
+        factors = self._plan.bound_rows(sizes, rate, momentum)
         if factors is not None:
             step_weights = step_weights * factors
         step = step_weights, rate, momentum
@@ -296,27 +294,27 @@ class _PrunableNet:
             0 if recorder is None else recorder.n_filled,
         )
 
-    def _run_torch(self, order, squares, share, acting):
+    def _run_torch(self, order, sizes, share, acting):
         """Return the summed loss of an epoch in torch."""
         if self._tensors is None:
             self._tensors = self._as_tensors(self._data)
-        squares = self._tensor(squares[:, np.newaxis])
+        sizes = self._tensor(sizes[:, np.newaxis])
         total = 0.0
         for rows in torch.split(self._tensor(order), self._plan.batch_size):
             stop_at_exit()
             batch = tuple(part[rows] for part in self._tensors)
-            loss, z = self._take_step(batch, squares[rows], share, acting)
+            loss, z = self._take_step(batch, sizes[rows], share, acting)
             total += loss.item() * len(rows)
             if acting:
                 self._end_batch("train", batch[:2], loss, z)
             self._record_step()
         return total
 
-    def _take_step(self, batch, squares, share, acting):
+    def _take_step(self, batch, sizes, share, acting):
         """Return the loss of a batch and its logits, after a step of all learners."""
         if acting:
             self.notify("on_batch_begin", batch=batch[:2], training=True)
-        factors = self._own.bound_rows(squares, share, self._plan)
+        factors = self._own.bound_rows(sizes, share, self._plan)
         how = self.criterion_, self._penalty, factors
         answer = self._own.compute_gradient(batch, *how)
         if acting:

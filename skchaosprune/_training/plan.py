@@ -11,6 +11,9 @@ from skchaosprune._network.mlp import Network
 # ordinary size moves it.
 LARGEST_WEIGHT = 1e15
 
+# Squared norm of a row that is not far out, by its columns: of scaled rows it is 1.
+_ORDINARY_SIZE = 10.0
+
 
 @dataclass(frozen=True)
 class TrainingPlan(Network):
@@ -47,53 +50,59 @@ class TrainingPlan(Network):
         epoch = min(epoch, n_epochs - 1)  # a callback may have lowered n_epochs
         return 0.5 * (1.0 + math.cos(math.pi * epoch / n_epochs))
 
-    def count_rows_of_steps(self, order, total_weight):
-        """Count the rows that take part in the same step as each row of an epoch.
+    def measure_rows(self, squares, order, total_weight):
+        """Return the sizes of rows by which their steps in an epoch are bounded.
+
+        Where a step takes one row this is the row's squared norm ``s``. Of ``n`` rows
+        in a step, those of an ordinary size share it: it is ``s / n``, plus what ``s``
+        has beyond that size.
 
         Parameters
         ----------
+        squares : ndarray of shape (n_rows,)
+            Squared norms of the rows.
         order : ndarray of int of shape (n_passes * n_rows,)
-            From :meth:`draw_order`.
+            From :meth:`draw_order`; the last step may have fewer rows.
         total_weight : float
             Number of rows that the weights stand for; counts where a step takes all, so
             that whole numbers give what as many copies of the rows do.
 
         Returns
         -------
-        counts : ndarray of shape (n_rows,)
-            The last step of an epoch may have fewer.
+        sizes : ndarray of shape (n_rows,)
+            ``s - (1 - 1 / n) min(s, 10 n_features)``.
         """
-        n_rows = order.size // self.n_passes
-        if self.batch_size == n_rows:
-            return np.full(n_rows, total_weight)
-        counts = np.full(n_rows, float(self.batch_size))
-        n_last = order.size % self.batch_size
-        counts[order[order.size - n_last :]] = n_last
-        return counts
+        n_rows = np.full(squares.size, float(self.batch_size))
+        if self.batch_size == squares.size:
+            n_rows[:] = total_weight
+        elif n_last := order.size % self.batch_size:
+            n_rows[order[-n_last:]] = n_last
+        ordinary = np.minimum(squares, _ORDINARY_SIZE * self.layer_sizes[0])
+        return squares - (1.0 - 1.0 / n_rows) * ordinary
 
-    def bound_rows(self, squares, rate, momentum):
+    def bound_rows(self, sizes, rate, momentum):
         """Return the factors by which the gradients of single rows are bounded.
 
         Weights have no part in it, as a weight of 2 has to do what two rows do.
 
         Parameters
         ----------
-        squares : ndarray or torch.Tensor
-            Squared norms of the rows, each by the number of rows of its step.
+        sizes : ndarray or torch.Tensor
+            From :meth:`measure_rows`.
         rate, momentum : float
             Those of the step.
 
         Returns
         -------
-        factors : ndarray or torch.Tensor, shaped like squares, or None
-            ``1 / (1 + rate * squares / (1 - momentum))``, the rate of normalised least
+        factors : ndarray or torch.Tensor, shaped like sizes, or None
+            ``1 / (1 + rate * sizes / (1 - momentum))``, the rate of normalised least
             mean squares. None where nothing is bounded.
         """
         if self.learning_rate == "constant" or not rate > 0.0 or momentum >= 1.0:
             return None
         rest = 1.0 - momentum
         with np.errstate(over="ignore"):  # infinity divides to 0
-            return rest / (rest + rate * squares)
+            return rest / (rest + rate * sizes)
 
 
 @dataclass(frozen=True)
