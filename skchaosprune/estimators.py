@@ -93,10 +93,10 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Optimiser. "sgd" on the CPU trains in one compiled kernel per epoch.
     learning_rate : {"cosine", "constant"}, default="cosine"
         "cosine": in each training the rate falls from epoch to epoch towards 0, along
-        half a cosine. With "sgd" single rows cannot make large steps either: the
-        gradient of a row ``x`` is divided by
-        ``1 + rate * |x|^2 / (1 - momentum) / n``, with ``n`` rows in the step, so the
-        minimum moves away from rows that are far out. "constant" (the paper): neither.
+        half a cosine. With "sgd" rows with gross values are kept from making it diverge:
+        the gradient of a row ``x`` is divided by ``1 + rate * |x|^2 / (1 - momentum)``,
+        in steps of several rows by less, if ``x`` is not far out. This moves the
+        minimum away from such rows. "constant" (the paper) does neither.
     learning_rate_init : float, default=0.01
         Learning rate of the first epoch.
     momentum : float, default=0.0
@@ -524,10 +524,10 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Optimiser. "sgd" on the CPU trains in one compiled kernel per epoch.
     learning_rate : {"cosine", "constant"}, default="cosine"
         "cosine": in each training the rate falls from epoch to epoch towards 0, along
-        half a cosine. With "sgd" single rows cannot make large steps either: the
-        gradient of a row ``x`` is divided by
-        ``1 + rate * |x|^2 / (1 - momentum) / n``, with ``n`` rows in the step, so the
-        minimum moves away from rows that are far out. "constant" (the paper): neither.
+        half a cosine. With "sgd" rows with gross values are kept from making it diverge:
+        the gradient of a row ``x`` is divided by ``1 + rate * |x|^2 / (1 - momentum)``,
+        in steps of several rows by less, if ``x`` is not far out. This moves the
+        minimum away from such rows. "constant" (the paper) does neither.
     learning_rate_init : float, default=0.002
         Learning rate of the first epoch.
     momentum : float, default=0.0
