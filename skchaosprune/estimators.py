@@ -93,7 +93,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Optimiser. "sgd" on the CPU trains in one compiled kernel per epoch.
     learning_rate : {"cosine", "constant"}, default="cosine"
         "cosine": in each training the rate falls from epoch to epoch towards 0, along
-        half a cosine. With "sgd" rows with gross values are kept from making it diverge:
+        half a cosine. With "sgd" rows with gross values cannot make large steps either:
         the gradient of a row ``x`` is divided by ``1 + rate * |x|^2 / (1 - momentum)``,
         in steps of several rows by less, if ``x`` is not far out. This moves the
         minimum away from such rows. "constant" (the paper) does neither.
@@ -524,7 +524,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Optimiser. "sgd" on the CPU trains in one compiled kernel per epoch.
     learning_rate : {"cosine", "constant"}, default="cosine"
         "cosine": in each training the rate falls from epoch to epoch towards 0, along
-        half a cosine. With "sgd" rows with gross values are kept from making it diverge:
+        half a cosine. With "sgd" rows with gross values cannot make large steps either:
         the gradient of a row ``x`` is divided by ``1 + rate * |x|^2 / (1 - momentum)``,
         in steps of several rows by less, if ``x`` is not far out. This moves the
         minimum away from such rows. "constant" (the paper) does neither.
