@@ -203,14 +203,17 @@ def test_several_passes_in_an_epoch_agree_with_autograd(engine, learning_rate):
 
 @pytest.mark.parametrize("engine", ["numba", "torch"])
 def test_a_row_of_any_size_cannot_make_a_large_step(engine):
-    for output, hidden, batch_size in product(OUTPUTS, [(), (5,)], (1, 16)):
+    batches = (1, 16, N_ROWS) if engine == "numba" else (16, N_ROWS)
+    for output, hidden, batch_size in product(OUTPUTS, [(), (5,)], batches):
         options = {"learning_rate": "cosine", "engine": engine}
         plan = make_plan(hidden, output, batch_size=batch_size, **options)
         data = replace(make_data(plan), sample_weight=np.ones(N_ROWS))
-        for size in (1e3, 1e100, 1e200, 1e300):
-            data.X[7] = size
-            run = train_plan(plan, data=data)
-            assert np.abs(run.params).max() < 10.0, (output, hidden, batch_size, size)
+        for size in (1e3, 1e300):
+            for rows in ([7], [7, 8, 20]):
+                data.X[rows] = size
+                params = train_plan(plan, data=data).params
+                where = output, hidden, batch_size, size, rows
+                assert np.abs(params).max() < 10.0, where
 
 
 @pytest.mark.parametrize("engine", ["numba", "torch"])
