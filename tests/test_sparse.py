@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from skchaosprune._kernels.sgd import ACTIVATIONS
 from skchaosprune._kernels.sparse import train_kept
+from skchaosprune._training.plan import Divergence
 from tests.networks import OUTPUTS, initial, make_data, make_plan, train_plan
 
 
@@ -32,5 +33,9 @@ def test_kept_weights_alone_are_trained_to_the_same_bits(
 
     found = train_kept(plan, data, params, **options, largest=1e15)
 
-    expected = train_plan(plan, data=data, params=params, **options).params
-    np.testing.assert_array_equal(found, expected)
+    try:
+        expected = train_plan(plan, data=data, params=params, **options).params
+    except Divergence:  # as deep networks without a bend may
+        assert found is None
+    else:
+        np.testing.assert_array_equal(found, expected)
