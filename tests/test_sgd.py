@@ -201,6 +201,8 @@ def test_several_passes_in_an_epoch_agree_with_autograd(engine, learning_rate):
     assert_agrees_with_autograd(plan, n_epochs=3)
 
 
+# numpy warns where the kernels run as plain Python
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 @pytest.mark.parametrize("engine", ["numba", "torch"])
 def test_a_row_of_any_size_cannot_make_a_large_step(engine):
     batches = (1, 16, N_ROWS) if engine == "numba" else (16, N_ROWS)
