@@ -30,8 +30,8 @@ from skchaosprune.criteria import Criterion, runs_only_our_code
 _ONE_ROUND_UP_TO = 0.7
 _N_ROUNDS_ABOVE = 5
 
-# batch_size="auto" trains on the whole set at once up to so many rows, and takes so
-# many steps in an epoch at least.
+# With batch_size="auto": up to so many rows a step takes all of them; an epoch has so
+# many steps at least.
 _SMALL_SET = 32
 _FEWEST_STEPS = 32
 _TORCH_BATCH = 32

@@ -189,10 +189,9 @@ def train_kept(plan, data, params, mask, *, n_epochs, seed, largest):
         order = plan.draw_order(len(data.X), rng)
         rate = plan.decay(epoch, n_epochs) * plan.learning_rate_init
         of_rows = plan.measure_rows(squares, order, data.total_weight)
-        factors = plan.bound_rows(of_rows, rate, plan.momentum)
-        step_weights = data.sample_weight
-        if factors is not None:
-            step_weights = step_weights * factors
+        step_weights = plan.weigh_steps(
+            data.sample_weight, of_rows, rate, plan.momentum
+        )
         for first in range(0, order.size, n_at_once):
             _train_kept(
                 values,

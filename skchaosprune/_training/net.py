@@ -236,11 +236,10 @@ class _PrunableNet:
         """Return the summed loss of an epoch in the numba kernel."""
         group = self.optimizer_.param_groups[0]
         rate, momentum = share * float(group["lr"]), float(group["momentum"])
-        step_weights = self._data.sample_weight
-        factors = self._plan.bound_rows(sizes, rate, momentum)
-        if factors is not None:
-            step_weights = step_weights * factors
-        step = step_weights, rate, momentum
+        weights = self._plan.weigh_steps(
+            self._data.sample_weight, sizes, rate, momentum
+        )
+        step = weights, rate, momentum
         position, total = 0, 0.0
         while position < order.size:
             start, stop = position, self._next_stop(position, order.size)

@@ -104,6 +104,11 @@ class TrainingPlan(Network):
         with np.errstate(over="ignore"):  # infinity divides to 0
             return rest / (rest + rate * sizes)
 
+    def weigh_steps(self, sample_weight, sizes, rate, momentum):
+        """Return the weights of rows in the gradient; see :meth:`bound_rows`."""
+        factors = self.bound_rows(sizes, rate, momentum)
+        return sample_weight if factors is None else sample_weight * factors
+
 
 @dataclass(frozen=True)
 class Watch:
