@@ -314,8 +314,8 @@ def run_cell(name, seed, ratios, data_dir):
     ]
 
 
-def run_cells(cells, n_jobs):
-    """Run cells in processes and print how far they are."""
+def run_cells(run_cell, cells, n_jobs):
+    """Run cells in processes, each to a list of rows, and print how far they are."""
     results, start = [], time.perf_counter()
     parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     done = parallel(delayed(run_cell)(*arguments) for arguments in cells)
@@ -323,9 +323,9 @@ def run_cells(cells, n_jobs):
         results += rows
         elapsed = time.perf_counter() - start
         left = elapsed / number * (len(cells) - number)
+        label = f"{rows[0]['table']} {rows[0]['seed']}: " if rows else ""
         print(
-            f"{rows[0]['table']} {rows[0]['seed']}: "
-            f"{number}/{len(cells)}, {elapsed:.0f} s, about {left:.0f} s left",
+            f"{label}{number}/{len(cells)}, {elapsed:.0f} s, about {left:.0f} s left",
             flush=True,
         )
     return results
@@ -338,7 +338,7 @@ def measure(tables, options):
         for seed in range(options.seeds)
         for name in tables
     ]
-    frame = pd.DataFrame(run_cells(cells, options.jobs))
+    frame = pd.DataFrame(run_cells(run_cell, cells, options.jobs))
     for column, names in (("table", tables), ("method", METHODS)):
         frame[column] = pd.Categorical(frame[column], list(names))
     frame = frame.sort_values(["table", "seed", "ratio", "method"])

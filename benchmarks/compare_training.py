@@ -39,7 +39,6 @@ chaos-causality ranked by magnitude instead; it is empty where it did not.
 import argparse
 import importlib
 import re
-import time
 import warnings
 from contextlib import nullcontext
 from functools import partial
@@ -59,11 +58,11 @@ from compare_search import (
     format_table,
     load_table,
     make_preprocessing,
+    run_cells,
     split_sizes,
     timed,
     wilcoxon_p,
 )
-from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import (
@@ -407,22 +406,6 @@ def run_cell(place, name, seed, options):
     return results
 
 
-def run_cells(cells, n_jobs):
-    """Run cells in processes and print how far they are."""
-    results, start = [], time.perf_counter()
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-    done = parallel(delayed(run_cell)(*arguments) for arguments in cells)
-    for number, rows in enumerate(done, start=1):
-        results += rows
-        elapsed = time.perf_counter() - start
-        left = elapsed / number * (len(cells) - number)
-        print(
-            f"{number}/{len(cells)}, {elapsed:.0f} s, about {left:.0f} s left",
-            flush=True,
-        )
-    return results
-
-
 def measure(options):
     """Return one row per fit."""
     tables = list_tables(options)
@@ -431,7 +414,7 @@ def measure(options):
         for seed, place in product(options.seeds, tables)
         for name in tables[place]
     ]
-    frame = pd.DataFrame(run_cells(cells, options.jobs))
+    frame = pd.DataFrame(run_cells(run_cell, cells, options.jobs))
     names = [name for names in tables.values() for name in names]
     frame["table"] = pd.Categorical(frame["table"], list(dict.fromkeys(names)))
     # a stable sort keeps the order of the arms
