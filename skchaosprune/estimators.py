@@ -49,8 +49,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
 
     ``fit`` trains a dense network and records its weights, estimates the largest
     Lyapunov exponent of every weight in windows of the training, tests whether these
-    exponents Granger-cause the misclassification rate, removes the weights with the
-    least evidence, and trains the sparse network again from the same initial weights.
+    exponents Granger-cause the misclassification rate, removes the smallest weights,
+    weighed with that evidence, and trains the rest again from the same initial weights.
     ``X`` should be scaled, for example with
     :class:`~sklearn.preprocessing.StandardScaler`.
 
@@ -61,10 +61,10 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     prune_ratio : float or None, default=0.5
         Share of the weights to remove, in [0, 1). None: the criterion's own
         significance rule decides.
-    prune_criterion : str, criterion or callable, default="chaos_causality"
+    prune_criterion : str, criterion or callable, default="chaos_causal_magnitude"
         What ranks the weights: a name of :data:`skchaosprune.criteria.CRITERIA`, a
         criterion object, or a function from a training record to one score per weight
-        (larger = keep).
+        (larger = keep). "chaos_causality" is the paper's.
     prune_scope : {"global", "layer"}, default="global"
         Rank all weights together, or remove the same share of each layer.
     keep_connected : bool, default=True
@@ -260,7 +260,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     See Also
     --------
     ChaosCausalPrunedMLPRegressor : The same for a numeric target.
-    skchaosprune.criteria.ChaosCausality : Options of the default criterion.
+    skchaosprune.criteria.ChaosCausalMagnitude : The default criterion.
 
     Notes
     -----
@@ -302,7 +302,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         hidden_layer_sizes=(64,),
         *,
         prune_ratio=0.5,
-        prune_criterion="chaos_causality",
+        prune_criterion="chaos_causal_magnitude",
         prune_scope="global",
         keep_connected=True,
         rewind=True,
@@ -492,10 +492,10 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     prune_ratio : float or None, default=0.5
         Share of the weights to remove, in [0, 1). None: the criterion's own
         significance rule decides.
-    prune_criterion : str, criterion or callable, default="chaos_causality"
+    prune_criterion : str, criterion or callable, default="chaos_causal_magnitude"
         What ranks the weights: a name of :data:`skchaosprune.criteria.CRITERIA`, a
         criterion object, or a function from a training record to one score per weight
-        (larger = keep).
+        (larger = keep). "chaos_causality" is the paper's.
     prune_scope : {"global", "layer"}, default="global"
         Rank all weights together, or remove the same share of each layer.
     keep_connected : bool, default=True
@@ -712,7 +712,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         hidden_layer_sizes=(64,),
         *,
         prune_ratio=0.5,
-        prune_criterion="chaos_causality",
+        prune_criterion="chaos_causal_magnitude",
         prune_scope="global",
         keep_connected=True,
         rewind=True,

@@ -267,8 +267,19 @@ def test_chaos_causal_magnitude_weighs_by_rank(record):
     for place, weight in enumerate(sorted(living, key=evidence.__getitem__), start=1):
         expected[weight] *= 1 + place / 7  # 8 living weights; the untested one is last
     np.testing.assert_allclose(result.scores[alive], expected[alive])
-    assert result.keep is None
     assert result.p_values[0] < 0.05
+
+
+@pytest.mark.parametrize("prune", ["noncausal", "causal"])
+def test_its_significance_rule_is_that_of_chaos_causality(record, prune):
+    options = {"prune": prune, "significance_level": 0.3}
+
+    result = ChaosCausalMagnitude(**options).score(record)
+
+    expected = ChaosCausality(**options).score(record)
+    np.testing.assert_array_equal(result.keep, expected.keep)
+    np.testing.assert_array_equal(result.p_values, expected.p_values)
+    assert 0 < result.keep.sum() < 10
 
 
 def test_updates_are_differences_of_neighbours():
@@ -599,5 +610,5 @@ def test_too_few_windows_rank_by_magnitude(record, kind, way_out):
     assert "max_lag=5 needs 17 (max_lag=2 would fit)" in result.problem
     assert way_out in result.problem
     np.testing.assert_array_equal(result.scores, np.abs(record.weights))
-    assert (result.keep is None) == (kind is ChaosCausalMagnitude)
+    assert not result.keep.any()
     assert result.untested == {result.problem: 10}

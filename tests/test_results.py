@@ -70,11 +70,14 @@ def test_significance_rule_keeps_what_is_significant(cancer):
     np.testing.assert_array_equal(flat(model.masks_), significant)
     repaired = clone(model).set_params(keep_connected=True).fit(*cancer)
     assert repaired.effective_sparsity_ == repaired.sparsity_
+    published = clone(model).set_params(prune_criterion="chaos_causality").fit(*cancer)
+    np.testing.assert_array_equal(flat(published.coefs_), flat(model.coefs_))
 
 
 @pytest.mark.slow
 def test_causal_pruning_reverses_the_ranking(cancer):
     options = {"max_iter": 20, "keep_connected": False, "random_state": 0}
+    options["prune_criterion"] = "chaos_causality"
     noncausal = ChaosCausalPrunedMLP((8,), **options).fit(*cancer)
     causal = clone(noncausal).set_params(prune_criterion=ChaosCausality(prune="causal"))
     causal.fit(*cancer)
@@ -132,8 +135,9 @@ def test_p_values_come_from_the_public_kernels(fitted):
     np.testing.assert_array_equal(
         fitted.best_lags_, np.nanargmin(result.p_value, axis=0) + 1
     )
-    by_score = np.exp(-fitted.weight_scores_)
-    np.testing.assert_allclose(np.minimum(1.0, by_score), fitted.p_values_)
+    weighed = fitted.weight_scores_ / np.abs(flat(fitted.dense_coefs_))
+    assert weighed.min() == 1.0
+    assert weighed[np.argmin(fitted.p_values_)] == weighed.max() == 2.0
 
 
 def test_exponents_come_from_the_public_kernel(iris):

@@ -260,7 +260,8 @@ class ChaosCausalMagnitude(ChaosCausality):
 
     The score is ``|w| (1 + r)``, where ``r`` is the rank of the weight's evidence (at a
     given lag that of its F statistic) among the living weights, from 0 (least, or not
-    testable) to 1.
+    testable) to 1. With ``prune_ratio=None`` the tests alone decide, as with
+    :class:`ChaosCausality`.
 
     Parameters
     ----------
@@ -286,16 +287,14 @@ class ChaosCausalMagnitude(ChaosCausality):
     ChaosCausalMagnitude(lag_rule='bic')
     """
 
-    has_significance_rule = False
-
     def score(self, record):
         """Weigh magnitudes by tests; see :class:`Criterion` for the parameters."""
         verdict = super().score(record)
         if verdict.problem is not None:
-            return replace(verdict, keep=None)
+            return verdict
         evidence = verdict.scores[record.alive]
         ranks = np.zeros(record.n_weights)
         ranks[record.alive] = (rankdata(evidence) - 1.0) / max(1, evidence.size - 1)
         ranks[np.isneginf(verdict.scores)] = 0.0
         scores = np.abs(record.weights) * (1.0 + ranks)
-        return replace(verdict, scores=scores, keep=None)
+        return replace(verdict, scores=scores)
