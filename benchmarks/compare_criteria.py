@@ -48,7 +48,12 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from statsmodels.stats.multitest import multipletests
 
 from skchaosprune import ChaosCausalPrunedMLP
-from skchaosprune.criteria import CRITERIA, ChaosCausality, Intervention
+from skchaosprune.criteria import (
+    CRITERIA,
+    ChaosCausality,
+    ChaosCausalMagnitude,
+    Intervention,
+)
 
 BUNDLED = {
     "breast_cancer": load_breast_cancer,
@@ -68,14 +73,14 @@ COST_RATIO = 0.9
 MAX_TRAINING_ROWS = 700
 TEST_SHARE = 0.3
 HIDDEN = (32,)
-# As measured.
-TRAINING = {"learning_rate": "constant", "alpha": 0.0}
 
 DENSE, MAGNITUDE, RANDOM = "dense", "magnitude", "random"
 CHAOS, CHAOS_PLACEBO = "chaos_causality", "chaos_causality, placebo"
+WEIGHED, WEIGHED_PLACEBO = "chaos_causal_magnitude", "chaos_causal_magnitude, placebo"
 INTERVENTION, INTERVENTION_PLACEBO = "intervention", "intervention, placebo"
 PLACEBOS = {
     CHAOS_PLACEBO: ChaosCausality(placebo=True),
+    WEIGHED_PLACEBO: ChaosCausalMagnitude(placebo=True),
     INTERVENTION_PLACEBO: Intervention(placebo=True),
 }
 ROWS = {name: name for name in CRITERIA} | PLACEBOS
@@ -142,7 +147,7 @@ def make_preprocessing(name):
 
 def fit(name, train, **options):
     """Return a fitted pipeline, and what is to be noted about the fit."""
-    mlp = ChaosCausalPrunedMLP(HIDDEN, **TRAINING, **options)
+    mlp = ChaosCausalPrunedMLP(HIDDEN, **options)
     model = make_pipeline(make_preprocessing(name), mlp)
     with warnings.catch_warnings():
         for text in EXPECTED:
@@ -937,7 +942,7 @@ def read_options():
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--mask-seeds", type=int, default=10)
     parser.add_argument("--cost-repeats", type=int, default=2)
-    parser.add_argument("--max-iter", type=int, default=50)
+    parser.add_argument("--max-iter", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--csv", type=Path, help="file of the raw results")
     parser.add_argument("--output", type=Path, help="also write the report here")

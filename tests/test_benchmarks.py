@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.special import softmax
 
 from skchaosprune import ChaosCausalPrunedMLP
 from skchaosprune._network.mlp import flatten
@@ -30,7 +31,9 @@ bench_epoch = load_script("bench_epoch")
 bench_predict = load_script("bench_predict")
 importances = load_script("compare_importances")
 search = load_script("compare_search")
-compare_training = load_script("compare_training")  # imports the one above
+tables = load_script("tables")  # these import the ones above
+compare_training = load_script("compare_training")
+defaults = load_script("compare_defaults")
 outliers = load_script("compare_outliers")
 
 
@@ -101,10 +104,10 @@ def test_overlap_is_the_mean_over_the_other_seeds():
     np.testing.assert_allclose(overlaps, [(1 / 3 + 1) / 2, 1 / 3, (1 / 3 + 1) / 2])
 
 
-def test_every_criterion_and_two_placebos_are_compared():
+def test_every_criterion_and_three_placebos_are_compared():
     assert set(CRITERIA) < set(criteria.ROWS)
     placebos = [criteria.ROWS[name] for name in set(criteria.ROWS) - set(CRITERIA)]
-    assert len(placebos) == 2
+    assert len(placebos) == 3
     assert all(placebo.placebo for placebo in placebos)
 
 
@@ -349,10 +352,72 @@ def test_steps_are_unbounded_where_the_arm_says_so(iris):
     np.testing.assert_array_equal(bounded, again)
 
 
+def test_the_dense_arm_is_a_fit_without_pruning(iris):
+    X, y = iris
+    options = {"hidden_layer_sizes": (3,), "max_iter": 20, "random_state": 0}
+    pruned, dense = (
+        ChaosCausalPrunedMLP(**options, prune_ratio=ratio).fit(X[::3], y[::3])
+        for ratio in (0.5, 0.0)
+    )
+
+    found = defaults.dense_of(pruned).predict_proba(X)
+
+    np.testing.assert_array_equal(found, dense.predict_proba(X))
+    assert np.abs(pruned.predict_proba(X) - found).max() > 0.01
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_a_temperature_is_found(n_classes):
+    rng = np.random.default_rng(0)
+    logits = 2.0 * rng.normal(size=(20_000, n_classes))
+    y = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
+    overconfident = softmax(3.0 * logits, axis=1)
+
+    found = defaults.find_temperature(overconfident, y)
+
+    assert found == pytest.approx(3.0, rel=0.05)
+
+
+def test_scores_of_probabilities():
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]])
+
+    found = defaults.score_probabilities(probabilities, np.array([0, 0, 1, 1]))
+
+    assert found["accuracy"] == 0.75
+    assert found["auc"] == 1.0
+    np.testing.assert_allclose(found["log_loss"], -np.log([0.9, 0.4, 0.7, 0.8]).mean())
+
+
+def test_aims_are_checked_with_a_slack():
+    rows = [
+        {"kind": "regression", "set": "other", "table": table, "seed": 0, "arm": arm}
+        | {"r2": r2}
+        for table in "ab"
+        for arm, r2 in (("now, .5", 0.51), ("MLP", 0.5))
+    ]
+    frame = pd.DataFrame(rows)
+
+    ((_, found, sign, limit, _),) = defaults.list_aims(frame)
+
+    np.testing.assert_allclose(found, 0.01)
+    assert (sign, limit) == (">=", 0.02)
+    assert not defaults.is_met(found, sign, limit)
+    defaults.check(frame)
+    with pytest.raises(AssertionError, match="R2 minus .* -0.010 is not >= 0.000"):
+        defaults.check(frame.assign(r2=frame["r2"] - 0.02 * (frame["arm"] != "MLP")))
+
+
+def test_larger_tables_keep_rows_to_test_on():
+    assert defaults.split_sizes("letter", "larger", 20_000) == (8000, 5000)
+    assert defaults.split_sizes("diamonds", "larger", 53_940) == (50_000, 3940)
+    assert defaults.split_sizes("letter", "other", 20_000) == (1000, 5000)
+    assert defaults.split_sizes("wine", "choosing", 178) == (125, 53)
+
+
 def test_tables_for_choosing_are_no_others():
-    tables = compare_training.TABLES
     for kind in ("classification", "regression"):
-        assert not set(tables[kind, "choosing"]) & set(tables[kind, "other"])
+        choosing, other = tables.TABLES[kind, "choosing"], tables.TABLES[kind, "other"]
+        assert not set(choosing) & set(other)
 
 
 def test_training_is_compared_over_tables():
