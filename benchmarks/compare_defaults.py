@@ -347,8 +347,13 @@ def measure(options):
 
 
 def select(frame, kind, group):
-    """Return the rows of one kind and set."""
-    return frame[(frame["kind"] == kind) & (frame["set"] == group)]
+    """Return the rows of one kind and set.
+
+    An arm of which all trainings on one of the tables diverged is left out.
+    """
+    part = frame[(frame["kind"] == kind) & (frame["set"] == group)]
+    failed = is_missing(part).groupby([part["arm"], part["table"]]).all()
+    return part[~part["arm"].isin(failed[failed].index.get_level_values("arm"))]
 
 
 def list_aims(frame):
@@ -391,7 +396,8 @@ def report_larger(frame):
         part = select(frame, kind, LARGER)
         for shown in JUDGED[kind] if len(part) else ():
             means = shown.scale * table_means(part, shown.column).round(6)
-            for (ratio, arm), table in product(NOW.items(), means.index):
+            both = {r: arm for r, arm in NOW.items() if WAS[r] in means}
+            for (ratio, arm), table in product(both.items(), means.index):
                 change = means.loc[table, arm] - means.loc[table, WAS[ratio]]
                 n_compared += shown is not CLIPPED
                 if shown is not CLIPPED and shown.sign * change < 0:
@@ -439,6 +445,8 @@ def report_setting(frame, options):
         "2e-16 in the log loss.",
         "",
         *report_failures(frame.assign(diverged=is_missing(frame))),
+        "An arm that always diverged on a table is left out of the part it is in.",
+        "",
     ]
 
 
@@ -466,6 +474,8 @@ def report_tests(frame):
     texts = []
     for name, arm in zip(SETTINGS, (WAS[0.5], HALF), strict=True):
         fits = frame[(frame["arm"] == arm) & frame["untested"].notna()]
+        if fits.empty:
+            continue
         texts.append(
             f"{name}: {fits['by_magnitude'].sum():.0f} of {len(fits)} fits, and in the "
             f"others {100 * fits.loc[fits['by_magnitude'] == 0, 'untested'].mean():.1f}"
