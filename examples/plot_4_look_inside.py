@@ -72,8 +72,8 @@ _ = ax.set_ylabel("weight")
 #
 # Between the epochs the estimator recorded much more: windows of 50 records. In each
 # window it estimated the largest Lyapunov exponent of every weight. In the last windows
-# no weight moves any more, and the exponents are 0. The misclassification rate below
-# falls fast, and then stays where it is: at 3 of 381 training rows.
+# one weight after the other comes to rest, and its exponent is 0. The misclassification
+# rate below falls fast, and then stays where it is: at 3 of 381 training rows.
 
 from skchaosprune import CausalityDisplay, LyapunovDisplay
 

@@ -333,9 +333,15 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         if nested and (
             isinstance(criterion, type) or not hasattr(criterion, "set_params")
         ):
+            from skchaosprune.criteria import CRITERIA, ChaosCausalMagnitude
+
+            is_name = isinstance(criterion, str) and criterion in CRITERIA
+            kind = CRITERIA[criterion] if is_name else ChaosCausalMagnitude
+            if nested[0].split("__")[1] not in kind().get_params():
+                kind = ChaosCausalMagnitude
             raise ValueError(
                 f"{nested[0]} needs a criterion object, but prune_criterion="
-                f"{brief(criterion)}. Set prune_criterion=ChaosCausality() (from "
+                f"{brief(criterion)}. Set prune_criterion={kind.__name__}() (from "
                 "skchaosprune.criteria) first."
             )
         of_callbacks = {

@@ -135,7 +135,7 @@ def recall_criterion(model):
     if not criterion.has_placebo:
         raise ValueError(
             f"{brief(criterion)} has no placebo; fit with a criterion that has one, "
-            "like 'chaos_causality' or 'intervention'. One of your own needs "
+            "like 'chaos_causal_magnitude' or 'intervention'. One of your own needs "
             "make_placebo and significance_level."
         )
     if model.n_untested_ == model.n_weights_:

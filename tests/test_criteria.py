@@ -282,6 +282,19 @@ def test_its_significance_rule_is_that_of_chaos_causality(record, prune):
     assert 0 < result.keep.sum() < 10
 
 
+def test_the_loss_is_advised_where_it_is_another_target(record):
+    still = replace(record, target_series=np.full(N_WINDOWS, 0.25))
+    regressor = Network((3, 2, 2), "tanh", "identity", "squared_error", False)
+    for network, criterion, is_advised in (
+        (record.network, ChaosCausalMagnitude(), True),
+        (record.network, ChaosCausalMagnitude(target="loss"), False),
+        (regressor, ChaosCausalMagnitude(), False),
+    ):
+        problem = criterion.score(replace(still, network=network)).problem
+        assert "never moves" in problem
+        assert ("ChaosCausalMagnitude(target='loss')" in problem) == is_advised
+
+
 def test_updates_are_differences_of_neighbours():
     window, out = np.random.RandomState(0).normal(size=(2, 5)), np.empty(5)
 

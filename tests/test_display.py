@@ -387,7 +387,7 @@ class TestLyapunovDisplay:
             ({"lyapunov_exponents_": None}, "took more than 50 MB"),
             (nothing | {"n_windows_": 0}, "ended before one window was full"),
             (nothing | {"n_windows_": None}, "prune_criterion='magnitude' computes no"),
-            (nothing, "Fit with a criterion that does: 'chaos_causality'"),
+            (nothing, "Fit with a criterion that does: 'chaos_causal_magnitude'"),
         ]
         for attributes, message in cases:
             model = as_if_fitted(fitted, prune_criterion="magnitude", **attributes)

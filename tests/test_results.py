@@ -11,9 +11,9 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 
-from skchaosprune import ChaosCausalPrunedMLP
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune.criteria import ChaosCausality
-from tests.helpers import flat, small
+from tests.helpers import assert_same_fit, flat, small
 
 
 def test_target_series_is_the_training_error(iris):
@@ -70,8 +70,27 @@ def test_significance_rule_keeps_what_is_significant(cancer):
     np.testing.assert_array_equal(flat(model.masks_), significant)
     repaired = clone(model).set_params(keep_connected=True).fit(*cancer)
     assert repaired.effective_sparsity_ == repaired.sparsity_
-    published = clone(model).set_params(prune_criterion="chaos_causality").fit(*cancer)
-    np.testing.assert_array_equal(flat(published.coefs_), flat(model.coefs_))
+
+
+@pytest.mark.slow
+def test_the_default_decides_as_chaos_causality(diabetes):
+    # few weights are significant here, and none of them in the second layer
+    for seed in range(3):
+        default = small(
+            ChaosCausalPrunedMLPRegressor,
+            prune_criterion="chaos_causal_magnitude",
+            hidden_layer_sizes=8,
+            prune_ratio=None,
+            max_iter=30,
+            random_state=seed,
+        ).fit(*diabetes)
+
+        published = clone(default).set_params(prune_criterion="chaos_causality")
+
+        assert_same_fit(default, published.fit(*diabetes))
+        assert 0 < default.flops_ < 20
+        by_ratio = clone(default).set_params(prune_ratio=0.9).fit(*diabetes)
+        assert np.any(by_ratio.weight_scores_ != default.weight_scores_)
 
 
 @pytest.mark.slow
@@ -302,8 +321,13 @@ def test_nested_parameters_of_a_criterion(iris):
     search.fit(*iris)
 
     assert search.best_estimator_.prune_criterion.max_lag in (1, 3)
-    with pytest.raises(ValueError, match="prune_criterion__max_lag.*criterion object"):
-        small().set_params(prune_criterion__max_lag=2)
+    for name, kind in (
+        ("magnitude", "ChaosCausalMagnitude"),  # as that one has no such parameter
+        ("granger_updates", "GrangerUpdates"),
+    ):
+        match = f"prune_criterion__max_lag .*object.*prune_criterion={kind}\\(\\)"
+        with pytest.raises(ValueError, match=match):
+            small(prune_criterion=name).set_params(prune_criterion__max_lag=2)
     fresh = small().set_params(
         prune_criterion=ChaosCausality(), prune_criterion__max_lag=2
     )

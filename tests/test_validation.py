@@ -54,7 +54,7 @@ PARAMETERS = [
     (
         {"prune_criterion": "magnitude", "prune_ratio": None},
         ValueError,
-        ["prune_ratio=None", "'magnitude'", "chaos_causality"],
+        ["prune_ratio=None", "'magnitude'", "chaos_causal_magnitude"],
     ),
     ({"hidden_layer_sizes": {3, 5}}, TypeError, ["hidden_layer_sizes={3, 5}"]),
     ({"hidden_layer_sizes": b"ab"}, TypeError, ["hidden_layer_sizes=b'ab'"]),

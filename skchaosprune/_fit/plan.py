@@ -519,7 +519,7 @@ def check_feasible(plan):
             "importance='causal' needs a criterion with p-values and a "
             f"significance_level, and prune_criterion={brief(plan.prune_criterion)} "
             "has none. Use 'gradient', 'connection' or 'permutation', or a criterion "
-            "like 'chaos_causality' or 'intervention'."
+            "like 'chaos_causal_magnitude' or 'intervention'."
         )
     criterion.check_layer_sizes(schedule.layer_sizes)
     if criterion.chooses_masks:
@@ -538,7 +538,7 @@ def _check_significance_rule(plan):
             "prune_ratio=None needs a criterion with a significance rule, and "
             f"prune_criterion={brief(plan.prune_criterion)} has none. Give a "
             "prune_ratio in [0, 1), or use a criterion that has one, like "
-            "'chaos_causality' or 'intervention'."
+            "'chaos_causal_magnitude' or 'intervention'."
         )
     if "trajectories" in criterion.needs:
         n_windows = training.n_windows

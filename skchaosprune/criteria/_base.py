@@ -32,6 +32,9 @@ class WeightScores:
         How many living weights could not be tested, by reason.
     is_final : bool
         Whether ``keep`` is the mask, whatever ``prune_ratio`` or the repair say.
+    evidence : ndarray of shape (n_weights,) or None
+        The scores in place of ``scores`` where ``keep`` decides, that is with
+        ``prune_ratio=None``. None: there are no others.
     """
 
     scores: np.ndarray
@@ -41,6 +44,11 @@ class WeightScores:
     problem: str | None = None
     untested: dict = field(default_factory=dict)
     is_final: bool = False
+    evidence: np.ndarray | None = None
+
+    def by_rule(self):
+        """Return the verdict with the scores that belong to ``keep``."""
+        return self if self.evidence is None else replace(self, scores=self.evidence)
 
 
 class Criterion(ABC, BaseEstimator):
@@ -189,25 +197,35 @@ def score_weights(criterion, record):
     verdict = criterion.score(record)
     if not isinstance(verdict, WeightScores):
         verdict = WeightScores(verdict)
-    scores, keep = np.asarray(verdict.scores, dtype=np.float64), verdict.keep
+    keep, evidence = verdict.keep, verdict.evidence
     verdict = replace(
         verdict,
-        scores=scores,
+        scores=_check_scores(criterion, record, verdict.scores),
         keep=None if keep is None else np.asarray(keep, dtype=bool),
+        evidence=None
+        if evidence is None
+        else _check_scores(criterion, record, evidence),
     )
+    scores = verdict.scores
+    if criterion.has_significance_rule and np.shape(verdict.keep) != scores.shape:
+        raise ValueError(
+            f"prune_criterion={brief(criterion)} declares a significance rule, so its "
+            f"WeightScores need keep with {record.n_weights} bools; got "
+            f"{brief(verdict.keep)}. Without a rule, set has_significance_rule = False."
+        )
+    return verdict
+
+
+def _check_scores(criterion, record, scores):
+    """Return scores as floats, one per weight, none of them NaN."""
+    scores = np.asarray(scores, dtype=np.float64)
     if scores.shape != (record.n_weights,) or np.isnan(scores).any():
         raise ValueError(
             f"prune_criterion={brief(criterion)} must return {record.n_weights} scores "
             "without NaN, one per weight; it returned an array of shape "
             f"{scores.shape} with {np.isnan(scores).sum()} NaN."
         )
-    if criterion.has_significance_rule and np.shape(verdict.keep) != scores.shape:
-        raise ValueError(
-            f"prune_criterion={brief(criterion)} declares a significance rule, so its "
-            f"WeightScores need keep with {record.n_weights} bools; got "
-            f"{brief(verdict.keep)}."
-        )
-    return verdict
+    return scores
 
 
 def give_up(record, problem, **tests):

@@ -258,10 +258,10 @@ class ChaosCausality(GrangerCriterion):
 class ChaosCausalMagnitude(ChaosCausality):
     """Score weights by magnitude, up to doubled by chaos-causality.
 
-    The score is ``|w| (1 + r)``, where ``r`` is the rank of the weight's evidence (at a
-    given lag that of its F statistic) among the living weights, from 0 (least, or not
-    testable) to 1. With ``prune_ratio=None`` the tests alone decide, as with
-    :class:`ChaosCausality`.
+    The score is ``|w| (1 + r)``, where ``r`` is the rank of the weight's score by
+    :class:`ChaosCausality` (at a given lag that of its F statistic) among the living
+    weights, from 0 (least, or not testable) to 1. With ``prune_ratio=None`` these
+    scores and tests alone decide, and the fit is that of :class:`ChaosCausality`.
 
     Parameters
     ----------
@@ -278,7 +278,8 @@ class ChaosCausalMagnitude(ChaosCausality):
     test, lag_rule, correction, significance_level : str, str, str or None, float
         Of the tests.
     prune, placebo, random_state : {"noncausal", "causal"}, bool, int or None
-        Of the decision and the draws.
+        Of the decision and the draws. With a ratio, weights that could not be tested
+        count by magnitude alone.
 
     Examples
     --------
@@ -297,4 +298,4 @@ class ChaosCausalMagnitude(ChaosCausality):
         ranks[record.alive] = (rankdata(evidence) - 1.0) / max(1, evidence.size - 1)
         ranks[np.isneginf(verdict.scores)] = 0.0
         scores = np.abs(record.weights) * (1.0 + ranks)
-        return replace(verdict, scores=scores)
+        return replace(verdict, scores=scores, evidence=verdict.scores)

@@ -120,7 +120,7 @@ class GrangerCriterion(WindowCriterion):
     def _describe_untested(self, record):
         counts = _count_reasons(record.window_series, record.alive)
         reasons = ", ".join(f"{reason}: {counts[reason]}" for reason in counts)
-        switch = "" if self.target == "loss" else "use target='loss', "
+        switch = "" if self._sees_loss(record) else "use target='loss', "
         way = (
             f"With {shorten(type(self).__name__)}, {switch}record more often, or train "
             "with a larger learning_rate_init."

@@ -96,6 +96,11 @@ class WindowCriterion(Criterion):
         """Say what the needed number of windows comes from."""
         return f"{self._needed()} are needed"
 
+    def _sees_loss(self, record):
+        """Whether the target series is the mean loss; that of a regressor is."""
+        is_regressor = not record.network.is_classifier
+        return self.target == "loss" or (self.target == "auto" and is_regressor)
+
     def _obstacle(self, record):
         """Say why nothing can be tested, with the facts and the way out, or None."""
         series, sizes = record.target_series, _sizes(record)
@@ -103,7 +108,7 @@ class WindowCriterion(Criterion):
         if problem is None and np.ptp(series) == 0.0:
             # without errors there is nothing left to learn, otherwise nothing is learnt
             way = f"a {'smaller' if series[0] == 0.0 else 'larger'} learning_rate_init"
-            if self.target != "loss":
+            if not self._sees_loss(record):
                 way = f"{shorten(type(self).__name__)}(target='loss') or {way}"
             problem = (
                 f"the target series never moves (it is {series[0]:.6g} in every "

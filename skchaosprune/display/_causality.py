@@ -100,7 +100,7 @@ class CausalityDisplay:
             raise ValueError(
                 "p_values_ is None, as prune_criterion="
                 f"{brief(model.prune_criterion)} tests nothing. Fit with a criterion "
-                "that does: 'chaos_causality', 'granger_updates' or 'intervention'."
+                "that does, like 'chaos_causal_magnitude' or 'intervention'."
             )
         if significance_level is None:
             significance_level = model.criterion_.significance_level or 0.05

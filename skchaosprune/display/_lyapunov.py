@@ -273,6 +273,6 @@ def _explain_missing_exponents(model):
         )
     return (
         f"{missing} prune_criterion={brief(model.prune_criterion)} computes no "
-        "exponents. Fit with a criterion that does: 'chaos_causality' or "
-        "'chaos_causal_magnitude'."
+        "exponents. Fit with a criterion that does: 'chaos_causal_magnitude' or "
+        "'chaos_causality'."
     )
