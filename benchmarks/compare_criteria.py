@@ -493,9 +493,10 @@ def report_setting(frame, cube, options):
         "weights and order of rows, so that they can be compared in pairs.",
         "",
         "All of these tables but iris had a say in the training of the defaults "
-        "(`compare_defaults.py`, `compare_training.py`); what `n_rounds` and `Intervention` do was designed "
-        "on small tables of this kind. Of the criteria, only the solver of "
-        "`LossRegression` was changed after first figures were seen: to an exact one.",
+        "(`compare_defaults.py`, `compare_training.py`); what `n_rounds` and "
+        "`Intervention` do was designed on small tables of this kind. Of the criteria, "
+        "only the solver of `LossRegression` was changed after first figures were "
+        "seen: to an exact one.",
         "",
         "A placebo is a criterion without its information: the exponents of each "
         "weight shuffled in time, or the labels permuted.",
