@@ -264,11 +264,11 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
 
     Notes
     -----
-    Measured with ``learning_rate="constant"`` and ``alpha=0``, half of the weights go
-    at hardly any loss of accuracy whatever ranks them, and chaos-causality ranks them
-    no better than its own placebo; magnitude is the better ranking above 70 %. Long
-    trainings amplify rounding, so masks may differ between engines and between
-    machines; on one machine the same ``random_state`` gives the same bits.
+    Where it was measured, half of the weights go at hardly any loss of accuracy
+    whatever ranks them. The default criterion ranks like magnitude, and so does its
+    placebo; chaos-causality alone is no better than its own. Long trainings amplify
+    rounding, so masks may differ between engines and between machines; on one machine
+    the same ``random_state`` gives the same bits.
 
     Not offered: ``warm_start`` and ``partial_fit`` (a mask belongs to one initial
     draw and one record of training), ``decision_function`` (``predict_proba`` ranks

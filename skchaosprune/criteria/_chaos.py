@@ -281,6 +281,11 @@ class ChaosCausalMagnitude(ChaosCausality):
         Of the decision and the draws. With a ratio, weights that could not be tested
         count by magnitude alone.
 
+    Notes
+    -----
+    Where it was measured, it ranks weights as well as magnitude up to nine tenths
+    pruned, and so does its placebo, so the evidence adds nothing to the magnitudes.
+
     Examples
     --------
     >>> from skchaosprune.criteria import ChaosCausalMagnitude
