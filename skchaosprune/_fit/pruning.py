@@ -40,8 +40,9 @@ def prune_and_retrain(plan, scored, progress):
 
 def _prune_in_rounds(plan, scored, progress):
     """Prune; then train what is left, score it and prune again, round by round."""
-    if plan.schedule.prune_ratio is None:
-        scored = replace(scored, verdict=scored.verdict.by_rule())
+    verdict = scored.verdict
+    if plan.schedule.prune_ratio is None and verdict.evidence is not None:
+        scored = replace(scored, verdict=replace(verdict, scores=verdict.evidence))
     n_rounds = 1 if scored.verdict.is_final else plan.schedule.n_rounds
     n_weights = scored.record.n_weights
     pruning = Pruning(

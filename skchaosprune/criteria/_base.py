@@ -46,10 +46,6 @@ class WeightScores:
     is_final: bool = False
     evidence: np.ndarray | None = None
 
-    def by_rule(self):
-        """Return the verdict with the scores that belong to ``keep``."""
-        return self if self.evidence is None else replace(self, scores=self.evidence)
-
 
 class Criterion(ABC, BaseEstimator):
     """Base class of all criteria: what ranks the weights of a dense network.
