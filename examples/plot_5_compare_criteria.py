@@ -75,8 +75,8 @@ for place, values in enumerate(scores.values()):
 ax.axvline(0.0, color="0.5", linewidth=1)
 ax.set_yticks(range(len(scores)), scores)
 ax.invert_yaxis()
-ax.set_xlabel("test accuracy minus that of the dense network of the same split")
-_ = ax.set_title("80 % of the weights pruned; dots are splits, bars means")
+ax.set_xlabel("test accuracy minus that of the dense network")
+_ = ax.set_title("80 % pruned; dots are splits, bars means")
 
 # %%
 # Magnitude, intervention and saliency lose one or two points to the dense network, and
