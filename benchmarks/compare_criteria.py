@@ -1,4 +1,4 @@
-"""All criteria and two placebos on real tables: accuracy, masks, importances, cost.
+"""All criteria and three placebos on real tables: accuracy, masks, importances, cost.
 
 Run it from the root of the repository (it takes about half an hour)::
 

@@ -424,7 +424,8 @@ def report_larger(frame):
     if not n_compared:
         return []
     return [
-        f"On the larger tables {len(worse)} of {n_compared} figures (of a table, a "
+        "On the larger tables (but for arms that always diverged) "
+        f"{len(worse)} of {n_compared} figures (of a table, a "
         f"share pruned and a measure) are worse than in 0.1: "
         f"{'; '.join(worse) or 'none'}.",
         "",

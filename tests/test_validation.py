@@ -49,7 +49,7 @@ PARAMETERS = [
     (
         {"prune_criterion": ChaosCausality},
         TypeError,
-        ["prune_criterion", "ChaosCausality(max_lag=3)"],
+        ["prune_criterion", "ChaosCausalMagnitude(max_lag=3)"],
     ),
     (
         {"prune_criterion": "magnitude", "prune_ratio": None},

@@ -97,8 +97,8 @@ def get_criterion(prune_criterion):
     valid = ", ".join(repr(name) for name in CRITERIA)
     raise TypeError(
         f"prune_criterion={brief(prune_criterion)} must be one of {valid}, a criterion "
-        "object like ChaosCausality(max_lag=3), or a function from a training record "
-        f"to one score per weight. {OWN_PARTS}"
+        "object like ChaosCausalMagnitude(max_lag=3), or a function from a training "
+        f"record to one score per weight. {OWN_PARTS}"
     )
 
 

@@ -77,13 +77,14 @@ class ChaosCausality(GrangerCriterion):
 
     See Also
     --------
+    ChaosCausalMagnitude : The default of the estimators, which weighs magnitudes.
     Magnitude : The baseline that needs no trajectories.
     Intervention : Causality without a regression.
 
     Notes
     -----
-    As published, chaos-causality ranks weights no better than its own placebo (the
-    exponents shuffled in time).
+    Chaos-causality ranks weights no better than its own placebo (the exponents
+    shuffled in time).
 
     Exponents can be compared within one fit, not with those of a known system, nor
     between fits that record otherwise. In windows of 50 records, the defaults give the
@@ -259,8 +260,8 @@ class ChaosCausalMagnitude(ChaosCausality):
     """Score weights by magnitude, up to doubled by chaos-causality.
 
     The score is ``|w| (1 + r)``, where ``r`` is the rank of the weight's score by
-    :class:`ChaosCausality` (at a given lag that of its F statistic) among the living
-    weights, from 0 (least, or not testable) to 1. With ``prune_ratio=None`` these
+    :class:`ChaosCausality` among the living weights, from 0 (least, or not testable) to
+    1. With ``prune_ratio=None`` these
     scores and tests alone decide, and the fit is that of :class:`ChaosCausality`.
 
     Parameters
