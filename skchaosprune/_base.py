@@ -17,7 +17,7 @@ from skchaosprune._fit.progress import CallbackSupportMixin, Progress, with_call
 from skchaosprune._names import name_units, take_snapshot
 from skchaosprune._network import mlp
 from skchaosprune._persistence import Versioned
-from skchaosprune._text import brief
+from skchaosprune._text import brief, shorten
 from skchaosprune._warn import warn_all
 from skchaosprune.compact import CompactMLP, compact_layers
 
@@ -333,16 +333,10 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         if nested and (
             isinstance(criterion, type) or not hasattr(criterion, "set_params")
         ):
-            from skchaosprune.criteria import CRITERIA, ChaosCausalMagnitude
-
-            is_name = isinstance(criterion, str) and criterion in CRITERIA
-            kind = CRITERIA[criterion] if is_name else ChaosCausalMagnitude
-            if nested[0].split("__")[1] not in kind().get_params():
-                kind = ChaosCausalMagnitude
             raise ValueError(
                 f"{nested[0]} needs a criterion object, but prune_criterion="
-                f"{brief(criterion)}. Set prune_criterion={kind.__name__}() (from "
-                "skchaosprune.criteria) first."
+                f"{brief(criterion)}. Set prune_criterion={_object_of(criterion)} "
+                "(from skchaosprune.criteria) first, or another with this parameter."
             )
         of_callbacks = {
             name: params.pop(name) for name in list(params) if is_callback_param(name)
@@ -510,3 +504,13 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             target_mean=mean,
             target_scale=scale,
         )
+
+
+def _object_of(criterion):
+    """Write the object that belongs to a name or a class, or else the default's."""
+    from skchaosprune.criteria import CRITERIA
+
+    if not isinstance(criterion, type):
+        is_name = isinstance(criterion, str) and criterion in CRITERIA
+        criterion = CRITERIA[criterion if is_name else "chaos_causal_magnitude"]
+    return f"{shorten(criterion.__name__)}()"

@@ -390,10 +390,39 @@ def test_a_temperature_is_found(n_classes, temperature):
     logits = 2.0 * rng.normal(size=(20_000, n_classes))
     y = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
     distorted = softmax(temperature * logits, axis=1)
+    distorted[0] = np.arange(n_classes) == (y[0] + 1) % n_classes  # sure, and wrong
 
     found = defaults.find_temperature(distorted, y)
 
     assert found == pytest.approx(temperature, rel=0.05)
+
+
+class Overconfident:
+    """Takes rows for logits, and three times as large."""
+
+    def __init__(self, random_state):
+        pass
+
+    def fit(self, X, y):
+        """Learn nothing."""
+
+    def predict_proba(self, X):
+        return softmax(3.0 * X, axis=1)
+
+
+def test_held_out_rows_make_a_temperature(monkeypatch):
+    monkeypatch.setitem(defaults.OURS, "classification", Overconfident)
+    rng = np.random.default_rng(0)
+    logits = 2.0 * rng.normal(size=(4000, 3))
+    y = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
+    train, test = ((logits[rows], y[rows]) for rows in (slice(3000), slice(3000, None)))
+
+    plain, tempered = defaults.run_tempered(train, test, seed=0)
+
+    right = defaults.score_probabilities(softmax(test[0], axis=1), test[1])
+    assert tempered["log_loss"] == pytest.approx(right["log_loss"], rel=0.01)
+    assert plain["log_loss"] > 1.2 * right["log_loss"]
+    assert plain["accuracy"] == tempered["accuracy"]
 
 
 def test_scores_of_probabilities():
@@ -413,11 +442,16 @@ def test_scores_of_probabilities():
 def results():
     """Results of the defaults in which ours is as good as the MLP, arm by arm."""
     ours = [*defaults.WAS.values(), *defaults.NOW.values()]
+    half = {
+        "classification": dict.fromkeys(("accuracy", "log_loss", "auc"), 0.5)
+        | {"calibration_error": 0.5},
+        "regression": {"r2": 0.5},
+    }
     return pd.DataFrame(
         {"kind": kind, "set": group, "table": table, "seed": 0, "arm": arm}
         | {"n_train": 9, "n_columns": 2, "seconds": 1.0, "untested": 0.1}
-        | {"by_magnitude": 0, "r2": 0.5, "accuracy": 0.5, "log_loss": 0.5}
-        | {"auc": 0.5, "calibration_error": 0.1}
+        | {"by_magnitude": 0}
+        | half[kind]
         for (kind, group), tables in defaults.PLACES.items()
         for table in tables
         for arm in [*ours, *defaults.OTHERS[kind]]
@@ -432,6 +466,13 @@ def test_aims_are_checked_with_a_slack(results):
     assert is_met == [False, True, True, False]  # log loss and R2 are to be better
     defaults.check(results)
     is_half = results["arm"] == "now, .5"
+    # neither tables for choosing nor other arms have a say
+    others = (results["set"] == "choosing") | (results["arm"] == "0.1, .9")
+    defaults.check(results.assign(r2=results["r2"].mask(others & is_half, 0.0)))
+    failed = results.assign(r2=results["r2"].mask(others))
+    np.testing.assert_allclose([v for *_, v in defaults.list_aims(failed)], values)
+    never = results["r2"].mask(is_half & (results["table"] == "tips"))
+    assert np.isnan(defaults.list_aims(results.assign(r2=never))[-1][-1])
     for column, change in (
         *(("log_loss", 0.01), ("accuracy", -0.01)),
         *(("calibration_error", 0.01), ("r2", -0.01)),
@@ -444,16 +485,35 @@ def test_aims_are_checked_with_a_slack(results):
 def test_the_report_says_which_larger_tables_are_worse(results):
     is_worse = (results["arm"] == "now, .9") & (results["table"] == "diamonds")
     results["r2"] -= 0.1 * is_worse
+    results["log_loss"] -= 0.1 * (results["arm"] == "now, .9")  # that is better
+    failed = (results["arm"] == "0.1, .5") & (results["set"] == "larger")
+    results.loc[failed, ["accuracy", "log_loss", "auc", "calibration_error", "r2"]] = (
+        np.nan
+    )
     options = defaults.argparse.Namespace(
         data_dir=None, kind=None, set=None, seeds=[0], jobs=1
     )
 
     text = defaults.write_report(results, options)
 
-    n_figures = 3 * (4 * 4 + 1)
+    n_figures = 2 * (4 * 4 + 1)
     assert f"1 of {n_figures} figures" in text
-    assert "worse than in 0.1: diamonds, .9: R2 -0.100." in text
-    assert "| log loss, ratio | 1.000 | <= 0.97 | **no** |" in text
+    assert "worse than in 0.1: diamonds, .9: R2 -0.100. Not compared" in text
+    assert "| log loss | 1.000 | <= 0.97 | **no** | 1.000 | 0 of 12 |" in text
+
+
+def test_arms_that_always_diverged_are_left_out(results):
+    results = pd.concat([results, results.assign(seed=1)])
+    first = results["seed"] == 0
+    at_birth = results["table"] == "birthwt"
+    results.loc[at_birth & (results["arm"] == "0.1, .9"), ["r2", "accuracy"]] = np.nan
+    some = at_birth & first & (results["arm"] == "0.1, .5")
+    results.loc[some, ["r2", "accuracy"]] = np.nan
+
+    part = defaults.select(results, "regression", "other")
+
+    assert "0.1, .9" not in set(part["arm"])
+    assert "0.1, .5" in set(part["arm"])
 
 
 def test_larger_tables_keep_rows_to_test_on():

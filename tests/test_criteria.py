@@ -270,16 +270,51 @@ def test_chaos_causal_magnitude_weighs_by_rank(record):
     assert result.p_values[0] < 0.05
 
 
-@pytest.mark.parametrize("prune", ["noncausal", "causal"])
-def test_its_significance_rule_is_that_of_chaos_causality(record, prune):
-    options = {"prune": prune, "significance_level": 0.3}
+def test_its_significance_rule_is_that_of_chaos_causality(record):
+    for prune in ("noncausal", "causal"):
+        options = {"prune": prune, "significance_level": 0.3}
 
-    result = ChaosCausalMagnitude(**options).score(record)
+        result = ChaosCausalMagnitude(**options).score(record)
 
-    expected = ChaosCausality(**options).score(record)
-    np.testing.assert_array_equal(result.keep, expected.keep)
-    np.testing.assert_array_equal(result.p_values, expected.p_values)
-    assert 0 < result.keep.sum() < 10
+        expected = ChaosCausality(**options).score(record)
+        np.testing.assert_array_equal(result.keep, expected.keep)
+        np.testing.assert_array_equal(result.p_values, expected.p_values)
+        np.testing.assert_array_equal(result.rule_scores, expected.scores)
+        assert 0 < result.keep.sum() < 10
+
+
+def test_what_cannot_be_tested_counts_by_magnitude(record):
+    series = record.window_series.copy()
+    series[:, [2, 4, 7]] = 0.5
+    for alive in (np.ones(10, dtype=bool), np.arange(10) == 3):
+        living = replace(record, window_series=series, alive=alive)
+        scores = ChaosCausalMagnitude().score(living).scores
+        sizes = np.abs(record.weights)
+        np.testing.assert_array_equal(scores[[2, 4, 7]], sizes[[2, 4, 7]])
+        assert np.isfinite(scores).all()
+
+
+class Rule(ChaosCausalMagnitude):
+    """Returns what it is given."""
+
+    def __init__(self, verdict):
+        self.verdict = verdict
+
+    def score(self, record):
+        return self.verdict
+
+
+def test_scores_of_a_rule_are_checked(record):
+    scores, keep = np.arange(10.0), [True] * 10
+    for rule_scores in (np.full(10, np.nan), np.zeros(9)):
+        verdict = WeightScores(scores, keep=keep, rule_scores=rule_scores)
+        with pytest.raises(ValueError, match="must return 10 rule_scores without NaN"):
+            score_weights(Rule(verdict), record)
+    verdict = WeightScores(scores, keep=keep, rule_scores=list(range(10)))
+    checked = score_weights(Rule(verdict), record).rule_scores
+    np.testing.assert_array_equal(checked, scores)
+    with pytest.raises(ValueError, match="need keep .* has_significance_rule = False"):
+        score_weights(Rule(scores), record)
 
 
 def test_the_loss_is_advised_where_it_is_another_target(record):
@@ -289,10 +324,15 @@ def test_the_loss_is_advised_where_it_is_another_target(record):
         (record.network, ChaosCausalMagnitude(), True),
         (record.network, ChaosCausalMagnitude(target="loss"), False),
         (regressor, ChaosCausalMagnitude(), False),
+        (regressor, ChaosCausalMagnitude(target=np.dot), True),
     ):
         problem = criterion.score(replace(still, network=network)).problem
         assert "never moves" in problem
         assert ("ChaosCausalMagnitude(target='loss')" in problem) == is_advised
+        static = replace(record, window_series=np.zeros((N_WINDOWS, 10)))
+        problem = criterion.score(replace(static, network=network)).problem
+        assert "none of the 10 weights could be tested" in problem
+        assert ("use target='loss'" in problem) == is_advised
 
 
 def test_updates_are_differences_of_neighbours():

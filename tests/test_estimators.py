@@ -82,6 +82,7 @@ def test_defaults_of_the_training():
     ):
         params = kind().get_params()
         assert (params["alpha"], params["learning_rate"]) == (alpha, "cosine")
+        assert params["prune_criterion"] == "chaos_causal_magnitude"
         described = re.search(r"alpha : float, default=(.*)", kind.__doc__)
         assert float(described[1]) == alpha
 

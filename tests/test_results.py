@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
-from skchaosprune.criteria import ChaosCausality
+from skchaosprune.criteria import ChaosCausality, GrangerUpdates
 from tests.helpers import assert_same_fit, flat, small
 
 
@@ -321,13 +321,15 @@ def test_nested_parameters_of_a_criterion(iris):
     search.fit(*iris)
 
     assert search.best_estimator_.prune_criterion.max_lag in (1, 3)
-    for name, kind in (
-        ("magnitude", "ChaosCausalMagnitude"),  # as that one has no such parameter
+    for criterion, kind in (
+        ("magnitude", "Magnitude"),
         ("granger_updates", "GrangerUpdates"),
+        (GrangerUpdates, "GrangerUpdates"),
+        ([1], "ChaosCausalMagnitude"),
     ):
         match = f"prune_criterion__max_lag .*object.*prune_criterion={kind}\\(\\)"
         with pytest.raises(ValueError, match=match):
-            small(prune_criterion=name).set_params(prune_criterion__max_lag=2)
+            small(prune_criterion=criterion).set_params(prune_criterion__max_lag=2)
     fresh = small().set_params(
         prune_criterion=ChaosCausality(), prune_criterion__max_lag=2
     )

@@ -41,8 +41,8 @@ def prune_and_retrain(plan, scored, progress):
 def _prune_in_rounds(plan, scored, progress):
     """Prune; then train what is left, score it and prune again, round by round."""
     verdict = scored.verdict
-    if plan.schedule.prune_ratio is None and verdict.evidence is not None:
-        scored = replace(scored, verdict=replace(verdict, scores=verdict.evidence))
+    if plan.schedule.prune_ratio is None and verdict.rule_scores is not None:
+        scored = replace(scored, verdict=replace(verdict, scores=verdict.rule_scores))
     n_rounds = 1 if scored.verdict.is_final else plan.schedule.n_rounds
     n_weights = scored.record.n_weights
     pruning = Pruning(

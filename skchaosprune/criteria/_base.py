@@ -32,9 +32,9 @@ class WeightScores:
         How many living weights could not be tested, by reason.
     is_final : bool
         Whether ``keep`` is the mask, whatever ``prune_ratio`` or the repair say.
-    evidence : ndarray of shape (n_weights,) or None
-        The scores in place of ``scores`` where ``keep`` decides, that is with
-        ``prune_ratio=None``. None: there are no others.
+    rule_scores : ndarray of shape (n_weights,) or None
+        The scores in place of ``scores`` with ``prune_ratio=None``, where ``keep``
+        decides. None: the same.
     """
 
     scores: np.ndarray
@@ -44,7 +44,7 @@ class WeightScores:
     problem: str | None = None
     untested: dict = field(default_factory=dict)
     is_final: bool = False
-    evidence: np.ndarray | None = None
+    rule_scores: np.ndarray | None = None
 
 
 class Criterion(ABC, BaseEstimator):
@@ -193,16 +193,13 @@ def score_weights(criterion, record):
     verdict = criterion.score(record)
     if not isinstance(verdict, WeightScores):
         verdict = WeightScores(verdict)
-    keep, evidence = verdict.keep, verdict.evidence
-    verdict = replace(
-        verdict,
-        scores=_check_scores(criterion, record, verdict.scores),
-        keep=None if keep is None else np.asarray(keep, dtype=bool),
-        evidence=None
-        if evidence is None
-        else _check_scores(criterion, record, evidence),
-    )
-    scores = verdict.scores
+    scores = _check_scores(criterion, record, verdict.scores, "scores")
+    keep, rule_scores = verdict.keep, verdict.rule_scores
+    if keep is not None:
+        keep = np.asarray(keep, dtype=bool)
+    if rule_scores is not None:
+        rule_scores = _check_scores(criterion, record, rule_scores, "rule_scores")
+    verdict = replace(verdict, scores=scores, keep=keep, rule_scores=rule_scores)
     if criterion.has_significance_rule and np.shape(verdict.keep) != scores.shape:
         raise ValueError(
             f"prune_criterion={brief(criterion)} declares a significance rule, so its "
@@ -212,12 +209,12 @@ def score_weights(criterion, record):
     return verdict
 
 
-def _check_scores(criterion, record, scores):
+def _check_scores(criterion, record, scores, name):
     """Return scores as floats, one per weight, none of them NaN."""
     scores = np.asarray(scores, dtype=np.float64)
     if scores.shape != (record.n_weights,) or np.isnan(scores).any():
         raise ValueError(
-            f"prune_criterion={brief(criterion)} must return {record.n_weights} scores "
+            f"prune_criterion={brief(criterion)} must return {record.n_weights} {name} "
             "without NaN, one per weight; it returned an array of shape "
             f"{scores.shape} with {np.isnan(scores).sum()} NaN."
         )

@@ -304,4 +304,4 @@ class ChaosCausalMagnitude(ChaosCausality):
         ranks[record.alive] = (rankdata(evidence) - 1.0) / max(1, evidence.size - 1)
         ranks[np.isneginf(verdict.scores)] = 0.0
         scores = np.abs(record.weights) * (1.0 + ranks)
-        return replace(verdict, scores=scores, evidence=verdict.scores)
+        return replace(verdict, scores=scores, rule_scores=verdict.scores)
