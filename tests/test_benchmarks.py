@@ -367,6 +367,7 @@ def test_the_dense_arm_is_a_fit_without_pruning(iris, kind):
     assert defaults.score(pruned, kind, test) != expected
 
 
+@pytest.mark.slow
 def test_arms_are_what_they_say(iris):
     X, y = iris
     arms = defaults.fit_arms("classification", (X[::3], y[::3]), seed=3)
