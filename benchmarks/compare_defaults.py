@@ -526,6 +526,22 @@ def report_tests(frame):
     ]
 
 
+def report_costs(frame):
+    """Say what a fit costs beside scikit-learn's MLP."""
+    seconds = frame.pivot_table("seconds", "table", "arm")
+    texts = []
+    for ratio in RATIOS:
+        ratios = seconds[NOW[ratio]] / seconds[MLP]
+        mean = np.exp(np.log(ratios).mean())
+        texts.append(f"{mean:.1f} ({ratios.min():.1f} to {ratios.max():.1f})")
+    shares = " and ".join(share_name(ratio) for ratio in RATIOS)
+    return [
+        f"CPU seconds over those of the MLP with {shares} pruned, geometric mean over "
+        f"the tables (range): {' and '.join(texts)}.",
+        "",
+    ]
+
+
 def report_part(frame, kind, group):
     """Report the tables of one kind and set."""
     arms = set(frame["arm"])
@@ -533,7 +549,7 @@ def report_part(frame, kind, group):
     n_tables = frame["table"].nunique()
     lines = [f"## {kind.capitalize()}: {SETS[group]} ({n_tables})", ""]
     lines += means_table(frame, kind)
-    lines += report_tests(frame)
+    lines += report_costs(frame) + report_tests(frame)
     if group != LARGER:
         lines += [
             "Mean difference over the tables; in parentheses the number of tables that "

@@ -214,7 +214,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Of "is not causal" ("does not Granger-cause the target"), after corrections, and
         the lag that gave it. NaN and 0 for weights that could not be tested.
     n_untested_ : int
-        Weights that could not be tested; 0 for criteria that do not test.
+        Weights that could not be tested in the first round; 0 without tests.
     untested_reasons_ : dict
         Why, and how many of them.
     n_windows_ : int or None
@@ -645,7 +645,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Of "is not causal" ("does not Granger-cause the target"), after corrections, and
         the lag that gave it. NaN and 0 for weights that could not be tested.
     n_untested_ : int
-        Weights that could not be tested; 0 for criteria that do not test.
+        Weights that could not be tested in the first round; 0 without tests.
     untested_reasons_ : dict
         Why, and how many of them.
     n_windows_ : int or None

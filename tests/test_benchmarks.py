@@ -487,6 +487,7 @@ def test_the_report_says_which_larger_tables_are_worse(results):
     is_worse = (results["arm"] == "now, .9") & (results["table"] == "diamonds")
     results["r2"] -= 0.1 * is_worse
     results["log_loss"] -= 0.1 * (results["arm"] == "now, .9")  # that is better
+    results.loc[results["arm"] == "now, .9", "seconds"] = 2.0
     failed = (results["arm"] == "0.1, .5") & (results["set"] == "larger")
     results.loc[failed, ["accuracy", "log_loss", "auc", "calibration_error", "r2"]] = (
         np.nan
@@ -497,6 +498,7 @@ def test_the_report_says_which_larger_tables_are_worse(results):
 
     text = defaults.write_report(results, options)
 
+    assert text.count("(range): 1.0 (1.0 to 1.0) and 2.0 (2.0 to 2.0).") == 6
     n_figures = 2 * (4 * 4 + 1)
     assert f"1 of {n_figures} figures" in text
     assert "worse than in 0.1: diamonds, .9: R2 -0.100. Not compared" in text
