@@ -259,10 +259,10 @@ class ChaosCausality(GrangerCriterion):
 class ChaosCausalMagnitude(ChaosCausality):
     """Score weights by magnitude, up to doubled by chaos-causality.
 
-    The score is ``|w| (1 + r)``, where ``r`` is the rank of the weight's score by
-    :class:`ChaosCausality` among the living weights, from 0 (least, or not testable) to
-    1. With ``prune_ratio=None`` these
-    scores and tests alone decide, and the fit is that of :class:`ChaosCausality`.
+    The score is ``|w| (1 + r)``. Among the living weights, ``r`` is the rank of the
+    weight's score by :class:`ChaosCausality`, from 0 (least, or not testable) to 1.
+    With ``prune_ratio=None`` these scores and tests alone decide, and the fit is that
+    of :class:`ChaosCausality`.
 
     Parameters
     ----------
