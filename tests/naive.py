@@ -355,6 +355,39 @@ def squared_gradients(params, network, data, step=1e-5):
 # Mask search
 
 
+def eliminate(free, matrix, penalty, groups, n_removed, damping):
+    """Remove the weight whose removal costs least, and solve for all others, n times.
+
+    The objective is taken for the parabola around its lowest point that the matrix
+    describes, with the penalty on the weights and the damping on all.
+    """
+    free, places, left = free.copy(), [], list(range(len(free)))
+    n_removed = list(n_removed)
+    curvature = matrix + damping * np.eye(len(free))
+    for k in range(len(groups)):
+        curvature[k, k] += penalty
+
+    def measure():
+        inverse = np.linalg.inv(curvature[np.ix_(left, left)])
+        return {
+            k: free[k] ** 2 / inverse[place, place] / 2
+            for place, k in enumerate(left)
+            if k < len(groups)
+        }
+
+    while sum(n_removed):
+        costs = measure()
+        gone = min((k for k in costs if n_removed[groups[k]]), key=costs.get)
+        left.remove(gone)
+        n_removed[groups[gone]] -= 1
+        block = curvature[np.ix_(left, left)]
+        free[left] += np.linalg.solve(block, curvature[left, gone] * free[gone])
+        free[gone] = 0.0
+        places.append(gone)
+    costs = measure()
+    return free, places + sorted(costs, key=costs.get)
+
+
 def search_masks(
     mask, layer_sizes, *, n_search, train, judge, gradient, choose, rng, on_swap
 ):

@@ -11,9 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skchaosprune._network import mlp
 from skchaosprune._training.plan import TrainingPlan
 from skchaosprune._training.threads import one_thread_per_fit
+from tests.autograd import TORCH_ACTIVATION, torch_layers, torch_losses
 from tests.networks import (
     N_ROWS,
     OUTPUTS,
@@ -24,47 +24,8 @@ from tests.networks import (
     train_plan,
 )
 
-TORCH_ACTIVATION = {
-    "identity": torch.nn.Identity(),
-    "logistic": torch.nn.Sigmoid(),
-    "tanh": torch.nn.Tanh(),
-    "relu": torch.nn.ReLU(),
-}
 # The kernel of single rows, that of batches, and the loop in torch.
 WAYS = [("numba", 1), ("numba", 16), ("torch", 16)]
-
-
-def torch_layers(flat, plan, **options):
-    """Split flat parameters into weight matrices and biases of torch."""
-    return [
-        [torch.tensor(part, **options) for part in parts]
-        for parts in mlp.unflatten(flat, plan.layer_sizes)
-    ]
-
-
-def torch_row_losses(plan, z, t):
-    if plan.loss == "log_loss" and plan.out_activation == "softmax":
-        classes = t.argmax(dim=1)
-        return torch.nn.functional.cross_entropy(z, classes, reduction="none")
-    p = torch.sigmoid(z) if plan.out_activation == "logistic" else z
-    if plan.loss == "log_loss":
-        return -(t * p.log() + (1 - t) * (1 - p).log()).sum(dim=1)
-    errors = (p - t).abs()
-    squares = errors**2
-    if plan.loss == "huber":
-        squares = torch.where(errors > 1.35, 2.7 * errors - 1.35**2, squares)
-    return squares.mean(dim=1)
-
-
-def torch_losses(plan, data, rows, W, b):
-    """Weighted losses of the rows of a batch."""
-    z = torch.tensor(data.X[rows])
-    for layer, (matrix, bias) in enumerate(zip(W, b, strict=True)):
-        z = z @ matrix + bias
-        if layer < len(W) - 1:
-            z = TORCH_ACTIVATION[plan.activation](z)
-    losses = torch_row_losses(plan, z, torch.tensor(data.targets[rows]))
-    return torch.tensor(data.sample_weight[rows]) * losses
 
 
 def autograd_epochs(plan, data, params, mask, n_epochs, seed):

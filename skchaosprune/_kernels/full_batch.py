@@ -1,0 +1,322 @@
+"""Objective of a sparse network over all rows: value, gradient and minimum.
+
+The objective is that of every training, the weighted mean of the row losses plus
+``alpha / (2 N)`` times the sum of the squared weights. Only kept weights and biases
+take part, at three multiply-adds per kept weight and row. Outputs are stored unit by
+unit, so that the innermost loops run over rows and vectorise.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+
+from skchaosprune._kernels.jit import jit
+from skchaosprune._kernels.sgd import (
+    _activate,
+    _multiply_by_derivative,
+    _output_delta,
+    network_codes,
+)
+from skchaosprune._kernels.sparse import list_kept
+
+# Rows handled at once, so that what the units put out stays in the processor's cache.
+_BLOCK = 512
+
+# Multiply-adds per kernel call: less than a tenth of a second, so that Ctrl-C is heard.
+_KERNEL_CALL_SIZE = 100_000_000
+_UNIT_WORK = 20  # an exp or a tanh, and the loops over the rows of a unit
+
+# L-BFGS: the pairs of changes that it remembers, and the smallest gain of an iteration
+# that it goes on with, relative to the objective.
+_MEMORY = 10
+_TOLERANCE = 1e-6
+
+
+class Minimum(NamedTuple):
+    """Where a minimisation ended.
+
+    ``params`` are flat, ``value`` is the objective there and ``loss`` the part of it
+    without the penalty; ``objectives`` and ``losses`` are the same after each
+    iteration. The objective never rises.
+    """
+
+    params: np.ndarray
+    value: float
+    loss: float
+    objectives: list
+    losses: list
+
+
+class Objective:
+    """Objective of all sparse networks of one fit.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        Architecture, ``alpha``, and what bounds the rows.
+    data : TrainingData
+        Training rows.
+
+    Attributes
+    ----------
+    data : TrainingData
+        Without rows that count for nothing, and with the weights that they have in
+        the gradient of a step of all rows: less where a row is far out.
+    penalty : float
+        What the gradient of a weight gains per unit of the weight: ``alpha / N``.
+    """
+
+    def __init__(self, plan, data):
+        self._plan = plan
+        self.data = bound_far_rows(plan, data)
+        self.penalty = plan.alpha / data.total_weight
+        self._columns = np.ascontiguousarray(self.data.X.T)
+
+    def of(self, mask):
+        """Build the function of the free parameters: kept weights, then all biases.
+
+        Parameters
+        ----------
+        mask : ndarray of bool of shape (n_weights,)
+            True = kept.
+
+        Returns
+        -------
+        evaluate : callable
+            From free parameters ``(n_kept + n_biases,)`` to the objective and its
+            gradient; not finite where the network overflows.
+        """
+        sizes = np.array(self._plan.layer_sizes)
+        kept, ends = list_kept(mask, self._plan.layer_sizes)
+        sources, units = kept[0].astype(np.intp), kept[1].astype(np.intp) - sizes[0]
+        n_kept, n_units = sources.size, sizes[1:].sum()
+        is_read = np.zeros(n_units, dtype=bool)
+        is_read[sources[ends[1] :] - sizes[0]] = True
+        is_read[-sizes[-1] :] = True
+        n_rows = len(self.data.X)
+        work = 3 * n_kept + _UNIT_WORK * np.count_nonzero(is_read)
+        step = max(1, _KERNEL_CALL_SIZE // work)
+        scratch = np.empty((2, n_units, min(_BLOCK, step, n_rows)))
+
+        def evaluate(free):
+            gradient, loss = np.zeros(free.size), 0.0
+            for first in range(0, n_rows, step):
+                loss += _add_rows(
+                    free,
+                    sources,
+                    units,
+                    ends,
+                    is_read,
+                    sizes,
+                    network_codes(self._plan),
+                    self._columns,
+                    self.data.targets,
+                    self.data.sample_weight,
+                    first,
+                    min(first + step, n_rows),
+                    scratch,
+                    gradient,
+                )
+            loss /= n_rows
+            gradient /= n_rows
+            gradient[:n_kept] += self.penalty * free[:n_kept]
+            return loss + self._penalise(free, n_kept), gradient
+
+        return evaluate
+
+    def minimise(self, params, mask, n_iterations):
+        """Lower the objective by L-BFGS, full steps over all rows.
+
+        Parameters
+        ----------
+        params : ndarray of shape (n_parameters,)
+            Where to start; weights that the mask prunes count as 0.
+        mask : ndarray of bool of shape (n_weights,)
+            True = kept.
+        n_iterations : int
+            Iterations at most; fewer where another one gains next to nothing.
+
+        Returns
+        -------
+        minimum : Minimum
+            Where it ended.
+        """
+        is_free = np.concatenate([mask, np.ones(params.size - mask.size, dtype=bool)])
+        n_kept, path = np.count_nonzero(mask), []
+
+        def note(intermediate_result):
+            value = float(intermediate_result.fun)
+            path.append((value, value - self._penalise(intermediate_result.x, n_kept)))
+
+        result = minimize(
+            self.of(mask),
+            params[is_free],
+            jac=True,
+            method="L-BFGS-B",
+            callback=note,
+            options={"maxiter": n_iterations, "maxcor": _MEMORY, "ftol": _TOLERANCE},
+        )
+        note(result)
+        *path, (value, loss) = path
+        objectives, losses = ([step[part] for step in path] for part in (0, 1))
+        found = np.zeros_like(params)
+        found[is_free] = result.x
+        return Minimum(found, value, loss, objectives, losses)
+
+    def _penalise(self, free, n_kept):
+        """Return the part of the objective that is the penalty of the weights."""
+        return 0.5 * self.penalty * float(free[:n_kept] @ free[:n_kept])
+
+
+def bound_far_rows(plan, data):
+    """Weigh rows as the gradient of a step of all rows does.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        What is trained, and how.
+    data : TrainingData
+        Training rows.
+
+    Returns
+    -------
+    data : TrainingData
+        Rows that are far out weigh less, unless the rate is constant; those whose
+        squares overflow are left out.
+    """
+    n_rows = len(data.X)
+    plan = replace(plan, batch_size=n_rows)
+    sizes = plan.measure_rows(
+        data.squared_norms(), np.arange(n_rows), data.total_weight
+    )
+    rate, momentum = plan.learning_rate_init, plan.momentum
+    weights = plan.weigh_steps(data.sample_weight, sizes, rate, momentum)
+    counts = weights > 0.0
+    return replace(
+        data,
+        X=data.X[counts],
+        y=data.y[counts],
+        targets=data.targets[counts],
+        sample_weight=weights[counts] * np.mean(counts),
+    )
+
+
+@jit
+def _add_scaled(sums, factor, terms):
+    """Add ``factor * terms`` to ``sums``."""
+    for r in range(sums.size):
+        sums[r] += factor * terms[r]
+
+
+@jit
+def _add_rows(
+    free,
+    sources,
+    units,
+    ends,
+    is_read,
+    sizes,
+    codes,
+    X,
+    targets,
+    row_weights,
+    start,
+    stop,
+    scratch,
+    gradient,
+):
+    """Return the weighted loss of ``X[:, start:stop]``, and add to its gradient.
+
+    Parameters
+    ----------
+    free : ndarray of shape (n_kept + n_units,)
+        Kept weights, layer by layer, and the biases of all units but the inputs.
+    sources, units : ndarray of int of shape (n_kept,)
+        Where a weight comes from, inputs included in the count, and the unit it leads
+        to, inputs not included.
+    ends : ndarray of int of shape (n_layers + 1,)
+        Where each layer begins in ``sources``, and ``n_kept``.
+    is_read : ndarray of bool of shape (n_units,)
+        False for hidden units without a kept output: nothing of them is computed.
+    sizes : ndarray of int of shape (n_layers + 1,)
+        Units per layer, inputs and outputs included.
+    codes : tuple of three int
+        Hidden activation, output activation and loss.
+    X : ndarray of shape (n_inputs, n_rows)
+        Rows as columns.
+    targets, row_weights : ndarrays
+        As in ``sgd.train_rows``.
+    start, stop : int
+        The rows to go through.
+    scratch : ndarray of shape (2, n_units, block_size)
+        Overwritten.
+    gradient : ndarray of shape (n_kept + n_units,)
+        Added to.
+    """
+    # long, as forward and backward pass share scratch arrays
+    activation, output_activation, loss_code = codes
+    n_layers, n_inputs, n_units = sizes.size - 1, sizes[0], is_read.size
+    n_kept, n_outputs = ends[n_layers], sizes[n_layers]
+    first_output = n_units - n_outputs
+    z, delta = np.empty(n_outputs), np.empty(n_outputs)
+    ones = np.ones(scratch.shape[2])
+    loss = 0.0
+    for first in range(start, stop, scratch.shape[2]):
+        n_rows = min(scratch.shape[2], stop - first)
+        last = first + n_rows
+        for unit in range(n_units):
+            for r in range(n_rows):
+                scratch[0, unit, r] = free[n_kept + unit]
+                scratch[1, unit, r] = 0.0
+        end = 0
+        for layer in range(n_layers):
+            for k in range(ends[layer], ends[layer + 1]):
+                if is_read[units[k]]:
+                    if layer == 0:
+                        inputs = X[sources[k], first:last]
+                    else:
+                        inputs = scratch[0, sources[k] - n_inputs, :n_rows]
+                    _add_scaled(scratch[0, units[k], :n_rows], free[k], inputs)
+            begin, end = end, end + sizes[layer + 1]
+            if layer < n_layers - 1:
+                for unit in range(begin, end):
+                    if is_read[unit]:
+                        _activate(scratch[0, unit, :n_rows], activation)
+
+        for r in range(n_rows):
+            weight = row_weights[first + r]
+            for j in range(n_outputs):
+                z[j] = scratch[0, first_output + j, r]
+            loss += weight * _output_delta(
+                z, targets[first + r], delta, weight, output_activation, loss_code
+            )
+            for j in range(n_outputs):
+                scratch[1, first_output + j, r] = delta[j]
+
+        for layer in range(n_layers - 1, -1, -1):
+            for k in range(ends[layer], ends[layer + 1]):
+                if is_read[units[k]]:
+                    slopes = scratch[1, units[k], :n_rows]
+                    if layer == 0:
+                        inputs = X[sources[k], first:last]
+                    else:
+                        inputs = scratch[0, sources[k] - n_inputs, :n_rows]
+                        back = scratch[1, sources[k] - n_inputs, :n_rows]
+                        _add_scaled(back, free[k], slopes)
+                    gradient[k] += np.dot(inputs, slopes)
+            if layer > 0:
+                begin, end = begin - sizes[layer], begin
+                for unit in range(begin, end):
+                    if is_read[unit]:
+                        _multiply_by_derivative(
+                            scratch[1, unit, :n_rows],
+                            scratch[0, unit, :n_rows],
+                            activation,
+                        )
+        for unit in range(n_units):
+            if is_read[unit]:
+                slopes = scratch[1, unit, :n_rows]
+                gradient[n_kept + unit] += np.dot(ones[:n_rows], slopes)
+    return loss
