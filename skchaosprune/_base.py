@@ -29,8 +29,9 @@ feature_importances_ flops_ history_ initial_coefs_ initial_intercepts_ intercep
 layer_sparsity_ loss_curve_ lyapunov_exponents_ magnitude_rounds_ masks_
 mean_lyapunov_exponents_ n_active_parameters_ n_features_in_ n_iter_ n_iter_dense_
 n_layers_ n_outputs_ n_parameters_ n_rounds_ n_untested_ n_weights_ n_windows_
-out_activation_ p_values_ pruned_in_round_ record_every_ search_loss_curve_ snapshots_
-sparsity_ target_series_ untested_reasons_ weight_scores_ window_series_
+objective_curve_ out_activation_ p_values_ pruned_in_round_ record_every_ retrain_
+search_loss_curve_ snapshots_ sparsity_ target_series_ untested_reasons_ weight_scores_
+window_series_
 _criterion_name _criterion_params _loss _rows_of_fit _score_seed
 """.split()
 
@@ -49,7 +50,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
     @with_callbacks
     def fit(self, X, y, sample_weight=None):
-        """Train, score, prune, rewind and train again.
+        """Train, score, prune and train again.
 
         Parameters
         ----------
@@ -79,7 +80,8 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         Weights count wherever rows do: in losses, penalty, target series, scores,
         importances, and the mean and spread of a regressor's target. Where each step
         takes all rows, of the copies, too, whole numbers give the same as so many
-        copies, to rounding.
+        copies, to rounding; after a descent, as near as its last iterations come to the
+        minimum.
         Splits, batches and draws go by rows: with smaller batches,
         ``validation_fraction``, the sample of an intervention or
         ``importance="permutation"``, copies of rows are other draws.
@@ -90,7 +92,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         scikit-learn's callbacks (``set_callbacks``) see the phases as tasks of the fit,
         and the epochs as tasks of the trainings. One that asks for a stop at the end of
         an epoch ends the last training, that of the sparse network, and no other; it
-        does not end a mask search.
+        ends no mask search and no descent.
         """
         from skchaosprune._fit.pruning import prune_and_retrain
         from skchaosprune._fit.results import explain
@@ -185,6 +187,9 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
     def to_skorch(self, **settings):
         """Build an initialised skorch net, to train the pruned network further.
+
+        It starts from the trained weights. What a descent has found is no lottery
+        ticket: from the initial weights, under its masks, training comes to less.
 
         Parameters
         ----------
@@ -389,6 +394,9 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         if "_fitted_with" in state:  # how these four were kept before
             names = "_criterion_name", "_criterion_params", "_loss", "_score_seed"
             state |= zip(names, state.pop("_fitted_with"), strict=True)
+        if "rewind" in state:
+            rewinds = state.pop("rewind")
+            state.setdefault("retrain", "rewind" if rewinds else "finetune")
         super().__setstate__(self._added | state)
 
     def _plan(self, X, y, sample_weight):

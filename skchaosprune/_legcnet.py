@@ -96,6 +96,7 @@ def legcnet_params(dataset, variant):
         ),
         "prune_ratio": None,
         "keep_connected": False,
+        "retrain": "rewind",
         "dense_fraction": 0.1 if is_part else 1.0,
         "n_rounds": 1,
     }

@@ -21,7 +21,7 @@ _VALID = {
     "prune_ratio": _validation.check_prune_ratio,
     "prune_scope": choice("global", "layer"),
     "keep_connected": check_bool,
-    "rewind": check_bool,
+    "retrain": choice("auto", "rewind", "finetune", "descent"),
     "n_rounds": number("int", 1, also=("auto",)),
     "n_search": number("int", 0),
     "activation": choice(*mlp.ACTIVATIONS),
@@ -70,19 +70,25 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     keep_connected : bool, default=True
         Give weights of units that lost all inputs or all outputs to better places.
         ``False`` reproduces the paper.
-    rewind : bool, default=True
-        Retrain from the initial weights; False goes on from the dense ones.
+    retrain : {"auto", "rewind", "finetune", "descent"}, default="auto"
+        How what is left is trained: "rewind" from the initial weights (the paper),
+        "finetune" on from the dense ones, both by ``solver``. "descent" cuts to four
+        times the weights that stay, as the criterion ranks them; then the curvature of
+        the loss prunes 5 % at a time, and L-BFGS trains all rows in between. Up to a
+        ratio of 0.75 the first cut leaves all weights, so the criterion decides
+        nothing. "auto": "descent" above ``prune_ratio=0.7``, but "rewind" up to there
+        and where ``n_rounds``, ``n_search``, ``target_score``, ``prune_ratio=None`` or
+        a criterion with masks of its own ask for trainings by ``solver``.
     n_rounds : int or "auto", default="auto"
-        Rounds of training, scoring and pruning, before the last training. Each round
-        keeps the same share of the weights that are left. "auto" is 1 up to
-        ``prune_ratio=0.7`` (the paper) and 5 above. With ``prune_ratio=None`` there is
-        one round.
+        Rounds of training, scoring and pruning, before the last training, of "rewind"
+        and "finetune". Each round keeps the same share of the weights that are left.
+        "auto" is 1 up to ``prune_ratio=0.7`` (the paper) and 5 above. With
+        ``prune_ratio=None`` there is one round.
     n_search : int, default=0
-        Swaps of kept against pruned weights that are tried after the last round. Each
-        trains two sparse networks at most, one of them with more weights, and is kept
-        if it lowers the training loss, or with ``validation_fraction`` the loss of the
-        rows held out. With the training of version 0.1 it paid above a ratio of 0.9,
-        most with many classes; 15 swaps won most of what 60 did.
+        Swaps of kept against pruned weights that are tried after the last round, of
+        "rewind" and "finetune". Each trains two sparse networks at most, one of them
+        with more weights, and is kept if it lowers the training loss, or with
+        ``validation_fraction`` the loss of the rows held out.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden units.
     loss : {"log_loss", "squared_error"}, default="log_loss"
@@ -96,7 +102,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         half a cosine. With "sgd" rows with gross values cannot make large steps either:
         the gradient of a row ``x`` is divided by ``1 + rate * |x|^2 / (1 - momentum)``,
         in steps of several rows by less, if ``x`` is not far out. This moves the
-        minimum away from such rows. "constant" (the paper) does neither.
+        minimum away from such rows; a descent weighs them as a step of all rows does.
+        "constant" (the paper) does neither.
     learning_rate_init : float, default=0.01
         Learning rate of the first epoch.
     momentum : float, default=0.0
@@ -113,7 +120,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Rows per step. "auto" takes one with the compiled kernel, up to 32 with torch;
         of 32 rows or fewer it takes all, 32 times per epoch.
     max_iter : int, default=100
-        Epochs of each training, dense and sparse, at most.
+        Epochs of each training, dense and sparse, at most; not of a descent.
     shuffle : bool, default=True
         Visit the rows in a new order in each epoch. The sparse training repeats the
         orders of the dense one.
@@ -145,8 +152,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         round in place of the weights; a diagnostic of a criterion that tests for
         causality, no explanation.
     callbacks : list or None, default=None
-        Of skorch, copied for each training; one with a ``dirname``, like a Checkpoint,
-        writes to a new folder below it, ``fit-1/01-dense`` and so on. Set
+        Of skorch, copied for each training by ``solver``; one with a ``dirname``, like
+        a Checkpoint, writes to a new folder below it, ``fit-1/01-dense`` and so on. Set
         scikit-learn's callbacks with ``set_callbacks``.
         Those that monitor ``valid_loss`` (skorch's default) need
         ``validation_fraction``.
@@ -160,8 +167,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         no result.
     memory : str or path-like, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
-        depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``n_rounds``,
-        ``n_search``, ``rewind`` or ``importance``. Needs a
+        depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``retrain``,
+        ``n_rounds``, ``n_search`` or ``importance``. Needs a
         ``random_state``; not used where code of yours takes part: ``callbacks``, own
         criteria, a callable ``target``. Entries are pickles: use a folder that you
         trust.
@@ -184,7 +191,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         The pruned network, in scikit-learn's layout ``(fan_in, fan_out)``. Pruned
         weights are exactly 0.
     initial_coefs_, initial_intercepts_ : list of ndarray
-        As drawn or given, before callbacks or training change them.
+        As drawn or given, before callbacks or training change them. Not a lottery
+        ticket after a descent: trained from here, its masks lose up to 4 points.
     dense_coefs_, dense_intercepts_ : list of ndarray
         The dense network when it was scored.
     masks_ : list of ndarray of bool
@@ -195,13 +203,16 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         nothing could be tested; evidence alone with ``prune_ratio=None``.
     pruned_in_round_ : ndarray of int of shape (n_weights_,)
         The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
-        for those that the mask search swapped out.
+        for those that the mask search swapped out. Round 1 of a descent is its first
+        cut.
     criterion_ : Criterion
         What ranked the weights, with the parameters of the fit; for ``FixedMasks`` and
         criteria of your own made from ``prune_criterion`` as it is now.
+    retrain_ : {"rewind", "finetune", "descent"}
+        How what is left was trained.
     n_rounds_ : int
-        Rounds of training, scoring and pruning. The dense attributes and what the
-        criterion recorded and tested are those of the first one.
+        Rounds of training, scoring and pruning, or of pruning in a descent. The dense
+        attributes and what the criterion recorded and tested are of the first one.
     magnitude_rounds_ : dict
         Rounds, from 1, that ranked the weights by magnitude instead, as nothing could
         be tested, and why. Empty where there was none.
@@ -234,11 +245,16 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     record_every_ : int or None
         Iterations from one record to the next.
     history_, dense_history_ : list of dict
-        What the network and the callbacks recorded in each epoch.
+        What the network and the callbacks recorded in each epoch; empty of a descent.
     loss_curve_, dense_loss_curve_ : list of float
-        Mean training loss of each epoch, without the L2 penalty.
+        Mean training loss of each epoch, without the L2 penalty; of a descent after
+        each iteration.
+    objective_curve_ : list of float or None
+        Of a descent: the objective, penalty included, after each iteration. It never
+        rises but where a round prunes.
     n_iter_, n_iter_dense_ : int
-        Epochs trained; those up to the best one where a callback loads that.
+        Epochs trained; those up to the best one where a callback loads that. Iterations
+        of L-BFGS in a descent.
     engine_ : str
         "numba" or "torch": what ran the sparse training.
     sparsity_, effective_sparsity_ : float
@@ -305,7 +321,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         prune_criterion="chaos_causal_magnitude",
         prune_scope="global",
         keep_connected=True,
-        rewind=True,
+        retrain="auto",
         n_rounds="auto",
         n_search=0,
         activation="relu",
@@ -337,7 +353,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         self.prune_criterion = prune_criterion
         self.prune_scope = prune_scope
         self.keep_connected = keep_connected
-        self.rewind = rewind
+        self.retrain = retrain
         self.n_rounds = n_rounds
         self.n_search = n_search
         self.activation = activation
@@ -501,19 +517,25 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     keep_connected : bool, default=True
         Give weights of units that lost all inputs or all outputs to better places.
         ``False`` reproduces the paper.
-    rewind : bool, default=True
-        Retrain from the initial weights; False goes on from the dense ones.
+    retrain : {"auto", "rewind", "finetune", "descent"}, default="auto"
+        How what is left is trained: "rewind" from the initial weights (the paper),
+        "finetune" on from the dense ones, both by ``solver``. "descent" cuts to four
+        times the weights that stay, as the criterion ranks them; then the curvature of
+        the loss prunes 5 % at a time, and L-BFGS trains all rows in between. Up to a
+        ratio of 0.75 the first cut leaves all weights, so the criterion decides
+        nothing. "auto": "descent" above ``prune_ratio=0.7``, but "rewind" up to there
+        and where ``n_rounds``, ``n_search``, ``target_score``, ``prune_ratio=None`` or
+        a criterion with masks of its own ask for trainings by ``solver``.
     n_rounds : int or "auto", default="auto"
-        Rounds of training, scoring and pruning, before the last training. Each round
-        keeps the same share of the weights that are left. "auto" is 1 up to
-        ``prune_ratio=0.7`` (the paper) and 5 above. With ``prune_ratio=None`` there is
-        one round.
+        Rounds of training, scoring and pruning, before the last training, of "rewind"
+        and "finetune". Each round keeps the same share of the weights that are left.
+        "auto" is 1 up to ``prune_ratio=0.7`` (the paper) and 5 above. With
+        ``prune_ratio=None`` there is one round.
     n_search : int, default=0
-        Swaps of kept against pruned weights that are tried after the last round. Each
-        trains two sparse networks at most, one of them with more weights, and is kept
-        if it lowers the training loss, or with ``validation_fraction`` the loss of the
-        rows held out. With the training of version 0.1 it paid above a ratio of 0.9,
-        most with many classes; 15 swaps won most of what 60 did.
+        Swaps of kept against pruned weights that are tried after the last round, of
+        "rewind" and "finetune". Each trains two sparse networks at most, one of them
+        with more weights, and is kept if it lowers the training loss, or with
+        ``validation_fraction`` the loss of the rows held out.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden units.
     loss : {"squared_error", "huber"}, default="squared_error"
@@ -527,7 +549,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         half a cosine. With "sgd" rows with gross values cannot make large steps either:
         the gradient of a row ``x`` is divided by ``1 + rate * |x|^2 / (1 - momentum)``,
         in steps of several rows by less, if ``x`` is not far out. This moves the
-        minimum away from such rows. "constant" (the paper) does neither.
+        minimum away from such rows; a descent weighs them as a step of all rows does.
+        "constant" (the paper) does neither.
     learning_rate_init : float, default=0.002
         Learning rate of the first epoch.
     momentum : float, default=0.0
@@ -544,7 +567,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Rows per step. "auto" takes one with the compiled kernel, up to 32 with torch;
         of 32 rows or fewer it takes all, 32 times per epoch.
     max_iter : int, default=100
-        Epochs of each training, dense and sparse, at most.
+        Epochs of each training, dense and sparse, at most; not of a descent.
     shuffle : bool, default=True
         Visit the rows in a new order in each epoch. The sparse training repeats the
         orders of the dense one.
@@ -573,8 +596,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         round in place of the weights; a diagnostic of a criterion that tests for
         causality, no explanation.
     callbacks : list or None, default=None
-        Of skorch, copied for each training; one with a ``dirname``, like a Checkpoint,
-        writes to a new folder below it, ``fit-1/01-dense`` and so on. Set
+        Of skorch, copied for each training by ``solver``; one with a ``dirname``, like
+        a Checkpoint, writes to a new folder below it, ``fit-1/01-dense`` and so on. Set
         scikit-learn's callbacks with ``set_callbacks``.
         Those that monitor ``valid_loss`` (skorch's default) need
         ``validation_fraction``.
@@ -588,8 +611,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         no result.
     memory : str or path-like, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
-        depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``n_rounds``,
-        ``n_search``, ``rewind`` or ``importance``. Needs a
+        depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``retrain``,
+        ``n_rounds``, ``n_search`` or ``importance``. Needs a
         ``random_state``; not used where code of yours takes part: ``callbacks``, own
         criteria, a callable ``target``. Entries are pickles: use a folder that you
         trust.
@@ -615,7 +638,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         The pruned network, in scikit-learn's layout ``(fan_in, fan_out)``. Pruned
         weights are exactly 0.
     initial_coefs_, initial_intercepts_ : list of ndarray
-        As drawn or given, before callbacks or training change them.
+        As drawn or given, before callbacks or training change them. Not a lottery
+        ticket after a descent: trained from here, its masks lose up to 4 points.
     dense_coefs_, dense_intercepts_ : list of ndarray
         The dense network when it was scored.
     masks_ : list of ndarray of bool
@@ -626,13 +650,16 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         nothing could be tested; evidence alone with ``prune_ratio=None``.
     pruned_in_round_ : ndarray of int of shape (n_weights_,)
         The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
-        for those that the mask search swapped out.
+        for those that the mask search swapped out. Round 1 of a descent is its first
+        cut.
     criterion_ : Criterion
         What ranked the weights, with the parameters of the fit; for ``FixedMasks`` and
         criteria of your own made from ``prune_criterion`` as it is now.
+    retrain_ : {"rewind", "finetune", "descent"}
+        How what is left was trained.
     n_rounds_ : int
-        Rounds of training, scoring and pruning. The dense attributes and what the
-        criterion recorded and tested are those of the first one.
+        Rounds of training, scoring and pruning, or of pruning in a descent. The dense
+        attributes and what the criterion recorded and tested are of the first one.
     magnitude_rounds_ : dict
         Rounds, from 1, that ranked the weights by magnitude instead, as nothing could
         be tested, and why. Empty where there was none.
@@ -665,11 +692,16 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     record_every_ : int or None
         Iterations from one record to the next.
     history_, dense_history_ : list of dict
-        What the network and the callbacks recorded in each epoch.
+        What the network and the callbacks recorded in each epoch; empty of a descent.
     loss_curve_, dense_loss_curve_ : list of float
-        Mean training loss of each epoch, without the L2 penalty.
+        Mean training loss of each epoch, without the L2 penalty; of a descent after
+        each iteration.
+    objective_curve_ : list of float or None
+        Of a descent: the objective, penalty included, after each iteration. It never
+        rises but where a round prunes.
     n_iter_, n_iter_dense_ : int
-        Epochs trained; those up to the best one where a callback loads that.
+        Epochs trained; those up to the best one where a callback loads that. Iterations
+        of L-BFGS in a descent.
     engine_ : str
         "numba" or "torch": what ran the sparse training.
     sparsity_, effective_sparsity_ : float
@@ -715,7 +747,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         prune_criterion="chaos_causal_magnitude",
         prune_scope="global",
         keep_connected=True,
-        rewind=True,
+        retrain="auto",
         n_rounds="auto",
         n_search=0,
         activation="relu",
@@ -746,7 +778,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         self.prune_criterion = prune_criterion
         self.prune_scope = prune_scope
         self.keep_connected = keep_connected
-        self.rewind = rewind
+        self.retrain = retrain
         self.n_rounds = n_rounds
         self.n_search = n_search
         self.activation = activation

@@ -173,7 +173,8 @@ def test_exactly_the_ratio_goes(iris, criterion):
         {"momentum": 0.6},
         {"solver": "adam"},
         {"engine": "torch"},
-        {"rewind": False},
+        {"retrain": "finetune"},
+        {"retrain": "descent"},
         {"alpha": 0.1, "batch_size": 20},
         {"keep_connected": False},
     ],
@@ -203,8 +204,8 @@ def test_rewinding_starts_from_the_initial_weights(iris):
     np.testing.assert_allclose(
         flat(rewound.coefs_), flat(rewound.initial_coefs_) * mask, atol=1e-8
     )
-    tuned = small(rewind=False).fit(X, y)
-    again = small(rewind=True).fit(X, y)
+    tuned = small(retrain="finetune").fit(X, y)
+    again = small(retrain="rewind").fit(X, y)
     np.testing.assert_array_equal(flat(tuned.masks_), flat(again.masks_))
     assert tuned.loss_curve_[0] < again.loss_curve_[0]
 

@@ -27,7 +27,15 @@ from sklearn.preprocessing import scale
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skchaosprune import ChaosCausalPrunedMLP
-from skchaosprune._kernels import ablation, granger, lyapunov, sgd, sparse
+from skchaosprune._fit import descent
+from skchaosprune._kernels import (
+    ablation,
+    full_batch,
+    granger,
+    lyapunov,
+    sgd,
+    sparse,
+)
 from skchaosprune._network import importance
 from skchaosprune._training import net, threads
 from skchaosprune.criteria import _blocks
@@ -250,6 +258,9 @@ PHASES = {
     "causality in threads": ({"n_jobs": 2}, granger, "_test_causes", None),
     "second round": ({"n_rounds": 2}, net, "train", 1),
     "mask search": ({"n_search": 9}, sparse, "_train_kept", None),
+    "descent": ({"prune_ratio": 0.95}, full_batch, "_add_rows", None),
+    "diagonal": ({"prune_ratio": 0.9}, descent, "gauss_newton_diagonal", None),
+    "matrix": ({"prune_ratio": 0.95}, descent, "gauss_newton_matrix", None),
     "sparse training": ({}, net, "train", 1),
     "torch": (FITS["torch"], net, "train", 0),
     "intervention": (FITS["intervention"], ablation, "_ablate_block", None),
@@ -326,7 +337,9 @@ def count_tasks():
 
 
 def interrupt_fits():
-    """Press Ctrl-C twice in each phase: at the begin of a call, and at random in it.
+    """Press Ctrl-C in each phase: at the begin of a call, and at random in it.
+
+    Twice, and 40 times in the calls of a descent, which are short.
 
     Return whether each fit was interrupted, and whether the function was running.
     """
@@ -337,14 +350,15 @@ def interrupt_fits():
         watch = CtrlC(owner, name)
         bits = fingerprint(make_model(**options).fit(*load_rows()))
         n_calls, found[phase] = watch.n_calls, []
-        for share in (0.0, rng.uniform(0.0, 0.5)):
+        n_times = 20 if phase == "descent" else 1
+        for share in [0.0, *rng.uniform(0.0, 0.5, size=1)] * n_times:
             chosen = rng.randint(n_calls) if call is None else call
             watch.choose(chosen, share * watch.seconds[chosen])
             model = make_model(**options)
             was_interrupted = is_interrupted(model, watch)
             found[phase].append((was_interrupted, watch.was_running))
             watch.choose(None, 0.0)
-            assert fingerprint(model.fit(*load_rows())) == bits
+        assert fingerprint(model.fit(*load_rows())) == bits
         setattr(owner, name, watch.watched)
     return found
 

@@ -72,7 +72,7 @@ CHANGES = [
     ("dense_fraction", np.float64(1.0), SAME),
     ("n_rounds", 2, SAME),
     ("n_search", 3, SAME),
-    ("rewind", False, SAME),
+    ("retrain", "finetune", SAME),
     ("importance", "connection", SAME),
     ("class_weight", {0: 2.0, 1: 1.0, 2: 1.0}, NEW),
     ("class_weight", {0: 2.0, 1: 2.0, 2: 2.0}, SAME),  # weights have mean 1
@@ -452,7 +452,7 @@ def test_memory_maps_do_not_leak_into_a_fit(iris, tmp_path):
     memory = joblib.Memory(tmp_path, mmap_mode="r", verbose=0)
     for engine in ("numba", "torch"):
         for _ in range(2):
-            model = quick(tmp_path, engine=engine, batch_size=1, rewind=False)
+            model = quick(tmp_path, engine=engine, batch_size=1, retrain="finetune")
             model.set_params(memory=memory).fit(*iris)
     for value in vars(model).values():
         parts = value if isinstance(value, list) else [value]

@@ -143,6 +143,21 @@ def test_tasks_of_a_search(iris, record):
     assert len(model.search_loss_curve_) == 5
 
 
+def test_tasks_of_a_descent(iris, record):
+    model = small(prune_ratio=0.8, max_iter=2).set_callbacks(record).fit(*iris)
+
+    events = [event for event in record.events() if "scoring" not in event]
+    n_rounds = model.n_rounds_
+    assert events[2:-2] == [
+        *epochs("dense training", 2),
+        *task("fit", "descent", inside=task("fit", "descent", "round") * n_rounds),
+    ]
+    # nothing that they ask for ends it
+    record.act = lambda event, name: event == "end" and name == "round"
+    told = clone(model).set_callbacks(record).fit(*iris)
+    helpers.assert_same_fit(told, model)
+
+
 @pytest.mark.slow
 def test_results_are_the_same_bits(iris, record):
     model = small(prune_criterion="chaos_causality", max_iter=20)
@@ -362,7 +377,7 @@ def test_a_stop_does_not_enter_memory(iris, tmp_path, record):
 
 
 def test_path(iris, record):
-    model = small()
+    model = small(retrain="rewind")
     path = pruning_path(clone(model).set_callbacks(record), *iris, [0.3, 0.8], cv=2)
 
     np.testing.assert_array_equal(
@@ -383,7 +398,9 @@ def test_a_path_ends_what_a_failing_ratio_has_begun(iris, record):
             raise ValueError("no more rounds")
         return np.abs(weights.weights)
 
-    model = small(prune_criterion=fail_in_round_two).set_callbacks(record)
+    model = small(prune_criterion=fail_in_round_two, retrain="rewind").set_callbacks(
+        record
+    )
     with pytest.warns(FitFailedWarning, match="no more rounds"):
         pruning_path(model, *iris, [0.8, 0.3], cv=2)
 

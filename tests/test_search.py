@@ -28,7 +28,7 @@ N_WEIGHTS = 35
 def searching(kind=ChaosCausalPrunedMLP, **changes):
     """Search six swaps among 42 weights, of which a fifth stays."""
     options = {"hidden_layer_sizes": (6,), "max_iter": 10, "prune_ratio": 0.8}
-    return small(kind, **options | {"n_search": 6} | changes)
+    return small(kind, **options | {"n_search": 6, "retrain": "rewind"} | changes)
 
 
 def as_many(n_kept, keep_connected=True):
@@ -191,7 +191,7 @@ WAYS = {
     "validation": {"validation_fraction": 0.25},
     "layers": {"prune_scope": "layer"},
     "disconnected": {"keep_connected": False},
-    "fine-tuned": {"rewind": False},
+    "fine-tuned": {"retrain": "finetune"},
     "deep": {"hidden_layer_sizes": (6, 5)},
     "batches": {"batch_size": 40, "learning_rate_init": 0.1},
     "adam": {"solver": "adam", "batch_size": 40, "n_search": 2},

@@ -67,6 +67,7 @@ WAYS = {
     "sampled rows": {"prune_criterion": Intervention(n_rows=10)},
     "a twin": {"prune_criterion": ChaosCausality(trajectory="perturbation")},
     "auto": {"batch_size": "auto", "rows": 30},
+    "descent": {"prune_ratio": 0.8, "hidden_layer_sizes": (6,)},
 } | {name: {"prune_criterion": name} for name in CRITERIA}
 
 

@@ -26,9 +26,14 @@ from skchaosprune._training.plan import Divergence, TrainingPlan
 from skchaosprune._training.recording import count_windows, resolve_record_every
 from skchaosprune.criteria import Criterion, runs_only_our_code
 
-# What n_rounds="auto" means: with most criteria rounds pay where few weights are left.
+# What retrain="auto" and n_rounds="auto" mean: up to this ratio one round is enough.
 _ONE_ROUND_UP_TO = 0.7
 _N_ROUNDS_ABOVE = 5
+
+# A descent: so many times the weights that stay in the end are left by the first cut;
+# then this share goes in each round.
+_FIRST_CUT = 4
+_SHARE_OF_ROUND = 0.05
 
 # With batch_size="auto": up to so many rows a step takes all of them; an epoch has so
 # many steps at least.
@@ -119,26 +124,35 @@ class Schedule:
     ----------
     layer_sizes : tuple of int
         Units per layer, inputs and outputs included.
-    prune_ratio, prune_scope, keep_connected, rewind, n_search, target_score, importance
+    prune_ratio, prune_scope, keep_connected, n_search, target_score, importance
         Parameters of the estimators.
-    n_rounds_asked : int or "auto"
-        The parameter ``n_rounds``.
+    retrain_asked, n_rounds_asked : int or str
+        The parameters ``retrain`` and ``n_rounds``.
     n_epochs : int
         Passes over the data of each sparse training, at most.
+    chooses_masks : bool
+        Whether the criterion does not rank, but says what stays.
     """
 
     layer_sizes: tuple
     prune_ratio: float | None
     prune_scope: str
     keep_connected: bool
-    rewind: bool
+    retrain_asked: str
     n_rounds_asked: int | str
     n_search: int
     n_epochs: int
     target_score: float | None
     importance: str
+    chooses_masks: bool
 
     def __post_init__(self):
+        obstacle = self._obstacle_to_descent
+        if self.retrain_asked == "descent" and obstacle is not None:
+            raise ValueError(
+                f"retrain='descent' cannot be used: {obstacle}. Change that, or use "
+                "retrain='auto', 'rewind' or 'finetune'."
+            )
         if self.prune_ratio is None and self.n_rounds_asked not in ("auto", 1):
             raise ValueError(
                 f"n_rounds={shorten(self.n_rounds_asked)} needs a prune_ratio, as the "
@@ -147,20 +161,52 @@ class Schedule:
             )
 
     @property
-    def n_rounds(self):
-        """Rounds, unless the first scores turn out to be final."""
+    def _obstacle_to_descent(self):
+        """Why a descent cannot follow the first scores, or None."""
+        if self.chooses_masks:
+            return "prune_criterion chooses the weights itself"
         if self.prune_ratio is None:
+            return "prune_ratio=None keeps what is significant, in one step"
+        if self.n_rounds_asked != "auto":
+            n_rounds = shorten(self.n_rounds_asked)
+            return f"n_rounds={n_rounds} counts trainings by the solver"
+        if self.n_search > 0:
+            n_search = shorten(self.n_search)
+            return f"n_search={n_search} swaps weights between trainings by the solver"
+        if self.target_score is not None:
+            target_score = shorten(self.target_score)
+            return f"target_score={target_score} ends trainings by the solver"
+        return None
+
+    @property
+    def retrain(self):
+        """How what is left is trained: "rewind", "finetune" or "descent"."""
+        if self.retrain_asked != "auto":
+            return self.retrain_asked
+        if self._obstacle_to_descent is not None or self._is_mild:
+            return "rewind"
+        return "descent"
+
+    @property
+    def _is_mild(self):
+        return self.prune_ratio is None or self.prune_ratio <= _ONE_ROUND_UP_TO
+
+    @property
+    def n_trainings(self):
+        """Rounds of training and scoring, unless the first scores are final."""
+        if self.retrain == "descent" or self.prune_ratio is None:
             return 1
         if self.n_rounds_asked == "auto":
-            return 1 if self.prune_ratio <= _ONE_ROUND_UP_TO else _N_ROUNDS_ABOVE
+            return 1 if self._is_mild else _N_ROUNDS_ABOVE
         return self.n_rounds_asked
 
     @cached_property
     def n_kept(self):
         """Weights that stay after each round; raises where the ratio is infeasible."""
-        return count_kept(
-            self.layer_sizes, self.prune_ratio, self.prune_scope, self.n_rounds
-        )
+        shape = self.layer_sizes, self.prune_ratio, self.prune_scope
+        if self.retrain == "descent":
+            return count_kept_in_descent(*shape)
+        return count_kept(*shape, self.n_trainings)
 
 
 @dataclass(frozen=True)
@@ -231,7 +277,7 @@ class FitPlan:
     @property
     def n_phases(self):
         """Phases of the fit, at most."""
-        return 2 * self.schedule.n_rounds + 1 + (self.schedule.n_search > 0)
+        return 2 * self.schedule.n_trainings + 1 + (self.schedule.n_search > 0)
 
     def with_ratio(self, prune_ratio):
         """Return the plan of the same fit with another ratio, if that is feasible."""
@@ -241,7 +287,7 @@ class FitPlan:
 
     def start(self, params):
         """Return where sparse trainings start, if the last one ended at ``params``."""
-        return self.training.params if self.schedule.rewind else params
+        return self.training.params if self.schedule.retrain == "rewind" else params
 
     def as_fitted(self, params):
         """Return the attributes with which the network of ``params`` predicts."""
@@ -363,7 +409,7 @@ def make_plan(settings, criterion, seeds, data, validation, *, network, known, p
     network = _plan_network(settings, network, n_rows=len(data.X))
     plan = FitPlan(
         _plan_training(settings, network, data, validation, criterion, seeds),
-        _plan_schedule(settings, network.layer_sizes),
+        _plan_schedule(settings, network.layer_sizes, criterion),
         _plan_resources(settings, criterion),
         known,
         settings["prune_criterion"],
@@ -447,14 +493,16 @@ def list_versions():
     return ", ".join(f"{name} {number}" for name, number in found.items())
 
 
-def _plan_schedule(settings, layer_sizes):
+def _plan_schedule(settings, layer_sizes, criterion):
     """Describe what comes after the first scores."""
-    names = "prune_ratio", "prune_scope", "keep_connected", "rewind", "n_search"
+    names = "prune_ratio", "prune_scope", "keep_connected", "n_search"
     names += "target_score", "importance"
     return Schedule(
         layer_sizes,
+        retrain_asked=settings["retrain"],
         n_rounds_asked=settings["n_rounds"],
         n_epochs=settings["max_iter"],
+        chooses_masks=criterion.chooses_masks,
         **{name: settings[name] for name in names},
     )
 
@@ -578,6 +626,32 @@ def count_kept(layer_sizes, prune_ratio, prune_scope, n_rounds):
     ValueError
         If fewer than one weight per layer would remain.
     """
+    n_weights, n_left = _count_ends(layer_sizes, prune_ratio, prune_scope)
+    return [
+        np.round(n_weights * (n_left / n_weights) ** (number / n_rounds)).astype(int)
+        for number in range(1, n_rounds + 1)
+    ]
+
+
+def count_kept_in_descent(layer_sizes, prune_ratio, prune_scope):
+    """Count the weights that stay after each round of a descent.
+
+    As :func:`count_kept`; the first round leaves four times the weights that stay in
+    the end, or all, and each of the others takes about 5 % of what is left.
+    """
+    n_weights, n_left = _count_ends(layer_sizes, prune_ratio, prune_scope)
+    first = np.minimum(_FIRST_CUT * n_left, n_weights)
+    n_more = round(np.log((n_left / first).min()) / np.log(1.0 - _SHARE_OF_ROUND))
+    counts = [first]
+    for number in range(1, n_more + 1):
+        count = np.round(first * (n_left / first) ** (number / n_more)).astype(int)
+        if (count < counts[-1]).any():  # one weight may be more than the share
+            counts.append(count)
+    return counts
+
+
+def _count_ends(layer_sizes, prune_ratio, prune_scope):
+    """Count the weights of each group, and those that stay in the end."""
     n_layers = len(layer_sizes) - 1
     n_weights = count_in_groups(
         layer_sizes, n_groups=1 if prune_scope == "global" else n_layers
@@ -594,11 +668,7 @@ def count_kept(layer_sizes, prune_ratio, prune_scope, n_rounds):
             "leaves fewer than one weight per layer; the largest feasible ratio is "
             f"{largest}. Lower prune_ratio or use larger hidden_layer_sizes."
         )
-    kept = _count_left(n_weights, prune_ratio) / n_weights
-    return [
-        np.round(n_weights * kept ** (number / n_rounds)).astype(int)
-        for number in range(1, n_rounds + 1)
-    ]
+    return n_weights, _count_left(n_weights, prune_ratio)
 
 
 def _count_left(n_weights, prune_ratio):

@@ -105,6 +105,23 @@ class Progress:
 
             yield reach
 
+    @contextmanager
+    def descent(self, name, n_kept):
+        """Give the function to call with each round's number and its loss.
+
+        ``n_kept`` are the weights that are left after each round, by groups.
+        """
+        with self._phase(name, len(n_kept)) as task:
+            marks = _marks(len(n_kept))
+
+            def reach(number, loss):
+                if number in marks:
+                    left = int(sum(n_kept[number - 1]))
+                    self.say(f"{name}: {left} weights left, loss {loss:.4f}")
+                self._end(self._open(task, "round"))
+
+            yield reach
+
     def skip(self, name):
         """Tell of a phase that took no time."""
         with self._phase(name, 0):

@@ -1,9 +1,10 @@
-"""Prune in rounds, search for a better mask, and train what is left."""
+"""Prune in rounds, and train what is left: by SGD, or by a descent."""
 
 from dataclasses import replace
 
 import numpy as np
 
+from skchaosprune._fit.descent import descend
 from skchaosprune._fit.results import Outcome, Pruning
 from skchaosprune._fit.retraining import train_sparse
 from skchaosprune._fit.scoring import train_and_score
@@ -29,6 +30,9 @@ def prune_and_retrain(plan, scored, progress):
         All that the fit found out.
     """
     pruning = _prune_in_rounds(plan, scored, progress)
+    if plan.schedule.retrain == "descent":
+        pruning, sparse = descend(plan, pruning, progress)
+        return Outcome(plan, scored, pruning, sparse)
     if plan.schedule.n_search > 0:
         pruning = search(plan, pruning, progress)
     n_epochs = plan.schedule.n_epochs
@@ -43,17 +47,17 @@ def _prune_in_rounds(plan, scored, progress):
     verdict = scored.verdict
     if plan.schedule.prune_ratio is None and verdict.rule_scores is not None:
         scored = replace(scored, verdict=replace(verdict, scores=verdict.rule_scores))
-    n_rounds = 1 if scored.verdict.is_final else plan.schedule.n_rounds
+    n_trainings = 1 if scored.verdict.is_final else plan.schedule.n_trainings
     n_weights = scored.record.n_weights
     pruning = Pruning(
         mask=scored.record.alive,
         scores=scored.verdict.scores,
         pruned_in_round=np.zeros(n_weights, dtype=int),
         params=scored.run.params,
-        n_rounds=n_rounds,
+        n_rounds=n_trainings,
         problems={},
     )
-    for number in range(1, n_rounds + 1):
+    for number in range(1, n_trainings + 1):
         if number > 1:
             training = replace(
                 plan.training, mask=pruning.mask, params=plan.start(pruning.params)
@@ -73,13 +77,11 @@ def _prune_once(schedule, scored, before, number):
     scores = np.where(alive, verdict.scores, before.scores)
     order = rank_weights(scores, np.abs(scored.record.weights), before.pruned_in_round)
     mask = _choose_mask(schedule, verdict, order, number)
-    gone_in = np.where(alive, number, before.pruned_in_round)
     problem = {} if verdict.problem is None else {number: verdict.problem}
-    return replace(
-        before,
-        mask=mask,
+    return before.cut(
+        mask,
+        number,
         scores=scores,
-        pruned_in_round=np.where(mask, 0, gone_in),
         params=scored.run.params,
         problems=before.problems | problem,
     )

@@ -1,6 +1,6 @@
 """What a fit found out, as fitted attributes and as warnings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,6 +51,13 @@ class Pruning:
     problems: dict
     search_losses: list | None = None
 
+    def cut(self, mask, number, **changes):
+        """Return what is left after round ``number``, whose mask this is."""
+        gone_in = np.where(self.mask, number, self.pruned_in_round)
+        return replace(
+            self, mask=mask, pruned_in_round=np.where(mask, 0, gone_in), **changes
+        )
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -74,6 +81,8 @@ class Outcome:
         first, *others = self.pruning.problems
         n_rounds = self.pruning.n_rounds
         where = "" if n_rounds == 1 else f" in round {first} of {n_rounds}"
+        if self.plan.schedule.retrain == "descent":
+            where = " for the first cut"
         more = f" (Also in round {', '.join(map(str, others))}.)" if others else ""
         return [
             f"The weights are ranked by magnitude instead{where}: "
@@ -113,13 +122,15 @@ class Outcome:
     def _histories(self):
         """What was recorded in each epoch of the dense and of the sparse training."""
         learned = {
-            "n_iter_": len(self.sparse.history),
+            "n_iter_": len(self.sparse.loss_curve),
             "n_iter_dense_": len(self.scored.run.history),
             "engine_": self.sparse.engine,
+            "retrain_": self.plan.schedule.retrain,
+            "objective_curve_": self.sparse.objective_curve,
         }
         for prefix, run in (("", self.sparse), ("dense_", self.scored.run)):
-            learned[f"{prefix}history_"] = run.history
-            learned[f"{prefix}loss_curve_"] = [row["train_loss"] for row in run.history]
+            learned[f"{prefix}history_"] = list(run.history)
+            learned[f"{prefix}loss_curve_"] = run.loss_curve
         return learned
 
     def _rounds(self):

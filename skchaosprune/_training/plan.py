@@ -141,6 +141,12 @@ class TrainingRun:
     params: np.ndarray
     history: list
     engine: str
+    objective_curve = None
+
+    @property
+    def loss_curve(self):
+        """Mean training loss of each epoch."""
+        return [row["train_loss"] for row in self.history]
 
 
 class Divergence(ValueError):

@@ -1,0 +1,354 @@
+"""The descent by curvature: its rounds, its objective, and when a fit takes it."""
+
+import itertools
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import make_friedman1
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import scale
+from skorch.callbacks import LRScheduler
+
+from skchaosprune import (
+    ChaosCausalPrunedMLP,
+    ChaosCausalPrunedMLPRegressor,
+    pruning_path,
+)
+from skchaosprune._fit import descent, pruning
+from skchaosprune._fit.plan import count_kept_in_descent
+from skchaosprune._kernels.full_batch import Minimum, Objective, bound_far_rows
+from skchaosprune._network.mlp import flatten
+from skchaosprune.criteria import FixedMasks, Magnitude, WeightScores
+from tests import autograd, naive
+from tests.helpers import assert_same_fit, count_trainings, flat, small
+
+SCOPES = ["global", "layer"]
+
+
+def sparse(kind=ChaosCausalPrunedMLP, **changes):
+    """Keep a fifth of 42 weights, by a descent."""
+    options = {"hidden_layer_sizes": (6,), "prune_ratio": 0.8, "retrain": "descent"}
+    return small(kind, **options | changes)
+
+
+@pytest.fixture
+def rounds(monkeypatch):
+    """Grows by (start, mask, iterations at most, result) with each round."""
+    found, minimise = [], Objective.minimise
+
+    def spy(self, params, mask, n_iterations):
+        result = minimise(self, params, mask, n_iterations)
+        found.append((params.copy(), mask.copy(), n_iterations, result))
+        return result
+
+    monkeypatch.setattr(Objective, "minimise", spy)
+    return found
+
+
+# How many weights stay.
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_counts_by_hand(scope):
+    for sizes, ratio in itertools.product(
+        [(30, 64, 1), (64, 64, 10), (4, 6, 3), (5, 9, 8, 2), (7, 1)],
+        [0.0, 0.3, 0.5, 0.74, 0.8, 0.85],
+    ):
+        counts = count_kept_in_descent(sizes, ratio, scope)
+        shapes = list(itertools.pairwise(sizes))
+        groups = [a * b for a, b in shapes]
+        groups = [sum(groups)] if scope == "global" else groups
+        ends = [n - round(ratio * n) for n in groups]
+        assert counts[-1].tolist() == ends
+        assert counts[0].tolist() == [
+            min(4 * end, n) for end, n in zip(ends, groups, strict=True)
+        ]
+        for before, after in itertools.pairwise(counts):
+            assert (after <= before).all() and (after < before).any()
+            # 5 %, give or take a weight
+            assert (after >= 0.94 * before - 1.0).all()
+        assert len(counts) <= 1 + 27
+
+
+# Round by round.
+
+
+def weigh(params, alive, plan, scope, n_removed):
+    """Each weight's rank or saliency, and the parameters that the cut starts from."""
+    network = plan.training.network
+    data = bound_far_rows(network, plan.training.data)
+    n_weights, sizes = alive.size, network.layer_sizes
+    curvature = autograd.gauss_newton(params, network, data)
+    if alive.sum() > 15:
+        return params[:n_weights] ** 2 * np.diag(curvature)[:n_weights], params
+    names = naive.name_weights(sizes)
+    units = [(layer, unit) for layer in (1, 2) for unit in range(sizes[layer])]
+    into = {(layer + 1, unit) for layer, _, unit in np.array(names)[alive].tolist()}
+    free = [k for k in range(n_weights) if alive[k]]
+    n_free = len(free)
+    free += [
+        n_weights + place
+        for place, unit in enumerate(units)
+        if unit in into or unit[0] == 2
+    ]
+    groups = [names[k][0] if scope == "layer" else 0 for k in free[:n_free]]
+    block, penalty = curvature[np.ix_(free, free)], network.alpha / data.total_weight
+    args = params[free], block, penalty, groups, n_removed
+    values, order = naive.eliminate(*args, damping=1e-4)
+    moved, ranks = params.copy(), np.zeros(n_weights)
+    moved[free] = values
+    for rank, place in enumerate(order):
+        ranks[free[place]] = rank
+    return ranks, moved
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])
+def test_every_round_prunes_by_curvature_and_goes_on(
+    kind, scope, iris, rounds, monkeypatch
+):
+    monkeypatch.setattr(descent, "_MOST_FOR_SURGEON", 15)
+    X, y = (part[::5] for part in iris)
+    options = {"keep_connected": False, "hidden_layer_sizes": (5,), "alpha": 1.0}
+    options |= {"prune_scope": scope, "prune_ratio": 0.85, "activation": "tanh"}
+    model = sparse(kind, **options).fit(X, y)
+
+    plan = model._plan(X, y, None)
+    sizes = plan.training.network.layer_sizes
+    counts = count_kept_in_descent(sizes, 0.85, scope)
+    assert len(rounds) == len(counts) == model.n_rounds_
+    names = naive.name_weights(sizes)
+    params = flatten(model.dense_coefs_, model.dense_intercepts_)
+    alive = np.ones(len(names), dtype=bool)
+    scores = np.abs(params[: alive.size])  # magnitude makes the first cut
+    np.testing.assert_array_equal(model.weight_scores_, scores)
+    in_round, n_before = np.zeros(alive.size, dtype=int), counts[0]
+    whole = np.array([len(group) for group in naive.group_weights(names, scope)])
+    for number, (start, mask, n_iterations, result) in enumerate(rounds, start=1):
+        n_kept = counts[number - 1]
+        if number > 1:
+            scores, params = weigh(params, alive, plan, scope, n_before - n_kept)
+        scores = np.where(alive, scores, -1.0)
+        order = naive.rank(scores, np.abs(params[: alive.size]))
+        kept = naive.choose([names[k] for k in order], whole - n_kept, scope)
+        assert mask.tolist() == [name in kept for name in names], number
+        np.testing.assert_allclose(start, params, rtol=1e-6, atol=1e-9)
+        assert n_iterations == {1: 100, len(rounds): 50}.get(number, 20)
+        in_round[alive & ~mask] = number
+        params, alive, n_before = result.params, mask, n_kept
+    np.testing.assert_array_equal(flatten(model.coefs_, model.intercepts_), params)
+    np.testing.assert_array_equal(flat(model.masks_), alive)
+    np.testing.assert_array_equal(model.pruned_in_round_, in_round)
+
+
+WAYS = {
+    "defaults": {},
+    "layers": {"prune_scope": "layer"},
+    "mild": {"prune_ratio": 0.4},
+    "nothing": {"prune_ratio": 0.0},
+    "extreme": {"prune_ratio": 0.95},
+    "deep": {"hidden_layer_sizes": (6, 5), "activation": "tanh"},
+    "linear": {"hidden_layer_sizes": (), "prune_ratio": 0.5},
+    "squares": {"loss": "squared_error", "activation": "logistic"},
+    "no prior": {"alpha": 0.0},
+    "partial": {"dense_fraction": 0.5},
+    "held out": {"validation_fraction": 0.2},
+    "adam": {"solver": "adam"},
+    "torch": {"engine": "torch"},
+    "callbacks": {"callbacks": [LRScheduler("StepLR", step_size=3)]},
+    "default criterion": {"prune_criterion": "chaos_causal_magnitude", "max_iter": 20},
+    "intervention": {"prune_criterion": "intervention"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_all_ways(way, iris, rounds, monkeypatch):
+    trained = count_trainings(monkeypatch)
+    X, y = iris
+    weights = np.random.RandomState(0).uniform(0.5, 2.0, size=150)
+    model = sparse(**WAYS[way]).fit(X, y, weights)
+
+    assert len(trained) == 1
+    kept, n_weights = flat(model.masks_), model.n_weights_
+    assert kept.sum() == n_weights - round(model.prune_ratio * n_weights) or (
+        model.prune_scope == "layer"
+    )
+    assert model.effective_sparsity_ == model.sparsity_  # all of them are on paths
+    np.testing.assert_array_equal(flat(model.coefs_) != 0.0, kept)
+    assert model.retrain_ == "descent"
+    assert model.history_ == []
+    assert model.engine_ == "numba"
+    curves = [result.objectives for *_, result in rounds]
+    assert model.objective_curve_ == sum(curves, [])
+    assert model.n_iter_ == len(model.loss_curve_) == len(model.objective_curve_)
+    for curve in curves:  # never rises between two cuts
+        assert curve == sorted(curve, reverse=True)
+    plan = model._plan(X, y, weights)
+    network = plan.training.network
+    data = bound_far_rows(network, plan.training.data)
+    params = flatten(model.coefs_, model.intercepts_)
+    value, loss, _ = autograd.objective(params, network, data, kept)
+    assert value == pytest.approx(model.objective_curve_[-1], rel=1e-9)
+    assert loss == pytest.approx(model.loss_curve_[-1], rel=1e-9)
+    assert (model.pruned_in_round_ == 0).tolist() == kept.tolist()
+    assert_same_fit(model, clone(model).fit(X, y, weights))
+
+
+# When a fit takes it.
+
+
+AUTO = [
+    ({"prune_ratio": 0.7}, "rewind"),
+    ({"prune_ratio": 0.71}, "descent"),
+    ({"prune_ratio": 0.9, "retrain": "finetune"}, "finetune"),
+    ({"prune_ratio": 0.9, "n_rounds": 1}, "rewind"),
+    ({"prune_ratio": 0.9, "n_search": 1}, "rewind"),
+    ({"prune_ratio": 0.9, "target_score": 2.0}, "rewind"),
+    ({"prune_ratio": None, "prune_criterion": "intervention"}, "rewind"),
+    ({"prune_ratio": 0.9, "prune_criterion": "masks"}, "rewind"),
+]
+
+
+@pytest.mark.parametrize("options, expected", AUTO)
+def test_auto(iris, options, expected):
+    options = {"retrain": "auto", "max_iter": 2} | options
+    if options.get("prune_criterion") == "masks":
+        options["prune_criterion"] = FixedMasks(sparse(max_iter=2).fit(*iris).masks_)
+
+    model = sparse(**options).fit(*iris)
+
+    assert model.retrain_ == expected
+    assert (model.objective_curve_ is None) == (expected != "descent")
+    if options["retrain"] == "auto":
+        named = clone(model).set_params(retrain=expected).fit(*iris)
+        assert_same_fit(model, named)
+
+
+def test_what_a_descent_cannot_follow_is_an_error(iris):
+    masks = FixedMasks(sparse(max_iter=2).fit(*iris).masks_)
+    for options, text in (
+        ({"n_rounds": 3}, "n_rounds=3 counts trainings by the solver"),
+        ({"n_search": 2}, "n_search=2 swaps weights"),
+        ({"target_score": 0.9}, "target_score=0.9 ends trainings by the solver"),
+        ({"prune_ratio": None}, "prune_ratio=None keeps what is significant"),
+        ({"prune_criterion": masks}, "prune_criterion chooses the weights itself"),
+    ):
+        model = sparse(**options)
+        with pytest.raises(ValueError, match=f"retrain='descent'.*{text}"):
+            model.fit(*iris)
+        assert not hasattr(model, "coefs_")
+    with pytest.raises(ValueError, match="retrain='descent'.*prune_ratio=None"):
+        pruning_path(sparse(), *iris, [0.5, None])
+
+
+def test_a_path_costs_one_dense_training_and_its_descents(iris, monkeypatch):
+    trained, descents, descend = count_trainings(monkeypatch), [], pruning.descend
+
+    def spy(plan, *args):
+        descents.append(plan.schedule.prune_ratio)
+        return descend(plan, *args)
+
+    monkeypatch.setattr(pruning, "descend", spy)
+    ratios = [0.72, 0.75, 0.8, 0.85, 0.9, 0.93]
+    rows = [(np.arange(0, 150, 2), np.arange(1, 150, 2))]
+
+    path = pruning_path(sparse(retrain="auto"), *iris, ratios, cv=rows)
+
+    assert len(trained) == 1
+    assert descents == ratios
+    for ratio, score in zip(ratios, path.scores[:, 0], strict=True):
+        model = sparse(prune_ratio=ratio).fit(iris[0][::2], iris[1][::2])
+        assert model.score(iris[0][1::2], iris[1][1::2]) == score
+
+
+def test_memory_is_shared_with_all_other_ways(iris, tmp_path, monkeypatch):
+    trained = count_trainings(monkeypatch)
+    for retrain in ("descent", "rewind", "finetune", "descent"):
+        model = sparse(retrain=retrain, memory=tmp_path).fit(*iris)
+    assert sum(mask.all() for mask in trained) == 1
+    assert_same_fit(model, sparse().fit(*iris))
+
+
+class Untestable(Magnitude):
+    """Cannot test anything."""
+
+    def score(self, record):
+        return WeightScores(np.abs(record.weights), problem="no windows")
+
+
+def test_a_fallback_is_that_of_the_first_cut(iris):
+    with pytest.warns(UserWarning, match="by magnitude instead for the first cut: no"):
+        model = sparse(prune_criterion=Untestable()).fit(*iris)
+    assert model.magnitude_rounds_ == {1: "no windows"}
+
+
+def test_weights_left_are_printed(iris, capsys):
+    model = sparse(verbose=1).fit(*iris)
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if "left" in line]
+    assert 8 <= len(lines) <= 12
+    left = [int(line.split("descent: ")[1].split(" weights")[0]) for line in lines]
+    assert left == sorted(left, reverse=True)
+    assert (left[0], left[-1]) == (4 * 8, model.flops_)
+    assert lines[-1].endswith(f"8 weights left, loss {model.loss_curve_[-1]:.4f}")
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_gross_cells_do_no_harm():
+    X, y = make_friedman1(1500, noise=1.0, random_state=0)
+    X = scale(X)
+    for cell in (X[7, 0], 1e3, 1e12, 1e200):
+        rows = X[:1000].copy()
+        rows[7, 0] = cell
+        model = sparse(ChaosCausalPrunedMLPRegressor, hidden_layer_sizes=(16,))
+        model.set_params(prune_ratio=0.7).fit(rows, y[:1000])
+        assert model.score(X[1000:], y[1000:]) > 0.8, cell
+
+
+def test_an_overflow_is_an_error(iris, monkeypatch):
+    def overflow(self, params, mask, n_iterations):
+        return Minimum(params, np.nan, np.nan, [], [])
+
+    monkeypatch.setattr(Objective, "minimise", overflow)
+    with pytest.raises(ValueError, match="overflows.*Use retrain='rewind'"):
+        sparse().fit(*iris)
+
+
+@pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])
+def test_whole_weights_are_copies_as_far_as_iterations_go(kind, iris):
+    X, y = iris
+    repeats = np.random.RandomState(3).randint(0, 4, size=150)
+    options = {"batch_size": 10**6, "learning_rate_init": 0.1, "max_iter": 60}
+    model = sparse(kind, shuffle=False, **options)
+
+    weighted = clone(model).fit(X, y, repeats)
+    copied = clone(model).fit(X.repeat(repeats, axis=0), y.repeat(repeats))
+
+    np.testing.assert_array_equal(flat(weighted.masks_), flat(copied.masks_))
+    np.testing.assert_allclose(
+        weighted.feature_importances_, copied.feature_importances_, rtol=0, atol=0.01
+    )
+
+
+@pytest.mark.parametrize("was, expected", [(True, "rewind"), (False, "finetune")])
+def test_older_pickles_have_rewind(iris, was, expected):
+    state = sparse(retrain=expected, max_iter=2).fit(*iris).__getstate__()
+    del state["retrain"]
+    model = ChaosCausalPrunedMLP.__new__(ChaosCausalPrunedMLP)
+    model.__setstate__(state | {"rewind": was})
+
+    assert model.retrain == expected
+    assert "rewind" not in model.get_params() and not hasattr(model, "rewind")
+
+
+def test_a_linear_model_ends_at_the_minimum_of_scikit_learns():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((300, 5))
+    y = (X @ [3.0, -2.0, 1.0, 0.0, 0.0] + rng.standard_normal(300) > 0).astype(int)
+    model = sparse(hidden_layer_sizes=(), prune_ratio=0.6, alpha=2.0).fit(X, y)
+
+    kept = flat(model.masks_)
+    assert kept.tolist() == [True, True, False, False, False]
+    judge = LogisticRegression(C=1 / 2.0, tol=1e-8).fit(X[:, kept], y)
+    np.testing.assert_allclose(flat(model.coefs_)[kept], judge.coef_[0], rtol=2e-3)
