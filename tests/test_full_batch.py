@@ -128,3 +128,11 @@ def test_far_rows_count_as_in_a_step_of_all_rows():
     np.testing.assert_allclose(shares[2:], data.sample_weight[3:], rtol=0.2)
     constant = bound_far_rows(replace(plan, learning_rate="constant"), far)
     np.testing.assert_array_equal(constant.sample_weight, data.sample_weight)
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_rows_that_all_overflow_are_left_as_they_are():
+    plan = make_plan((3,), learning_rate="cosine")
+    data = replace(make_data(plan), X=np.full((N_ROWS, 4), 1e200))
+
+    assert len(bound_far_rows(plan, data).X) == N_ROWS

@@ -183,8 +183,8 @@ def bound_far_rows(plan, data):
     Returns
     -------
     data : TrainingData
-        Rows that are far out weigh less, unless the rate is constant; those whose
-        squares overflow are left out.
+        Rows that are far out weigh less, unless the rate is constant; those that weigh
+        nothing, as their squares overflow, are left out, unless all do.
     """
     n_rows = len(data.X)
     plan = replace(plan, batch_size=n_rows)
@@ -194,6 +194,8 @@ def bound_far_rows(plan, data):
     rate, momentum = plan.learning_rate_init, plan.momentum
     weights = plan.weigh_steps(data.sample_weight, sizes, rate, momentum)
     counts = weights > 0.0
+    if counts.all() or not counts.any():
+        return replace(data, sample_weight=weights)
     return replace(
         data,
         X=data.X[counts],
