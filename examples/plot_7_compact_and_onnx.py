@@ -11,7 +11,7 @@ that other programs read.
 # A network with few weights
 # --------------------------
 #
-# Digits: 1,797 images of 64 pixels. 95 % of the weights go, in five rounds.
+# Digits: 1,797 images of 64 pixels. 95 % of the weights go.
 
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
