@@ -295,6 +295,16 @@ def test_weights_left_are_printed(iris, capsys):
     assert lines[-1].endswith(f"8 weights left, loss {model.loss_curve_[-1]:.4f}")
 
 
+def test_a_criterion_that_decides_nothing_is_told(iris, capsys):
+    text = "the first cut leaves all weights: the criterion decides nothing"
+    for ratio, is_told in ((0.5, True), (0.75, True), (0.8, False), (0.0, False)):
+        by_magnitude = sparse(prune_ratio=ratio, verbose=1).fit(*iris)
+        assert (text in capsys.readouterr().out) == is_told
+        by_chance = sparse(prune_ratio=ratio, prune_criterion="random").fit(*iris)
+        same = (flat(by_magnitude.coefs_) == flat(by_chance.coefs_)).all()
+        assert same == (ratio < 0.8)
+
+
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 def test_gross_cells_do_no_harm():
     X, y = make_friedman1(1500, noise=1.0, random_state=0)

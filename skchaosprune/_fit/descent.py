@@ -78,6 +78,8 @@ def descend(plan, pruning, progress):
     objective = Objective(network, plan.training.data)
     params, saliencies = pruning.params, pruning.scores
     objectives, losses = [], []
+    if pruning.mask.all() and len(schedule.n_kept) > 1:
+        progress.say("the first cut leaves all weights: the criterion decides nothing")
     with progress.descent("descent", schedule.n_kept) as on_round:
         for number, n_iterations in enumerate(_plan_iterations(schedule), start=1):
             if number > 1:
