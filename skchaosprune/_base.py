@@ -80,8 +80,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         Weights count wherever rows do: in losses, penalty, target series, scores,
         importances, and the mean and spread of a regressor's target. Where each step
         takes all rows, of the copies, too, whole numbers give the same as so many
-        copies, to rounding; after a descent, as near as its last iterations come to the
-        minimum.
+        copies, to rounding, which a descent may amplify.
         Splits, batches and draws go by rows: with smaller batches,
         ``validation_fraction``, the sample of an intervention or
         ``importance="permutation"``, copies of rows are other draws.
@@ -189,7 +188,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         """Build an initialised skorch net, to train the pruned network further.
 
         It starts from the trained weights. What a descent has found is no lottery
-        ticket: from the initial weights, under its masks, training comes to less.
+        ticket: trained from the initial weights, its masks reach a lower accuracy.
 
         Parameters
         ----------
@@ -395,8 +394,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             names = "_criterion_name", "_criterion_params", "_loss", "_score_seed"
             state |= zip(names, state.pop("_fitted_with"), strict=True)
         if "rewind" in state:
-            rewinds = state.pop("rewind")
-            state.setdefault("retrain", "rewind" if rewinds else "finetune")
+            state["retrain"] = "rewind" if state.pop("rewind") else "finetune"
         super().__setstate__(self._added | state)
 
     def _plan(self, X, y, sample_weight):

@@ -15,7 +15,7 @@ from skchaosprune import (
     ChaosCausalPrunedMLPRegressor,
     pruning_path,
 )
-from skchaosprune._fit import descent, pruning
+from skchaosprune._fit import pruning, saliencies
 from skchaosprune._fit.plan import count_kept_in_descent
 from skchaosprune._kernels.full_batch import Minimum, Objective, bound_far_rows
 from skchaosprune._network.mlp import flatten
@@ -51,8 +51,8 @@ def rounds(monkeypatch):
 
 def test_counts_by_hand():
     for sizes, ratio, scope in itertools.product(
-        [(30, 64, 1), (64, 64, 10), (4, 6, 3), (5, 9, 8, 2), (7, 1)],
-        [0.0, 0.3, 0.5, 0.74, 0.8, 0.85],
+        [(30, 64, 1), (64, 64, 10), (4, 6, 3), (5, 9, 8, 2), (40, 40, 1)],
+        [0.0, 0.005, 0.03, 0.3, 0.5, 0.74, 0.8, 0.85],
         SCOPES,
     ):
         counts = count_kept_in_descent(sizes, ratio, scope)
@@ -75,13 +75,14 @@ def test_counts_by_hand():
 
 
 def weigh(params, alive, plan, scope, n_removed):
-    """Each weight's rank or saliency, and the parameters that the cut starts from."""
+    """Each weight's saliency, and where the others move once the least are gone."""
     network = plan.training.network
     data = bound_far_rows(network, plan.training.data)
     n_weights, sizes = alive.size, network.layer_sizes
+    params = masked(params, alive)
     curvature = autograd.gauss_newton(params, network, data)
     if alive.sum() > 15:
-        return params[:n_weights] ** 2 * np.diag(curvature)[:n_weights], params
+        return params[:n_weights] ** 2 * np.diag(curvature)[:n_weights], None
     names = naive.name_weights(sizes)
     units = [(layer, unit) for layer in (1, 2) for unit in range(sizes[layer])]
     into = {(layer + 1, unit) for layer, _, unit in np.array(names)[alive].tolist()}
@@ -95,7 +96,7 @@ def weigh(params, alive, plan, scope, n_removed):
     groups = [names[k][0] if scope == "layer" else 0 for k in free[:n_free]]
     block, penalty = curvature[np.ix_(free, free)], network.alpha / data.total_weight
     args = params[free], block, penalty, groups, n_removed
-    values, order = naive.eliminate(*args, damping=1e-4)
+    values, order = naive.eliminate(*args, damping=1e-4 * max(1, np.diag(block).mean()))
     moved, ranks = params.copy(), np.zeros(n_weights)
     moved[free] = values
     for rank, place in enumerate(order):
@@ -103,19 +104,27 @@ def weigh(params, alive, plan, scope, n_removed):
     return ranks, moved
 
 
+def masked(params, mask):
+    """Set pruned weights to 0."""
+    params = params.copy()
+    params[: mask.size][~mask] = 0.0
+    return params
+
+
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])
 def test_every_round_prunes_by_curvature_and_goes_on(
     kind, scope, iris, rounds, monkeypatch
 ):
-    monkeypatch.setattr(descent, "_MOST_FOR_SURGEON", 15)
+    monkeypatch.setattr(saliencies, "_MOST_WEIGHTS", 15)
     X, y = (part[::5] for part in iris)
     options = {"keep_connected": False, "hidden_layer_sizes": (5,), "alpha": 1.0}
     options |= {"prune_scope": scope, "prune_ratio": 0.85, "activation": "tanh"}
     model = sparse(kind, **options).fit(X, y)
 
     plan = model._plan(X, y, None)
-    sizes = plan.training.network.layer_sizes
+    network = plan.training.network
+    data, sizes = bound_far_rows(network, plan.training.data), network.layer_sizes
     counts = count_kept_in_descent(sizes, 0.85, scope)
     assert len(rounds) == len(counts) == model.n_rounds_
     names = naive.name_weights(sizes)
@@ -126,18 +135,22 @@ def test_every_round_prunes_by_curvature_and_goes_on(
     in_round, n_before = np.zeros(alive.size, dtype=int), counts[0]
     whole = np.array([len(group) for group in naive.group_weights(names, scope)])
     for number, (start, mask, n_iterations, result) in enumerate(rounds, start=1):
-        n_kept = counts[number - 1]
+        n_kept, moved = counts[number - 1], None
         if number > 1:
-            scores, params = weigh(params, alive, plan, scope, n_before - n_kept)
+            scores, moved = weigh(params, alive, plan, scope, n_before - n_kept)
         scores = np.where(alive, scores, -1.0)
         order = naive.rank(scores, np.abs(params[: alive.size]))
         kept = naive.choose([names[k] for k in order], whole - n_kept, scope)
         assert mask.tolist() == [name in kept for name in names], number
-        np.testing.assert_allclose(start, params, rtol=1e-6, atol=1e-9)
+        starts = [masked(params, mask)]
+        starts += [] if moved is None else [masked(moved, mask)]
+        best = min(starts, key=lambda s: autograd.objective(s, network, data, mask)[0])
+        np.testing.assert_allclose(masked(start, mask), best, rtol=1e-5, atol=1e-8)
         assert n_iterations == {1: 100, len(rounds): 50}.get(number, 20)
         in_round[alive & ~mask] = number
         params, alive, n_before = result.params, mask, n_kept
-    np.testing.assert_array_equal(flatten(model.coefs_, model.intercepts_), params)
+    final = flatten(model.coefs_, model.intercepts_)
+    np.testing.assert_array_equal(final, masked(params, alive))
     np.testing.assert_array_equal(flat(model.masks_), alive)
     np.testing.assert_array_equal(model.pruned_in_round_, in_round)
 
@@ -317,9 +330,79 @@ def test_gross_cells_do_no_harm():
         assert model.score(X[1000:], y[1000:]) > 0.8, cell
 
 
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:X is not scaled")
+def test_a_gross_cell_and_a_constant_rate_are_an_error(iris):
+    X = scale(iris[0])
+    X[7, 0] = 1e160
+    for ratio in (0.75, 0.8):  # by the diagonal, and by the inverse
+        model = sparse(hidden_layer_sizes=(40,), prune_ratio=ratio, activation="tanh")
+        model.set_params(learning_rate="constant")
+        with pytest.raises(ValueError, match="descent cannot go on. Row 7 of X"):
+            model.fit(X, iris[1])
+
+
+def test_equal_columns_are_no_problem():
+    rng = np.random.RandomState(0)
+    column = 1e10 * rng.standard_normal((100, 1))
+    X, y = np.repeat(column, 2, axis=1), rng.randint(2, size=100)
+    with pytest.warns(UserWarning, match="X is not scaled"):
+        model = sparse(solver="adam", learning_rate="constant").fit(X, y)
+    assert model.flops_ == 18 - round(0.8 * 18)
+
+
+def test_deep_networks_do_not_collapse():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((300, 6))
+    y = X[:, 2] + 0.1 * rng.standard_normal(300)
+    for seed in (2, 4):
+        model = sparse(ChaosCausalPrunedMLPRegressor, hidden_layer_sizes=(6,) * 4)
+        model.set_params(prune_ratio=0.95, activation="tanh", max_iter=50)
+        model.set_params(random_state=seed).fit(X, y)
+        assert model.score(X, y) > 0.9
+
+
+def test_weights_that_the_repair_brings_back_are_as_they_were(iris, rounds):
+    n_back = 0
+    for seed in range(6):
+        rounds.clear()
+        model = sparse(hidden_layer_sizes=(6, 6, 6), prune_ratio=0.85, max_iter=5)
+        model.set_params(random_state=seed, activation="tanh").fit(*iris)
+        for (start, mask, _, end), (after, new, *_) in itertools.pairwise(rounds):
+            np.testing.assert_array_equal(
+                end.params[: mask.size][~mask], start[: mask.size][~mask]
+            )
+            back = np.flatnonzero(new & ~mask)
+            np.testing.assert_array_equal(after[back], end.params[back])
+            n_back += back.size
+        assert not flat(model.coefs_)[~flat(model.masks_)].any()
+    assert n_back > 0
+
+
+def test_the_inverse_decides_where_few_weights_are_left(iris, monkeypatch):
+    n_weights, measure = [], saliencies.gauss_newton_matrix
+
+    def spy(params, is_free, network, data):
+        n_weights.append(np.count_nonzero(is_free[: network.n_weights]))
+        return measure(params, is_free, network, data)
+
+    monkeypatch.setattr(saliencies, "gauss_newton_matrix", spy)
+    model = sparse(hidden_layer_sizes=(40,), prune_ratio=0.9).fit(*iris)
+    counts = [
+        int(count.sum()) for count in count_kept_in_descent((4, 40, 3), 0.9, "global")
+    ]
+    assert model.n_weights_ == 280
+    assert n_weights == [count for count in counts[:-1] if count <= 100]
+
+    n_weights.clear()
+    y = np.arange(150) // 2  # 75 classes: a row would take more than half a million
+    sparse(hidden_layer_sizes=(2,), prune_ratio=0.85).fit(iris[0], y)
+    assert n_weights == []
+
+
 def test_an_overflow_is_an_error(iris, monkeypatch):
     def overflow(self, params, mask, n_iterations):
-        return Minimum(params, np.nan, np.nan, [], [])
+        return Minimum(params, np.nan, np.nan, [np.nan], [np.nan])
 
     monkeypatch.setattr(Objective, "minimise", overflow)
     with pytest.raises(ValueError, match="overflows.*Use retrain='rewind'"):
@@ -327,7 +410,7 @@ def test_an_overflow_is_an_error(iris, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])
-def test_whole_weights_are_copies_as_far_as_iterations_go(kind, iris):
+def test_whole_weights_are_copies_but_for_amplified_rounding(kind, iris):
     X, y = iris
     repeats = np.random.RandomState(3).randint(0, 4, size=150)
     options = {"batch_size": 10**6, "learning_rate_init": 0.1, "max_iter": 60}
@@ -336,9 +419,11 @@ def test_whole_weights_are_copies_as_far_as_iterations_go(kind, iris):
     weighted = clone(model).fit(X, y, repeats)
     copied = clone(model).fit(X.repeat(repeats, axis=0), y.repeat(repeats))
 
-    np.testing.assert_array_equal(flat(weighted.masks_), flat(copied.masks_))
+    assert weighted.objective_curve_[-1] == pytest.approx(
+        copied.objective_curve_[-1], rel=0.05
+    )
     np.testing.assert_allclose(
-        weighted.feature_importances_, copied.feature_importances_, rtol=0, atol=0.01
+        weighted.feature_importances_, copied.feature_importances_, rtol=0, atol=0.05
     )
 
 
@@ -350,7 +435,8 @@ def test_older_pickles_have_rewind(iris, was, expected):
     model.__setstate__(state | {"rewind": was})
 
     assert model.retrain == expected
-    assert "rewind" not in model.get_params() and not hasattr(model, "rewind")
+    assert "rewind" not in model.get_params()
+    assert "rewind" not in vars(model)
 
 
 def test_a_linear_model_ends_at_the_minimum_of_scikit_learns():

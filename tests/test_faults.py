@@ -27,7 +27,7 @@ from sklearn.preprocessing import scale
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skchaosprune import ChaosCausalPrunedMLP
-from skchaosprune._fit import descent
+from skchaosprune._fit import saliencies
 from skchaosprune._kernels import (
     ablation,
     full_batch,
@@ -259,8 +259,8 @@ PHASES = {
     "second round": ({"n_rounds": 2}, net, "train", 1),
     "mask search": ({"n_search": 9}, sparse, "_train_kept", None),
     "descent": ({"prune_ratio": 0.95}, full_batch, "_add_rows", None),
-    "diagonal": ({"prune_ratio": 0.9}, descent, "gauss_newton_diagonal", None),
-    "matrix": ({"prune_ratio": 0.95}, descent, "gauss_newton_matrix", None),
+    "diagonal": ({"prune_ratio": 0.9}, saliencies, "gauss_newton_diagonal", None),
+    "matrix": ({"prune_ratio": 0.95}, saliencies, "gauss_newton_matrix", None),
     "sparse training": ({}, net, "train", 1),
     "torch": (FITS["torch"], net, "train", 0),
     "intervention": (FITS["intervention"], ablation, "_ablate_block", None),

@@ -1,24 +1,16 @@
 """Descent by curvature: prune a little, let L-BFGS make up for it, never rewind."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from skchaosprune._kernels.curvature import (
-    eliminate,
-    gauss_newton_diagonal,
-    gauss_newton_matrix,
-)
+from skchaosprune._fit.saliencies import measure_saliencies
 from skchaosprune._kernels.full_batch import Objective
-from skchaosprune._network import mlp
-from skchaosprune._network.masks import count_in_groups, keep_best, rank_weights
+from skchaosprune._network.masks import keep_best, rank_weights
 from skchaosprune._training.plan import Divergence
 
 # Iterations of L-BFGS at most: after the first cut, after the last one, after others.
 _FIRST, _LAST, _OTHER = 100, 50, 20
-
-# Up to so many weights the inverse of the curvature prunes, above its diagonal.
-_MOST_FOR_SURGEON = 100
 
 
 @dataclass(frozen=True)
@@ -74,8 +66,9 @@ def descend(plan, pruning, progress):
     .. [1] Y. LeCun, J. S. Denker, S. A. Solla (1989). Optimal brain damage. Advances in
        Neural Information Processing Systems 2.
     """
-    network, schedule = plan.training.network, plan.schedule
-    objective = Objective(network, plan.training.data)
+    schedule, data = plan.schedule, plan.training.data
+    objective = Objective(plan.training.network, data)
+    # those of pruned weights stay as they were, in case the repair needs one again
     params, saliencies = pruning.params, pruning.scores
     objectives, losses = [], []
     if pruning.mask.all() and len(schedule.n_kept) > 1:
@@ -83,23 +76,18 @@ def descend(plan, pruning, progress):
     with progress.descent("descent", schedule.n_kept) as on_round:
         for number, n_iterations in enumerate(_plan_iterations(schedule), start=1):
             if number > 1:
-                before, n_kept = pruning.mask, schedule.n_kept[number - 1]
-                params, found = _weigh(network, objective, params, before, n_kept)
-                saliencies = np.where(before, found, saliencies)
-                mask = _choose_mask(schedule, saliencies, params, pruning, n_kept)
-                pruning = pruning.cut(mask, number, n_rounds=number)
-            minimum = objective.minimise(params, pruning.mask, n_iterations)
-            if not np.isfinite(minimum.value):
-                raise Divergence(
-                    "The network overflows on rows of the training, so no descent can "
-                    "start.",
-                    "Use retrain='rewind'.",
+                pruning, params, saliencies = _prune(
+                    plan, objective, pruning, params, saliencies, number
                 )
+            minimum = objective.minimise(params, pruning.mask, n_iterations)
+            _check_finite(minimum.value)
             params = minimum.params
             objectives += minimum.objectives
             losses += minimum.losses
             on_round(number, minimum.loss)
-    return replace(pruning, params=params), DescentRun(params, objectives, losses)
+    params = params.copy()
+    params[: pruning.mask.size][~pruning.mask] = 0.0
+    return pruning, DescentRun(params, objectives, losses)
 
 
 def _plan_iterations(schedule):
@@ -108,31 +96,31 @@ def _plan_iterations(schedule):
     return [_FIRST, *[_OTHER] * (n_more - 1), *[_LAST] * min(1, n_more)]
 
 
-def _weigh(network, objective, params, mask, n_kept):
-    """Return the parameters before a cut, and the saliencies of the kept weights."""
-    data = objective.data
-    if np.count_nonzero(mask) > _MOST_FOR_SURGEON:
-        curvatures = gauss_newton_diagonal(params, network, data)
-        return params, params[: mask.size] ** 2 * curvatures
-    sizes = network.layer_sizes
-    has_input = [part.any(axis=0) for part in mlp.split_layers(mask, sizes)]
-    is_free = np.concatenate([mask, *has_input])
-    is_free[-sizes[-1] :] = True
-    n_in_groups = count_in_groups(sizes, len(n_kept))
-    groups = np.repeat(np.arange(len(n_kept)), n_in_groups)[mask]
-    n_removed = np.bincount(groups, minlength=len(n_kept)) - n_kept
-    matrix = gauss_newton_matrix(params, is_free, network, data)
-    penalty = objective.penalty
-    free, order = eliminate(params[is_free], matrix, penalty, groups, n_removed)
-    moved, ranks = params.copy(), np.zeros(mask.size)
-    moved[is_free] = free
-    ranks[np.flatnonzero(mask)[order]] = np.arange(order.size)
-    return moved, ranks
+def _check_finite(values):
+    if not np.isfinite(values).all():
+        raise Divergence(
+            "The network overflows on rows of the training, so the descent cannot go "
+            "on.",
+            "Use retrain='rewind'.",
+        )
 
 
-def _choose_mask(schedule, saliencies, params, pruning, n_kept):
-    """Keep the weights with the largest saliencies, in each group as many as told."""
+def _prune(plan, objective, before, params, saliencies, number):
+    """Prune in one round; return what is left, and where to go on from.
+
+    Weights that are gone keep the saliencies with which they went: the latest and best
+    of them come first, in case the connectivity repair needs one.
+    """
+    network, schedule = plan.training.network, plan.schedule
+    n_kept = schedule.n_kept[number - 1]
+    found, moved = measure_saliencies(network, objective, params, before.mask, n_kept)
+    _check_finite(found)
+    saliencies = np.where(before.mask, found, saliencies)
     magnitudes = np.abs(params[: saliencies.size])
-    order = rank_weights(saliencies, magnitudes, pruning.pruned_in_round)
-    sizes, keep_connected = schedule.layer_sizes, schedule.keep_connected
-    return keep_best(order, n_kept, sizes, keep_connected=keep_connected)
+    order = rank_weights(saliencies, magnitudes, before.pruned_in_round)
+    mask = keep_best(
+        order, n_kept, schedule.layer_sizes, keep_connected=schedule.keep_connected
+    )
+    if moved is not None:  # for the mask without repair, and by a parabola
+        params = objective.choose_start((params, moved), mask)
+    return before.cut(mask, number, n_rounds=number), params, saliencies

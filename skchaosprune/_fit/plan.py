@@ -641,7 +641,8 @@ def count_kept_in_descent(layer_sizes, prune_ratio, prune_scope):
     """
     n_weights, n_left = _count_ends(layer_sizes, prune_ratio, prune_scope)
     first = np.minimum(_FIRST_CUT * n_left, n_weights)
-    n_more = round(np.log((n_left / first).min()) / np.log(1.0 - _SHARE_OF_ROUND))
+    n_more = np.log((n_left / first).min()) / np.log(1.0 - _SHARE_OF_ROUND)
+    n_more = max(1, round(n_more))
     counts = [first]
     for number in range(1, n_more + 1):
         count = np.round(first * (n_left / first) ** (number / n_more)).astype(int)

@@ -70,7 +70,7 @@ class Progress:
         With ``may_stop``, ``end`` returns whether a callback asks for the end of it.
         """
         with self._phase(name, n_epochs) as task:
-            show = self._printer(f"{name}: epoch", n_epochs)
+            show = self._printer(n_epochs, f"{name}: epoch {{}}/{n_epochs}".format)
             epochs = _Epochs(self, task, show, may_stop)
             yield epochs
             epochs.close()
@@ -80,7 +80,7 @@ class Progress:
         """Give the function to call with the number of weights that are scored."""
         marks = _marks(n_weights)
         with self._phase(name, len(marks)) as task:
-            show = self._printer(f"{name}: weight", n_weights)
+            show = self._printer(n_weights, f"{name}: weight {{}}/{n_weights}".format)
             step = self._open(task, "part")
 
             def reach(done):
@@ -97,7 +97,7 @@ class Progress:
     def search(self, name, n_swaps):
         """Give the function to call with each swap's number and the loss so far."""
         with self._phase(name, n_swaps) as task:
-            show = self._printer(f"{name}: swap", n_swaps)
+            show = self._printer(n_swaps, f"{name}: swap {{}}/{n_swaps}".format)
 
             def reach(number, loss):
                 show(number, loss)
@@ -111,13 +111,14 @@ class Progress:
 
         ``n_kept`` are the weights that are left after each round, by groups.
         """
-        with self._phase(name, len(n_kept)) as task:
-            marks = _marks(len(n_kept))
+        left = [int(counts.sum()) for counts in n_kept]
+        with self._phase(name, len(left)) as task:
+            show = self._printer(
+                len(left), lambda number: f"{name}: {left[number - 1]} weights left"
+            )
 
             def reach(number, loss):
-                if number in marks:
-                    left = int(sum(n_kept[number - 1]))
-                    self.say(f"{name}: {left} weights left, loss {loss:.4f}")
+                show(number, loss)
                 self._end(self._open(task, "round"))
 
             yield reach
@@ -143,8 +144,11 @@ class Progress:
         yield task
         self._end(task)
 
-    def _printer(self, title, total):
-        """Return a function ``(done, loss=None)`` that prints about ten times."""
+    def _printer(self, total, write):
+        """Return a function ``(done, loss=None)`` that prints about ten times.
+
+        ``write`` is a function from the number done to a text.
+        """
         from skchaosprune._training.threads import stop_at_exit
 
         marks = _marks(total)
@@ -155,7 +159,7 @@ class Progress:
             if marks and marks[0] <= done:
                 marks[:] = [mark for mark in marks if mark > done]
                 tail = "" if loss is None else f", loss {loss:.4f}"
-                self.say(f"{title} {done}/{total}{tail}")
+                self.say(f"{write(done)}{tail}")
 
         return show
 

@@ -13,11 +13,12 @@ import numpy as np
 
 from skchaosprune._network import mlp
 
-# Rows handled at once: their slopes by all parameters take up to 32 MB.
-_BLOCK_ELEMENTS = 4_000_000
+# Rows handled at once: their slopes by all parameters take up to 4 MB.
+_BLOCK_ELEMENTS = 500_000
 
-# What the diagonal of the curvature gains before it is inverted: biases have no
-# penalty, and units that no row activates no curvature.
+# What the diagonal of the curvature gains before it is inverted, in units of its mean
+# where that is above 1: biases have no penalty, and units that no row activates no
+# curvature.
 _DAMPING = 1e-4
 
 
@@ -43,18 +44,12 @@ def gauss_newton_diagonal(params, network, data):
     n_rows = len(data.X)
     with np.errstate(over="ignore", invalid="ignore"):
         for rows in mlp.row_blocks(n_rows, network.layer_sizes):
-            layers, own, shared = _forward(params, network, data, rows)
+            layers, diagonal, factor = _forward(params, network, data, rows)
             weights = data.sample_weight[rows, np.newaxis] / n_rows
-            squares = [np.zeros_like(units) for units in layers[1:]] + [own]
-            means = [np.zeros_like(units) for units in layers[1:]] + [shared]
-            for output in range(own.shape[1]):
-                backs = _backward(coefs, layers, network.activation, output)
-                for layer, back in enumerate(backs):
-                    squares[layer] += own[:, [output]] * back**2
-                    means[layer] += shared[:, [output]] * back
-            for layer, inputs in enumerate(layers):
-                curvature = squares[layer] - means[layer] ** 2
-                sums[layer] += (inputs**2).T @ (weights * curvature)
+            slopes = [mlp.activation_slope(h, network.activation) for h in layers[1:]]
+            parts = _curve_units(coefs, slopes, diagonal, factor)
+            for part, inputs, curvature in zip(sums, layers, parts, strict=True):
+                part += (inputs**2).T @ (weights * curvature)
     # rounding may leave less than nothing of a difference
     return np.maximum(np.concatenate([part.ravel() for part in sums]), 0.0)
 
@@ -83,18 +78,19 @@ def gauss_newton_matrix(params, is_free, network, data):
     places = [np.nonzero(part) for part in weights_free]
     n_free = np.count_nonzero(is_free)
     n_rows, matrix = len(data.X), np.zeros((n_free, n_free))
-    size = max(1, _BLOCK_ELEMENTS // max(1, n_free))
+    size = max(1, _BLOCK_ELEMENTS // max(n_free, *network.layer_sizes))
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, n_rows, size):
             rows = slice(first, first + size)
-            layers, own, shared = _forward(params, network, data, rows)
+            layers, diagonal, factor = _forward(params, network, data, rows)
+            slopes = [mlp.activation_slope(h, network.activation) for h in layers[1:]]
             weights = data.sample_weight[rows, np.newaxis] / n_rows
             mean = np.zeros((len(weights), n_free))
-            for output in range(own.shape[1]):
-                backs = _backward(coefs, layers, network.activation, output)
-                is_own = np.zeros_like(own)
-                is_own[:, output] = 1.0
-                backs.append(is_own)
+            for output in range(diagonal.shape[1]):
+                backs = _backward(coefs, slopes, output)
+                of_outputs = np.zeros_like(diagonal)
+                of_outputs[:, output] = 1.0
+                backs.append(of_outputs)
                 by_weights = [
                     inputs[:, sources] * back[:, units]
                     for inputs, back, (sources, units) in zip(
@@ -104,9 +100,9 @@ def gauss_newton_matrix(params, is_free, network, data):
                 by_biases = [
                     back[:, part] for back, part in zip(backs, biases_free, strict=True)
                 ]
-                slopes = np.concatenate(by_weights + by_biases, axis=1)
-                matrix += slopes.T @ (weights * own[:, [output]] * slopes)
-                mean += shared[:, [output]] * slopes
+                J = np.concatenate(by_weights + by_biases, axis=1)
+                matrix += J.T @ (weights * diagonal[:, [output]] * J)
+                mean += factor[:, [output]] * J
             matrix -= mean.T @ (weights * mean)
     return matrix
 
@@ -148,7 +144,8 @@ def eliminate(free, matrix, penalty, groups, n_removed):
        Advances in Neural Information Processing Systems 5.
     """
     n_weights = len(groups)
-    curvature = matrix + _DAMPING * np.eye(len(free))
+    damping = _DAMPING * max(1.0, np.diagonal(matrix).mean())
+    curvature = matrix + damping * np.eye(len(free))
     curvature[np.diag_indices(n_weights)] += penalty
     inverse = np.linalg.inv(curvature)
     free, left, gone = free.copy(), np.array(n_removed), []
@@ -156,7 +153,7 @@ def eliminate(free, matrix, penalty, groups, n_removed):
     for _ in range(left.sum()):
         costs = _removal_costs(free, inverse, is_left)
         weight = int(np.where(left[groups] > 0, costs, np.inf).argmin())
-        column = inverse[:, weight].copy()
+        column = inverse[:, weight]
         free -= free[weight] / column[weight] * column
         inverse -= np.outer(column, column / column[weight])
         gone.append(weight)
@@ -177,31 +174,50 @@ def _removal_costs(free, inverse, is_left):
 def _forward(params, network, data, rows):
     """Return the outputs of all layers but the last, and the curvature of the losses.
 
-    That of a row is ``diag(own) - outer(shared, shared)``, by what enters the output
-    activation.
+    By what enters the output activation, that of a row is ``diag(diagonal)`` minus
+    ``outer(factor, factor)``.
     """
     coefs, intercepts = mlp.unflatten(params, network.layer_sizes)
     layers = mlp.hidden_outputs(data.X[rows], coefs, intercepts, network.activation)
     z = layers[-1] @ coefs[-1] + intercepts[-1]
     outputs = mlp.outputs_from_logits(z, network.out_activation)
-    shared = np.zeros_like(z)
+    factor = np.zeros_like(z)
     if network.out_activation == "softmax":
         return layers, outputs, outputs
     if network.loss == "log_loss":
-        return layers, outputs * (1.0 - outputs), shared
-    own = np.full_like(z, 2.0 / z.shape[1])
+        return layers, outputs * (1.0 - outputs), factor
+    diagonal = np.full_like(z, 2.0 / z.shape[1])
     if network.loss == "huber":
-        own[np.abs(outputs - data.targets[rows]) > mlp.HUBER_DELTA] = 0.0
+        diagonal[np.abs(outputs - data.targets[rows]) > mlp.HUBER_DELTA] = 0.0
     if network.out_activation == "logistic":
-        own *= (outputs * (1.0 - outputs)) ** 2
-    return layers, own, shared
+        diagonal *= (outputs * (1.0 - outputs)) ** 2
+    return layers, diagonal, factor
 
 
-def _backward(coefs, layers, activation, output):
+def _curve_units(coefs, slopes, diagonal, factor):
+    """Return the curvature of each row's loss by what enters the units, by layers."""
+    *hidden, W = coefs
+    if not hidden:
+        return [diagonal - factor**2]
+    # all outputs at once for the last hidden layer, one by one before
+    curvatures = [diagonal @ (W**2).T - (factor @ W.T) ** 2]
+    if len(hidden) > 1:
+        squares, means = ([np.zeros_like(s) for s in slopes[:-1]] for _ in range(2))
+        for output in range(diagonal.shape[1]):
+            for layer, back in enumerate(_backward(coefs, slopes, output)[:-1]):
+                squares[layer] += diagonal[:, [output]] * back**2
+                means[layer] += factor[:, [output]] * back
+        curvatures = [
+            s - m**2 for s, m in zip(squares, means, strict=True)
+        ] + curvatures
+    curvatures[-1] *= slopes[-1] ** 2
+    return [*curvatures, diagonal - factor**2]
+
+
+def _backward(coefs, slopes, output):
     """Return the slopes of one output by what enters the units of each hidden layer."""
     backs, back = [], None
-    for W, units in zip(coefs[:0:-1], layers[:0:-1], strict=True):
-        back = W[:, output] if back is None else back @ W.T
-        back = back * mlp.activation_slope(units, activation)
+    for W, slope in zip(coefs[:0:-1], slopes[::-1], strict=True):
+        back = (W[:, output] if back is None else back @ W.T) * slope
         backs.insert(0, back)
     return backs

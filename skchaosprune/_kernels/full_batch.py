@@ -24,12 +24,13 @@ from skchaosprune._kernels.sparse import list_kept
 # Rows handled at once, so that what the units put out stays in the processor's cache.
 _BLOCK = 512
 
-# Multiply-adds per kernel call: less than a tenth of a second, so that Ctrl-C is heard.
+# Multiply-adds per kernel call: less than a tenth of a second, so that Ctrl-C is heard,
+# up to a million kept weights.
 _KERNEL_CALL_SIZE = 100_000_000
 _UNIT_WORK = 20  # an exp or a tanh, and the loops over the rows of a unit
 
 # L-BFGS: the pairs of changes that it remembers, and the smallest gain of an iteration
-# that it goes on with, relative to the objective.
+# that it goes on with, relative to the objective where that is above 1.
 _MEMORY = 10
 _TOLERANCE = 1e-6
 
@@ -62,8 +63,7 @@ class Objective:
     Attributes
     ----------
     data : TrainingData
-        Without rows that count for nothing, and with the weights that they have in
-        the gradient of a step of all rows: less where a row is far out.
+        With smaller weights for rows that are far out, by :func:`bound_far_rows`.
     penalty : float
         What the gradient of a weight gains per unit of the weight: ``alpha / N``.
     """
@@ -74,7 +74,7 @@ class Objective:
         self.penalty = plan.alpha / data.total_weight
         self._columns = np.ascontiguousarray(self.data.X.T)
 
-    def of(self, mask):
+    def restrict(self, mask):
         """Build the function of the free parameters: kept weights, then all biases.
 
         Parameters
@@ -132,18 +132,20 @@ class Objective:
         Parameters
         ----------
         params : ndarray of shape (n_parameters,)
-            Where to start; weights that the mask prunes count as 0.
+            Where to start; weights that the mask prunes count as 0, and stay.
         mask : ndarray of bool of shape (n_weights,)
             True = kept.
         n_iterations : int
-            Iterations at most; fewer where another one gains next to nothing.
+            Iterations at most, at least one; fewer where another one gains next to
+            nothing.
 
         Returns
         -------
         minimum : Minimum
-            Where it ended.
+            Where it ended. Where no iteration gains anything, its curves still have one
+            entry.
         """
-        is_free = np.concatenate([mask, np.ones(params.size - mask.size, dtype=bool)])
+        is_free = _flag_free(mask, params.size)
         n_kept, path = np.count_nonzero(mask), []
 
         def note(intermediate_result):
@@ -151,7 +153,7 @@ class Objective:
             path.append((value, value - self._penalise(intermediate_result.x, n_kept)))
 
         result = minimize(
-            self.of(mask),
+            self.restrict(mask),
             params[is_free],
             jac=True,
             method="L-BFGS-B",
@@ -159,19 +161,30 @@ class Objective:
             options={"maxiter": n_iterations, "maxcor": _MEMORY, "ftol": _TOLERANCE},
         )
         note(result)
-        *path, (value, loss) = path
-        objectives, losses = ([step[part] for step in path] for part in (0, 1))
-        found = np.zeros_like(params)
+        *path, end = path
+        objectives, losses = map(list, zip(*(path or [end]), strict=True))
+        found = params.copy()
         found[is_free] = result.x
-        return Minimum(found, value, loss, objectives, losses)
+        return Minimum(found, *end, objectives, losses)
+
+    def choose_start(self, starts, mask):
+        """Return the flat parameters where the objective is lowest, out of several."""
+        evaluate = self.restrict(mask)
+        values = [evaluate(start[_flag_free(mask, start.size)])[0] for start in starts]
+        return starts[np.argmin(np.nan_to_num(values, nan=np.inf))]
 
     def _penalise(self, free, n_kept):
         """Return the part of the objective that is the penalty of the weights."""
         return 0.5 * self.penalty * float(free[:n_kept] @ free[:n_kept])
 
 
+def _flag_free(mask, n_parameters):
+    """Flag the parameters that a mask leaves free: kept weights, and all biases."""
+    return np.append(mask, np.ones(n_parameters - mask.size, dtype=bool))
+
+
 def bound_far_rows(plan, data):
-    """Weigh rows as the gradient of a step of all rows does.
+    """Weigh rows that are far out as little as the steps of a training do.
 
     Parameters
     ----------
@@ -183,14 +196,13 @@ def bound_far_rows(plan, data):
     Returns
     -------
     data : TrainingData
-        Rows that are far out weigh less, unless the rate is constant; those that weigh
-        nothing, as their squares overflow, are left out, unless all do.
+        As in the gradient of a step of endlessly many rows: those of an ordinary size
+        have their weights, unless the rate is constant others weigh less. Those that
+        weigh nothing, as their squares overflow, are left out, unless all do.
     """
     n_rows = len(data.X)
     plan = replace(plan, batch_size=n_rows)
-    sizes = plan.measure_rows(
-        data.squared_norms(), np.arange(n_rows), data.total_weight
-    )
+    sizes = plan.measure_rows(data.squared_norms(), np.arange(n_rows), np.inf)
     rate, momentum = plan.learning_rate_init, plan.momentum
     weights = plan.weigh_steps(data.sample_weight, sizes, rate, momentum)
     counts = weights > 0.0
@@ -318,7 +330,5 @@ def _add_rows(
                             activation,
                         )
         for unit in range(n_units):
-            if is_read[unit]:
-                slopes = scratch[1, unit, :n_rows]
-                gradient[n_kept + unit] += np.dot(ones[:n_rows], slopes)
+            gradient[n_kept + unit] += np.dot(ones[:n_rows], scratch[1, unit, :n_rows])
     return loss
