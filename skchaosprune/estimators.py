@@ -77,8 +77,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         the loss prunes 5 % at a time, and L-BFGS trains all rows in between. Up to a
         ratio of 0.75 the first cut leaves all weights, so the criterion decides
         nothing. "auto": "descent" above ``prune_ratio=0.7``, but "rewind" up to there
-        and where ``n_rounds``, ``n_search``, ``target_score``, ``prune_ratio=None`` or
-        a criterion with masks of its own ask for trainings by ``solver``.
+        and where an integer ``n_rounds``, ``n_search``, ``target_score``,
+        ``prune_ratio=None`` or a criterion with masks of its own ask for it.
     n_rounds : int or "auto", default="auto"
         Rounds of training, scoring and pruning, before the last training, of "rewind"
         and "finetune". Each round keeps the same share of the weights that are left.
@@ -102,7 +102,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         half a cosine. With "sgd" rows with gross values cannot make large steps either:
         the gradient of a row ``x`` is divided by ``1 + rate * |x|^2 / (1 - momentum)``,
         in steps of several rows by less, if ``x`` is not far out. This moves the
-        minimum away from such rows; a descent weighs them as a step of all rows does.
+        minimum away from such rows, which also weigh less in a descent.
         "constant" (the paper) does neither.
     learning_rate_init : float, default=0.01
         Learning rate of the first epoch.
@@ -199,8 +199,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Shaped like ``coefs_``; True = kept.
     weight_scores_ : ndarray of shape (n_weights_,)
         Larger = keep; flat, layer by layer, ``coefs_`` raveled. Of the last round in
-        which the weight lived. Absolute values of the weights where a warning said that
-        nothing could be tested; evidence alone with ``prune_ratio=None``.
+        which the weight lived, in a descent of the first cut. Absolute values of the
+        weights where a warning said that nothing could be tested; evidence alone with
+        ``prune_ratio=None``.
     pruned_in_round_ : ndarray of int of shape (n_weights_,)
         The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
         for those that the mask search swapped out. Round 1 of a descent is its first
@@ -248,10 +249,10 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         What the network and the callbacks recorded in each epoch; empty of a descent.
     loss_curve_, dense_loss_curve_ : list of float
         Mean training loss of each epoch, without the L2 penalty; of a descent after
-        each iteration.
+        each iteration, with rows that are far out weighing less.
     objective_curve_ : list of float or None
-        Of a descent: the objective, penalty included, after each iteration. It never
-        rises but where a round prunes.
+        Of a descent: the same with the L2 penalty. It rises where a round prunes, and
+        nowhere else.
     n_iter_, n_iter_dense_ : int
         Epochs trained; those up to the best one where a callback loads that. Iterations
         of L-BFGS in a descent.
@@ -524,8 +525,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         the loss prunes 5 % at a time, and L-BFGS trains all rows in between. Up to a
         ratio of 0.75 the first cut leaves all weights, so the criterion decides
         nothing. "auto": "descent" above ``prune_ratio=0.7``, but "rewind" up to there
-        and where ``n_rounds``, ``n_search``, ``target_score``, ``prune_ratio=None`` or
-        a criterion with masks of its own ask for trainings by ``solver``.
+        and where an integer ``n_rounds``, ``n_search``, ``target_score``,
+        ``prune_ratio=None`` or a criterion with masks of its own ask for it.
     n_rounds : int or "auto", default="auto"
         Rounds of training, scoring and pruning, before the last training, of "rewind"
         and "finetune". Each round keeps the same share of the weights that are left.
@@ -549,7 +550,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         half a cosine. With "sgd" rows with gross values cannot make large steps either:
         the gradient of a row ``x`` is divided by ``1 + rate * |x|^2 / (1 - momentum)``,
         in steps of several rows by less, if ``x`` is not far out. This moves the
-        minimum away from such rows; a descent weighs them as a step of all rows does.
+        minimum away from such rows, which also weigh less in a descent.
         "constant" (the paper) does neither.
     learning_rate_init : float, default=0.002
         Learning rate of the first epoch.
@@ -646,8 +647,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Shaped like ``coefs_``; True = kept.
     weight_scores_ : ndarray of shape (n_weights_,)
         Larger = keep; flat, layer by layer, ``coefs_`` raveled. Of the last round in
-        which the weight lived. Absolute values of the weights where a warning said that
-        nothing could be tested; evidence alone with ``prune_ratio=None``.
+        which the weight lived, in a descent of the first cut. Absolute values of the
+        weights where a warning said that nothing could be tested; evidence alone with
+        ``prune_ratio=None``.
     pruned_in_round_ : ndarray of int of shape (n_weights_,)
         The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
         for those that the mask search swapped out. Round 1 of a descent is its first
@@ -695,10 +697,10 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         What the network and the callbacks recorded in each epoch; empty of a descent.
     loss_curve_, dense_loss_curve_ : list of float
         Mean training loss of each epoch, without the L2 penalty; of a descent after
-        each iteration.
+        each iteration, with rows that are far out weighing less.
     objective_curve_ : list of float or None
-        Of a descent: the objective, penalty included, after each iteration. It never
-        rises but where a round prunes.
+        Of a descent: the same with the L2 penalty. It rises where a round prunes, and
+        nowhere else.
     n_iter_, n_iter_dense_ : int
         Epochs trained; those up to the best one where a callback loads that. Iterations
         of L-BFGS in a descent.
