@@ -146,7 +146,7 @@ def test_every_round_prunes_by_curvature_and_goes_on(
         starts += [] if moved is None else [masked(moved, mask)]
         best = min(starts, key=lambda s: autograd.objective(s, network, data, mask)[0])
         np.testing.assert_allclose(masked(start, mask), best, rtol=1e-5, atol=1e-8)
-        assert n_iterations == {1: 100, len(rounds): 50}.get(number, 20)
+        assert n_iterations == {1: 30, len(rounds): 50}.get(number, 10)
         in_round[alive & ~mask] = number
         params, alive, n_before = result.params, mask, n_kept
     final = flatten(model.coefs_, model.intercepts_)
