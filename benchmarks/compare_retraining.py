@@ -15,8 +15,8 @@ below that of the rounds at any share pruned, or R2 more than .02.
 
 The tables for choosing settled how a descent goes: from which share pruned on "auto"
 takes one, how many iterations follow each cut, when one gains too little to go on, and
-up to how many weights the inverse of the curvature prunes. Those for confirmation had no say in that, but were
-looked at before with other trainings.
+up to how many weights the inverse of the curvature prunes. Those for confirmation had
+no say in that, but were looked at before with other trainings.
 
 Every fit is timed in CPU seconds on one thread. The unit of cost is a dense training
 without a record of the same network and rows: half of a fit with magnitude that prunes
