@@ -105,6 +105,7 @@ def trained_networks(name, load):
         model = ChaosCausalPrunedMLP(
             prune_criterion="magnitude",
             prune_ratio=ratio,
+            retrain="rewind",  # as when it was measured
             max_iter=20,
             random_state=0,
         ).fit(X, y)

@@ -196,6 +196,7 @@ def measure(seeds):
                     train,
                     prune_criterion=criterion,
                     prune_ratio=ratio,
+                    retrain="rewind",  # as when it was measured
                     memory=memory,
                     random_state=seed,
                 )
