@@ -70,9 +70,10 @@ search.fit(X_train, y_train)
 # -------------
 #
 # Each curve is a criterion, faint points are folds, bars their standard deviation. Up
-# to 97 % removed the means stay within a point of the dense network, which is less than
-# the folds differ from each other. From .8 on both criteria only make a first cut, and
-# a descent by the curvature of the loss does the rest.
+# to 90 % removed the means stay within a point of the dense network, up to 97 % within
+# a point and a half, which is less than the folds differ from each other. From .8 on
+# both criteria only make a first cut, and a descent by the curvature of the loss does
+# the rest.
 
 from skchaosprune import PruningCurveDisplay
 
