@@ -413,9 +413,12 @@ def test_an_overflow_is_an_error(iris, monkeypatch):
         sparse().fit(*iris)
 
 
-@pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])
-def test_whole_weights_are_copies_but_for_amplified_rounding(kind, iris):
-    X, y = iris
+def test_whole_weights_are_copies_but_for_amplified_rounding(iris):
+    for kind in (ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor):
+        assert_copies_are_weights(kind, *iris)
+
+
+def assert_copies_are_weights(kind, X, y):
     repeats = np.random.RandomState(3).randint(0, 4, size=150)
     options = {"batch_size": 10**6, "learning_rate_init": 0.1, "max_iter": 60}
     model = sparse(kind, shuffle=False, **options)
@@ -431,8 +434,12 @@ def test_whole_weights_are_copies_but_for_amplified_rounding(kind, iris):
     )
 
 
-@pytest.mark.parametrize("was, expected", [(True, "rewind"), (False, "finetune")])
-def test_older_pickles_have_rewind(iris, was, expected):
+def test_older_pickles_have_rewind(iris):
+    for was, expected in ((True, "rewind"), (False, "finetune")):
+        assert_older_pickle_is_read(iris, was, expected)
+
+
+def assert_older_pickle_is_read(iris, was, expected):
     state = sparse(retrain=expected, max_iter=2).fit(*iris).__getstate__()
     del state["retrain"]
     model = ChaosCausalPrunedMLP.__new__(ChaosCausalPrunedMLP)
