@@ -111,12 +111,15 @@ def masked(params, mask):
     return params
 
 
-@pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("kind", [ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor])
-def test_every_round_prunes_by_curvature_and_goes_on(
-    kind, scope, iris, rounds, monkeypatch
-):
+def test_every_round_prunes_by_curvature_and_goes_on(kind, iris, rounds, monkeypatch):
     monkeypatch.setattr(saliencies, "_MOST_WEIGHTS", 15)
+    for scope in SCOPES:
+        rounds.clear()
+        assert_rounds_are_naive(kind, scope, iris, rounds)
+
+
+def assert_rounds_are_naive(kind, scope, iris, rounds):
     X, y = (part[::5] for part in iris)
     options = {"keep_connected": False, "hidden_layer_sizes": (5,), "alpha": 1.0}
     options |= {"prune_scope": scope, "prune_ratio": 0.85, "activation": "tanh"}
@@ -237,6 +240,22 @@ def test_auto(iris):
         if options["retrain"] == "auto":
             named = clone(model).set_params(retrain=expected).fit(*iris)
             assert_same_fit(model, named)
+
+
+def test_a_verdict_that_turns_out_to_be_final_is_kept(iris):
+    def keep_half(record):
+        scores = np.abs(record.weights)
+        return WeightScores(scores, keep=scores > np.median(scores), is_final=True)
+
+    model = sparse(retrain="auto", prune_criterion=keep_half).fit(*iris)
+
+    assert (model.retrain_, model.n_rounds_, model.sparsity_) == ("rewind", 1, 0.5)
+    kept = np.abs(flat(model.dense_coefs_)) > np.median(
+        np.abs(flat(model.dense_coefs_))
+    )
+    np.testing.assert_array_equal(flat(model.masks_), kept)
+    with pytest.raises(ValueError, match="prune_criterion chooses the weights itself"):
+        sparse(prune_criterion=keep_half).fit(*iris)
 
 
 def test_what_a_descent_cannot_follow_is_an_error(iris):

@@ -29,6 +29,9 @@ def prune_and_retrain(plan, scored, progress):
     outcome : Outcome
         All that the fit found out.
     """
+    if scored.verdict.is_final:  # which a criterion of the user's need not say before
+        schedule = replace(plan.schedule, chooses_masks=True)
+        plan = replace(plan, schedule=schedule)
     pruning = _prune_in_rounds(plan, scored, progress)
     if plan.schedule.retrain == "descent":
         pruning, sparse = descend(plan, pruning, progress)
