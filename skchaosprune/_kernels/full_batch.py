@@ -145,26 +145,28 @@ class Objective:
             Where it ended. Where no iteration gains anything, its curves still have one
             entry.
         """
-        is_free = _flag_free(mask, params.size)
+        is_free, evaluate = _flag_free(mask, params.size), self.restrict(mask)
         n_kept, path = np.count_nonzero(mask), []
 
-        def note(intermediate_result):
-            value = float(intermediate_result.fun)
-            path.append((value, value - self._penalise(intermediate_result.x, n_kept)))
+        def split(value, free):
+            return float(value), float(value) - self._penalise(free, n_kept)
 
-        result = minimize(
-            self.restrict(mask),
+        def note(intermediate_result):
+            path.append(split(intermediate_result.fun, intermediate_result.x))
+
+        free = minimize(
+            evaluate,
             params[is_free],
             jac=True,
             method="L-BFGS-B",
             callback=note,
             options={"maxiter": n_iterations, "maxcor": _MEMORY, "ftol": _TOLERANCE},
-        )
-        note(result)
-        *path, end = path
+        ).x
+        # what scipy returns beside it may be of a step that was taken back
+        end = split(evaluate(free)[0], free)
         objectives, losses = map(list, zip(*(path or [end]), strict=True))
         found = params.copy()
-        found[is_free] = result.x
+        found[is_free] = free
         return Minimum(found, *end, objectives, losses)
 
     def choose_start(self, starts, mask):
