@@ -38,6 +38,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from reporting import format_p, format_table, short, wilcoxon_p
 from scipy import stats
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -388,14 +389,6 @@ def mean_and_interval(accuracy):
     return 100 * accuracy.mean(), 100 * error * stats.t.ppf(0.975, freedom)
 
 
-def wilcoxon_p(differences):
-    """Two-sided p-value of the signed-rank test; zeros count as in Pratt (1959)."""
-    differences = np.round(differences, 5)  # equal differences are ties
-    if not differences.any():
-        return 1.0
-    return stats.wilcoxon(differences, zero_method="pratt").pvalue
-
-
 def compare(cells):
     """Test differences, each (criterion, ratio, array of (tables, seeds)).
 
@@ -444,24 +437,6 @@ class Cube:
 
 
 # The report.
-
-
-def format_table(header, rows):
-    """Format a table in Markdown; all columns but the first are numbers."""
-    lines = ["| " + " | ".join(header) + " |"]
-    lines += ["|---" + "|---:" * (len(header) - 1) + "|"]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    return [*lines, ""]
-
-
-def short(number):
-    """Format a ratio or a p-value without its leading zero."""
-    return f"{number:g}".removeprefix("0") if number else "0"
-
-
-def format_p(p):
-    """Format a p-value."""
-    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
 def listing(parts):

@@ -8,9 +8,9 @@ Run it from the root of the repository (it takes about an hour)::
         --output benchmarks/compare_defaults.md
 
 ``--set`` and ``--kind`` take a part of the tables. Without ``--data-dir`` four tables
-are left out; its files are those of ``compare_search.py``. ``--report-only`` writes the
-report again from an earlier ``--csv``. Needs pandas and, for one table, statsmodels.
-The script fails if, on the tables for confirmation, the defaults are worse than
+are left out; ``tables.py`` says what its files are. ``--report-only`` writes the report
+again from an earlier ``--csv``. Needs pandas and, for one table, statsmodels. The
+script fails if, on the tables for confirmation, the defaults are worse than
 scikit-learn's MLP: in log loss, in R2, or by more than half a point in accuracy or
 calibration.
 
@@ -64,12 +64,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from compare_search import (
-    format_p,
-    format_table,
-    run_cells,
-    short,
-)
 from compare_training import (
     CLIPPED,
     LOWEST_R2,
@@ -90,6 +84,7 @@ from compare_training import (
     report_failures,
     table_means,
 )
+from reporting import format_p, format_table, run_cells, short
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn.datasets import load_iris
@@ -108,7 +103,7 @@ from tables import (
     FROM_FILES,
     NUMBERS,
     OTHER,
-    TABLES,
+    SEEN,
     check_packages,
     draw_split,
     load,
@@ -129,7 +124,7 @@ N_TRAIN_LARGER = {
 MAX_TRAIN = 1000
 TEST_SHARE = 0.3
 MAX_TEST = 5000
-PLACES = TABLES | {
+PLACES = SEEN | {
     (CLASSES, LARGER): ("letter", "magic", "penbased", "satimage"),
     (NUMBERS, LARGER): ("diamonds",),
 }

@@ -8,9 +8,9 @@ Run it from the root of the repository (it takes some ten minutes)::
 
 ``--small`` takes 8, 15 and 30 training rows in place of up to 700. ``--set`` and
 ``--kind`` take a part of the tables, ``--criterion`` and ``--ratio`` prune differently.
-Without ``--data-dir`` four tables are left out; its files are those of
-``compare_search.py``. ``--report-only`` writes the report again from an earlier
-``--csv``. Needs pandas and, for one table, statsmodels.
+Without ``--data-dir`` four tables are left out; ``tables.py`` says what its files are.
+``--report-only`` writes the report again from an earlier ``--csv``. Needs pandas and,
+for one table, statsmodels.
 
 Four rules changed together: the learning rate falls along a half cosine, ``alpha`` is
 above 0, the step of a single row is bounded, and ``batch_size="auto"`` takes 32 steps
@@ -49,14 +49,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
-from compare_search import (
-    format_p,
-    format_table,
-    run_cells,
-    split_sizes,
-    timed,
-    wilcoxon_p,
-)
+from reporting import format_p, format_table, run_cells, timed, wilcoxon_p
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_iris
@@ -71,11 +64,12 @@ from tables import (
     FROM_FILES,
     NUMBERS,
     OTHER,
-    TABLES,
+    SEEN,
     check_packages,
     draw_split,
     load,
     preprocess,
+    split_sizes,
 )
 from threadpoolctl import threadpool_limits
 
@@ -551,7 +545,7 @@ def list_tables(options):
             for name in names
             if name not in left_out and name in (options.tables or names)
         ]
-        for place, names in TABLES.items()
+        for place, names in SEEN.items()
         if options.kind in (None, place[0]) and group in (None, place[1])
     }
 

@@ -46,7 +46,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
 
     _learned = frozenset(_LEARNED)
     # Parameters that earlier versions lacked, and what these did.
-    _added = {"learning_rate": "constant"}
+    _added = {"learning_rate": "constant", "n_swaps": 0}
 
     @with_callbacks
     def fit(self, X, y, sample_weight=None):
@@ -91,7 +91,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         scikit-learn's callbacks (``set_callbacks``) see the phases as tasks of the fit,
         and the epochs as tasks of the trainings. One that asks for a stop at the end of
         an epoch ends the last training, that of the sparse network, and no other; it
-        ends no mask search and no descent.
+        ends no descent and no swap.
         """
         from skchaosprune._fit.pruning import prune_and_retrain
         from skchaosprune._fit.results import explain
@@ -395,6 +395,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
             state |= zip(names, state.pop("_fitted_with"), strict=True)
         if "rewind" in state:
             state["retrain"] = "rewind" if state.pop("rewind") else "finetune"
+        state.pop("n_search", None)
         super().__setstate__(self._added | state)
 
     def _plan(self, X, y, sample_weight):

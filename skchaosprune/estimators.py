@@ -23,7 +23,7 @@ _VALID = {
     "keep_connected": check_bool,
     "retrain": choice("auto", "rewind", "finetune", "descent"),
     "n_rounds": number("int", 1, also=("auto",)),
-    "n_search": number("int", 0),
+    "n_swaps": number("int", 0, also=("auto",)),
     "activation": choice(*mlp.ACTIVATIONS),
     "solver": choice("sgd", "adam"),
     "learning_rate": choice("cosine", "constant"),
@@ -77,18 +77,18 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         the loss prunes 5 % at a time, and L-BFGS trains all rows in between. Up to a
         ratio of 0.75 the first cut leaves all weights, so the criterion decides
         nothing. "auto": "descent" above ``prune_ratio=0.7``, but "rewind" up to there
-        and where an integer ``n_rounds``, ``n_search``, ``target_score``,
-        ``prune_ratio=None`` or a criterion with masks of its own ask for it.
+        and where an integer ``n_rounds``, ``target_score``, ``prune_ratio=None`` or a
+        criterion with masks of its own ask for it.
     n_rounds : int or "auto", default="auto"
         Rounds of training, scoring and pruning, before the last training, of "rewind"
         and "finetune". Each round keeps the same share of the weights that are left.
         "auto" is 1 up to ``prune_ratio=0.7`` (the paper) and 5 above. With
         ``prune_ratio=None`` there is one round.
-    n_search : int, default=0
-        Swaps of kept against pruned weights that are tried after the last round, of
-        "rewind" and "finetune". Each trains two sparse networks at most, one of them
-        with more weights, and is kept if it lowers the training loss, or with
-        ``validation_fraction`` the loss of the rows held out.
+    n_swaps : int or "auto", default="auto"
+        Number of swaps to try after a descent. Each adds pruned weights, trains, prunes
+        as many by curvature, and is kept if it lowers the objective, on the training
+        rows. "auto" is 5 where at most 50 weights per output are kept, else 0. A number
+        above 0 needs a descent.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden units.
     loss : {"log_loss", "squared_error"}, default="log_loss"
@@ -139,8 +139,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         sum of the weights the same in all classes. A pandas Series is a dict, too.
     validation_fraction : float or None, default=None
         Share of the rows, whatever their weights, that is held out of all trainings, in
-        (0, 1). The target series is then taken on these rows, the mask search goes by
-        their loss, and callbacks see a ``valid_loss``.
+        (0, 1). The target series is then taken on these rows, and callbacks see a
+        ``valid_loss``. Descents and swaps go by the training rows.
     importance : {"gradient", "connection", "permutation", "causal"}, \
             default="gradient"
         Rule of ``feature_importances_``. "gradient": the mean over the training rows of
@@ -168,7 +168,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     memory : str or path-like, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
         depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``retrain``,
-        ``n_rounds``, ``n_search`` or ``importance``. Needs a
+        ``n_rounds``, ``n_swaps`` or ``importance``. Needs a
         ``random_state``; not used where code of yours takes part: ``callbacks``, own
         criteria, a callable ``target``. Entries are pickles: use a folder that you
         trust.
@@ -204,8 +204,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         ``prune_ratio=None``.
     pruned_in_round_ : ndarray of int of shape (n_weights_,)
         The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
-        for those that the mask search swapped out. Round 1 of a descent is its first
-        cut.
+        for those that were swapped out. Round 1 of a descent is its first cut.
     criterion_ : Criterion
         What ranked the weights, with the parameters of the fit; for ``FixedMasks`` and
         criteria of your own made from ``prune_criterion`` as it is now.
@@ -218,10 +217,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Rounds, from 1, that ranked the weights by magnitude instead, as nothing could
         be tested, and why. Empty where there was none.
     search_loss_curve_ : list of float or None
-        Mean loss of the best network of the mask search so far: at its start, and after
-        each swap; it falls where one is kept. Of the training rows, or of those held
-        out, and of finished networks, not a mean over an epoch as in ``loss_curve_``.
-        Empty where there is nothing to swap, None without ``n_search``.
+        Lowest objective before the swaps, and after each of them. It never rises, and
+        iterations after the last swap lower it a little more. None without swaps.
     p_values_, best_lags_ : ndarray of shape (n_weights_,) or None
         Of "is not causal" ("does not Granger-cause the target"), after corrections, and
         the lag that gave it. NaN and 0 for weights that could not be tested.
@@ -248,14 +245,15 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     history_, dense_history_ : list of dict
         What the network and the callbacks recorded in each epoch; empty of a descent.
     loss_curve_, dense_loss_curve_ : list of float
-        Mean training loss of each epoch, without the L2 penalty; of a descent after
-        each iteration, with rows that are far out weighing less.
+        Mean training loss of each epoch, without the L2 penalty. Of a descent, and of
+        the swaps that were kept, after each iteration, with rows that are far out
+        weighing less.
     objective_curve_ : list of float or None
-        Of a descent: the same with the L2 penalty. It rises where a round prunes, and
-        nowhere else.
+        The same with the L2 penalty. It rises where a round prunes, and nowhere else.
+        None without a descent.
     n_iter_, n_iter_dense_ : int
         Epochs trained; those up to the best one where a callback loads that. Iterations
-        of L-BFGS in a descent.
+        of L-BFGS in a descent, and in the swaps that were kept.
     engine_ : str
         "numba" or "torch": what ran the sparse training.
     sparsity_, effective_sparsity_ : float
@@ -324,7 +322,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         keep_connected=True,
         retrain="auto",
         n_rounds="auto",
-        n_search=0,
+        n_swaps="auto",
         activation="relu",
         loss="log_loss",
         solver="sgd",
@@ -356,7 +354,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         self.keep_connected = keep_connected
         self.retrain = retrain
         self.n_rounds = n_rounds
-        self.n_search = n_search
+        self.n_swaps = n_swaps
         self.activation = activation
         self.loss = loss
         self.solver = solver
@@ -525,18 +523,18 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         the loss prunes 5 % at a time, and L-BFGS trains all rows in between. Up to a
         ratio of 0.75 the first cut leaves all weights, so the criterion decides
         nothing. "auto": "descent" above ``prune_ratio=0.7``, but "rewind" up to there
-        and where an integer ``n_rounds``, ``n_search``, ``target_score``,
-        ``prune_ratio=None`` or a criterion with masks of its own ask for it.
+        and where an integer ``n_rounds``, ``target_score``, ``prune_ratio=None`` or a
+        criterion with masks of its own ask for it.
     n_rounds : int or "auto", default="auto"
         Rounds of training, scoring and pruning, before the last training, of "rewind"
         and "finetune". Each round keeps the same share of the weights that are left.
         "auto" is 1 up to ``prune_ratio=0.7`` (the paper) and 5 above. With
         ``prune_ratio=None`` there is one round.
-    n_search : int, default=0
-        Swaps of kept against pruned weights that are tried after the last round, of
-        "rewind" and "finetune". Each trains two sparse networks at most, one of them
-        with more weights, and is kept if it lowers the training loss, or with
-        ``validation_fraction`` the loss of the rows held out.
+    n_swaps : int or "auto", default="auto"
+        Number of swaps to try after a descent. Each adds pruned weights, trains, prunes
+        as many by curvature, and is kept if it lowers the objective, on the training
+        rows. "auto" is 5 where at most 50 weights per output are kept, else 0. A number
+        above 0 needs a descent.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Activation of the hidden units.
     loss : {"squared_error", "huber"}, default="squared_error"
@@ -584,8 +582,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         its end, until its record is complete.
     validation_fraction : float or None, default=None
         Share of the rows, whatever their weights, that is held out of all trainings, in
-        (0, 1). The target series is then taken on these rows, the mask search goes by
-        their loss, and callbacks see a ``valid_loss``.
+        (0, 1). The target series is then taken on these rows, and callbacks see a
+        ``valid_loss``. Descents and swaps go by the training rows.
     importance : {"gradient", "connection", "permutation", "causal"}, \
             default="gradient"
         Rule of ``feature_importances_``. "gradient": the mean over the training rows of
@@ -613,7 +611,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     memory : str or path-like, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
         depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``retrain``,
-        ``n_rounds``, ``n_search`` or ``importance``. Needs a
+        ``n_rounds``, ``n_swaps`` or ``importance``. Needs a
         ``random_state``; not used where code of yours takes part: ``callbacks``, own
         criteria, a callable ``target``. Entries are pickles: use a folder that you
         trust.
@@ -652,8 +650,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         ``prune_ratio=None``.
     pruned_in_round_ : ndarray of int of shape (n_weights_,)
         The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
-        for those that the mask search swapped out. Round 1 of a descent is its first
-        cut.
+        for those that were swapped out. Round 1 of a descent is its first cut.
     criterion_ : Criterion
         What ranked the weights, with the parameters of the fit; for ``FixedMasks`` and
         criteria of your own made from ``prune_criterion`` as it is now.
@@ -666,10 +663,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Rounds, from 1, that ranked the weights by magnitude instead, as nothing could
         be tested, and why. Empty where there was none.
     search_loss_curve_ : list of float or None
-        Mean loss of the best network of the mask search so far: at its start, and after
-        each swap; it falls where one is kept. Of the training rows, or of those held
-        out, and of finished networks, not a mean over an epoch as in ``loss_curve_``.
-        Empty where there is nothing to swap, None without ``n_search``.
+        Lowest objective before the swaps, and after each of them. It never rises, and
+        iterations after the last swap lower it a little more. None without swaps.
     p_values_, best_lags_ : ndarray of shape (n_weights_,) or None
         Of "is not causal" ("does not Granger-cause the target"), after corrections, and
         the lag that gave it. NaN and 0 for weights that could not be tested.
@@ -696,14 +691,15 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     history_, dense_history_ : list of dict
         What the network and the callbacks recorded in each epoch; empty of a descent.
     loss_curve_, dense_loss_curve_ : list of float
-        Mean training loss of each epoch, without the L2 penalty; of a descent after
-        each iteration, with rows that are far out weighing less.
+        Mean training loss of each epoch, without the L2 penalty. Of a descent, and of
+        the swaps that were kept, after each iteration, with rows that are far out
+        weighing less.
     objective_curve_ : list of float or None
-        Of a descent: the same with the L2 penalty. It rises where a round prunes, and
-        nowhere else.
+        The same with the L2 penalty. It rises where a round prunes, and nowhere else.
+        None without a descent.
     n_iter_, n_iter_dense_ : int
         Epochs trained; those up to the best one where a callback loads that. Iterations
-        of L-BFGS in a descent.
+        of L-BFGS in a descent, and in the swaps that were kept.
     engine_ : str
         "numba" or "torch": what ran the sparse training.
     sparsity_, effective_sparsity_ : float
@@ -751,7 +747,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         keep_connected=True,
         retrain="auto",
         n_rounds="auto",
-        n_search=0,
+        n_swaps="auto",
         activation="relu",
         loss="squared_error",
         solver="sgd",
@@ -782,7 +778,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         self.keep_connected = keep_connected
         self.retrain = retrain
         self.n_rounds = n_rounds
-        self.n_search = n_search
+        self.n_swaps = n_swaps
         self.activation = activation
         self.loss = loss
         self.solver = solver

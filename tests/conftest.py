@@ -10,6 +10,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.preprocessing import scale
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune._kernels.full_batch import Objective
 from skchaosprune.criteria import _blocks
 
 # Files whose tests start processes: one after the other, and from one pool of joblib's.
@@ -79,3 +80,17 @@ def thread_counts(monkeypatch):
     monkeypatch.setattr(_blocks, "_BLOCK_SIZE", 32)
     monkeypatch.setattr(_blocks, "ThreadPoolExecutor", make_pool)
     return counts
+
+
+@pytest.fixture
+def rounds(monkeypatch):
+    """Grows by (start, mask, iterations at most, result) with each minimisation."""
+    found, minimise = [], Objective.minimise
+
+    def spy(self, params, mask, n_iterations):
+        result = minimise(self, params, mask, n_iterations)
+        found.append((params.copy(), mask.copy(), n_iterations, result))
+        return result
+
+    monkeypatch.setattr(Objective, "minimise", spy)
+    return found

@@ -36,10 +36,7 @@ def assert_same_fit(a, b):
 
 
 def count_trainings(monkeypatch):
-    """Return a list that grows by the mask of each training from now on.
-
-    Trainings of a mask search in its own kernel do not count.
-    """
+    """Return a list that grows by the mask of each training from now on."""
     masks, train = [], net.train
 
     def spy(*args, **kwargs):

@@ -352,7 +352,7 @@ def squared_gradients(params, network, data, step=1e-5):
     return squares
 
 
-# Mask search
+# Swaps
 
 
 def eliminate(free, matrix, penalty, groups, n_removed, damping):
@@ -388,43 +388,12 @@ def eliminate(free, matrix, penalty, groups, n_removed, damping):
     return free, places + sorted(costs, key=costs.get)
 
 
-def search_masks(
-    mask, layer_sizes, *, n_search, train, judge, gradient, choose, rng, on_swap
-):
-    """Swap step by step, with lists; draws from ``rng`` what the fast one draws."""
-    best, best_params = list(mask), train(mask)
-    best_loss = judge(best_params)
-    losses, tried = [best_loss], [list(mask)]
-    n_weights, n_kept = len(best), sum(best)
-    for number in range(1, n_search + 1):
-        share = 1.0 if n_search == 1 else 1.0 - 0.8 * (number - 1) / (n_search - 1)
-        most = min(max(1, round(share * n_kept)), n_weights - n_kept)
-        n_added = rng.randint(1, most + 1)
-        noise = rng.gumbel(size=n_weights)
-        slopes = np.abs(gradient(best_params))
-        wanted = [math.log(slopes[k]) + noise[k] for k in range(n_weights)]
-        outside = [k for k in range(n_weights) if not best[k]]
-        living = weights_between_living(best, layer_sizes)
-        outside.sort(key=lambda k: (k not in living, -wanted[k]))
-        grown = list(best)
-        for k in outside[:n_added]:
-            grown[k] = True
-        params = train(np.array(grown))
-        inside = sorted(
-            (k for k in range(n_weights) if grown[k]), key=lambda k: -abs(params[k])
-        )
-        others = sorted(
-            (k for k in range(n_weights) if not grown[k]), key=lambda k: -wanted[k]
-        )
-        candidate = list(choose(np.array(inside + others)))
-        if candidate not in tried:
-            tried.append(candidate)
-            params = train(np.array(candidate))
-            if judge(params) < best_loss:
-                best, best_params, best_loss = candidate, params, judge(params)
-        losses.append(best_loss)
-        on_swap(number, best_loss)
-    return np.array(best), losses
+def swap(mask, gains, noise, n_added, layer_sizes):
+    """The mask with added weights: between living units first, then by gains."""
+    outside = [k for k in range(len(mask)) if not mask[k]]
+    living = weights_between_living(mask, layer_sizes)
+    outside.sort(key=lambda k: (k not in living, -gains[k] * math.exp(noise[k])))
+    return [kept or k in outside[:n_added] for k, kept in enumerate(mask)]
 
 
 def weights_between_living(mask, layer_sizes):

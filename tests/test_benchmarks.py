@@ -1,6 +1,7 @@
 """The statistics of the benchmarks, by hand, and that they hear the estimator."""
 
 import sys
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -9,10 +10,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 from scipy.special import softmax
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-from skchaosprune import ChaosCausalPrunedMLP
-from skchaosprune._network.mlp import flatten
-from skchaosprune._training import net
+from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune.criteria import CRITERIA, ChaosCausality
 from tests.helpers import flat
 
@@ -26,15 +27,17 @@ def load_script(name):
     return module
 
 
-criteria = load_script("compare_criteria")
 bench_epoch = load_script("bench_epoch")
 bench_predict = load_script("bench_predict")
 importances = load_script("compare_importances")
-search = load_script("compare_search")
-tables = load_script("tables")  # these import the ones above
+tables = load_script("tables")
+reporting = load_script("reporting")  # these import the ones above
+criteria = load_script("compare_criteria")
 compare_training = load_script("compare_training")
 defaults = load_script("compare_defaults")
 outliers = load_script("compare_outliers")
+retraining = load_script("compare_retraining")
+inputs = load_script("compare_inputs")
 
 
 @pytest.mark.slow
@@ -74,10 +77,10 @@ def test_interval_by_hand():
 
 
 def test_signed_ranks_count_zeros_and_ties():
-    assert criteria.wilcoxon_p(np.zeros(8)) == 1.0
-    assert criteria.wilcoxon_p(np.full(8, 0.1)) == pytest.approx(2 / 2**8)
     noise = 1e-9 * np.arange(8)
-    assert criteria.wilcoxon_p(0.1 + noise) == criteria.wilcoxon_p(np.full(8, 0.1))
+    assert reporting.wilcoxon_p(np.zeros(8)) == 1.0
+    assert reporting.wilcoxon_p(np.full(8, 0.1)) == pytest.approx(2 / 2**8)
+    assert reporting.wilcoxon_p(0.1 + noise) == reporting.wilcoxon_p(np.full(8, 0.1))
 
 
 def test_differences_are_corrected_as_one_family():
@@ -182,7 +185,7 @@ def test_networks_are_explained_as_by_the_fit(name):
     [(150, (105, 45)), (1797, (700, 539)), (20_000, (700, 2000))],
 )
 def test_large_tables_are_cut(n_rows, sizes):
-    assert search.split_sizes(n_rows) == sizes
+    assert tables.split_sizes(n_rows) == sizes
 
 
 def test_labels_become_scaled_columns():
@@ -193,7 +196,7 @@ def test_labels_become_scaled_columns():
             "three": ["x", "y", "z"],
         }
     )
-    preprocessing = search.make_preprocessing().fit(train)
+    preprocessing = tables.make_preprocessing().fit(train)
 
     found = preprocessing.transform(train)
 
@@ -207,110 +210,13 @@ def test_labels_become_scaled_columns():
 
 
 def test_tables_of_a_split_are_scaled_by_the_training_rows():
-    (X_train, y_train), (X_test, y_test) = search.split_table("iris", None, 0)
+    split = compare_training.split_table("classification", "iris", None, 0)
+    (X_train, y_train), (X_test, y_test) = split
 
     assert (len(y_train), len(y_test)) == (105, 45)
     assert np.bincount(y_test).tolist() == [15, 15, 15]
     np.testing.assert_allclose(X_train.mean(axis=0), 0.0, atol=1e-12)
     assert np.abs(X_test.mean(axis=0)).max() > 0.01
-
-
-def test_noise_moves_the_mask_and_the_best_is_no_worse(iris):
-    X, y = iris
-    train = X[::5], y[::5]
-    options = {"max_iter": 2, "prune_ratio": 0.9, "random_state": 0, "n_rounds": 3}
-    options["learning_rate_init"] = 0.5
-    model = search.fit_rounds(train, **options)
-
-    still, moved = (
-        search.reshuffle_mask(model, np.random.default_rng(0), sigma)
-        for sigma in (0.0, 0.5)
-    )
-    best = search.fit_best_of(model, train, n_masks=10)
-
-    np.testing.assert_array_equal(still, flat(model.masks_))
-    assert not np.array_equal(moved, still)
-    assert moved.sum() == still.sum()
-    assert search.training_loss(best, train) < search.training_loss(model, train)
-    for W, mask in zip(best.coefs_, best.masks_, strict=True):
-        np.testing.assert_array_equal(W != 0.0, mask)
-
-
-def test_held_out_rows_decide(iris, monkeypatch):
-    X, _ = iris
-    train = X[::3], np.arange(50) % 3  # nothing learned here holds elsewhere
-    options = {"max_iter": 5, "prune_ratio": 0.9, "random_state": 0, "n_rounds": 3}
-    options |= {"learning_rate_init": 0.5, "validation_fraction": 0.4}
-    model = search.fit_rounds(train, **options)
-    trained, seen = [flatten(model.coefs_, model.intercepts_)], {}
-
-    def train_and_note(network, data, *args, _train=net.train, **kwargs):
-        run = _train(network, data, *args, **kwargs)
-        seen.update(network=network, held_out=kwargs["validation"], rows=data)
-        trained.append(run.params)
-        return run
-
-    monkeypatch.setattr(net, "train", train_and_note)
-
-    best = search.fit_best_of(model, train, n_masks=10)
-
-    held_out, on_rows = (
-        np.argmin([seen[rows].mean_loss(params, seen["network"]) for params in trained])
-        for rows in ("held_out", "rows")
-    )
-    assert len(trained) == 11
-    assert held_out != on_rows
-    params = flatten(best.coefs_, best.intercepts_)
-    np.testing.assert_array_equal(params, trained[held_out])
-
-
-def test_the_restart_with_the_lowest_loss_is_kept(iris):
-    train = iris[0][::3], iris[1][::3]
-    options = {"max_iter": 2, "prune_ratio": 0.9}
-
-    best = search.fit_restarts(train, n_restarts=4, random_state=1, **options)
-
-    losses = {
-        seed: search.training_loss(
-            search.fit_rounds(train, n_rounds=5, random_state=seed, **options), train
-        )
-        for seed in (1, 1001, 2001, 3001)
-    }
-    assert best.random_state == min(losses, key=losses.get)
-    assert search.training_loss(best, train) == min(losses.values())
-
-
-def test_intervals_over_seeds():
-    values = np.array([[1.0, 2.0, 4.0], [5.0, 5.0, 5.0]])
-
-    mean, half = search.mean_and_interval(values)
-
-    low, high = stats.t.interval(0.95, 2, 7 / 3, stats.sem(values[0]))
-    np.testing.assert_allclose(mean, [7 / 3, 5.0])
-    np.testing.assert_allclose(half, [(high - low) / 2, 0.0])
-
-
-def test_search_is_compared_over_tables():
-    rows = [
-        {"table": table, "seed": seed, "method": method, "ratio": ratio, "accuracy": a}
-        for place, table in enumerate("cab")
-        for seed in (0, 1)
-        for method, ratio, a in (
-            ("dense", 0.0, 0.9),
-            ("5 rounds", 0.95, 0.8 + 0.01 * seed),
-            ("search", 0.95, 0.82 + 0.01 * place),
-        )
-    ]
-    cube = search.Cube(pd.DataFrame(rows), "accuracy")
-
-    assert cube.tables == ["c", "a", "b"]
-    np.testing.assert_allclose(cube["search", 0.95][:, 0], [0.82, 0.83, 0.84])
-    # 1.5, 2.5 and 3.5 points; the smallest p-value that three tables allow
-    found = search.compare(cube, "search", "5 rounds", 0.95)
-    np.testing.assert_allclose(found, [2.5, 0.25, 3])
-    found = search.compare(cube, "5 rounds", "dense", 0.95)
-    np.testing.assert_allclose(found, [-9.5, 0.25, 0])
-    assert search.compare(cube, "dense", "dense", 0.95) == (0.0, 1.0, 0)
 
 
 @pytest.mark.parametrize(
@@ -528,11 +434,21 @@ def test_larger_tables_keep_rows_to_test_on():
     assert defaults.split_sizes("wine", "choosing", 178) == (125, 53)
 
 
-def test_tables_for_choosing_are_no_others():
-    for kind, n_tables in (("classification", 24), ("regression", 16)):
-        choosing, other = tables.TABLES[kind, "choosing"], tables.TABLES[kind, "other"]
-        assert not set(choosing) & set(other)
-        assert len(choosing) + len(other) >= n_tables
+def test_tables_are_of_one_set():
+    for kind, n_seen, n_unseen in (("classification", 24, 18), ("regression", 16, 14)):
+        groups = [tables.TABLES[kind, name] for name in ("choosing", "other", "unseen")]
+        names = sum(groups, ())
+        assert len(set(names)) == len(names) >= n_seen + n_unseen
+        assert len(groups[-1]) == n_unseen
+
+
+def test_unseen_tables_are_left_alone():
+    options = defaults.argparse.Namespace(
+        data_dir=None, kind=None, set=None, tables=None
+    )
+    for script in (defaults, compare_training):
+        groups = {group for _, group in script.list_tables(options)}
+        assert groups - {"larger"} == {"choosing", "other"}
 
 
 def test_training_is_compared_over_tables():
@@ -570,3 +486,77 @@ def test_a_share_of_the_targets_is_moved():
     assert np.count_nonzero(moved) == 5
     assert np.allclose(np.abs(moved[moved != 0.0]), 20.0 * y.std())
     assert "--seeds 3 4" in outliers.command_line([3, 4])
+
+
+# Ways to go on after the first scores.
+
+
+def test_arms_of_a_retraining_are_what_they_say(iris, tmp_path):
+    X, y = iris
+    options = {"hidden_layer_sizes": (20,), "max_iter": 5, "random_state": 0}
+    options |= {"prune_criterion": "magnitude", "memory": tmp_path}
+    make_model = partial(ChaosCausalPrunedMLP, **options)
+    split = (X[::2], y[::2]), (X[1::2], y[1::2])
+    setting = retraining.Setting(options, ratios=(0.9,))
+    rows = retraining.run_setting("classification", split, setting, make_model)
+    found = pd.DataFrame(rows).set_index("arm")
+
+    names = set(retraining.ARMS) - {retraining.AUTO, *retraining.PRIORS}
+    assert set(found.index) == names
+    assert (found["n_kept"].drop(["dense", "dense of 0.1", "small dense"]) == 14).all()
+    assert found["n_kept"]["small dense"] == 2 * 7  # the nearest to 14 weights
+    for arm, way in retraining.WAYS.items():
+        model = make_model(prune_ratio=0.9, **way).fit(*split[0])
+        assert found["accuracy"][arm] == model.score(*split[1]), arm
+    model = make_model(prune_ratio=0.9, n_rounds=5, learning_rate="constant", alpha=0.0)
+    model.fit(*split[0])
+    assert found["accuracy"]["five rounds of 0.1"] == model.score(*split[1])
+    starts = [
+        clone(model).set_params(random_state=1000 * number, alpha=2.0, memory=None)
+        for number in range(10)
+    ]
+    changes = {"n_rounds": "auto", "learning_rate": "cosine"}
+    lowest = min(
+        start.set_params(**changes).fit(*split[0]).objective_curve_[-1]
+        for start in starts
+    )
+    assert found["objective"]["ten starts"] == lowest < found["objective"]["5 swaps"]
+
+
+def test_the_prior_of_a_descent_is_scaled(diabetes):
+    fits = {}
+    for factor in (1.0, 0.5):
+        model = ChaosCausalPrunedMLPRegressor((6,), prune_ratio=0.8, random_state=0)
+        model.set_params(prune_criterion="magnitude", max_iter=5)
+        with retraining.with_prior(factor):
+            fits[factor] = model.fit(*diabetes)
+    np.testing.assert_array_equal(*(flat(fits[f].dense_coefs_) for f in fits))
+    penalties = [fits[f].objective_curve_[0] - fits[f].loss_curve_[0] for f in fits]
+    assert penalties[1] == pytest.approx(0.5 * penalties[0], rel=0.2)
+    assert fits[0.5].loss_curve_[-1] < fits[1.0].loss_curve_[-1]
+
+
+def test_auto_swaps_are_one_of_two_arms():
+    rows = [
+        (arm, n_kept, setting)
+        for arm in (retraining.DESCENT, retraining.SWAPS_5, retraining.SWAPS_20)
+        for n_kept in (100, 101)
+        for setting in (retraining.SMALLER, "criterion magnitude")
+    ]
+    frame = pd.DataFrame(rows, columns=["arm", "n_kept", "setting"])
+    found = retraining.add_auto(frame.assign(n_outputs=2))
+
+    auto = found[found["arm"] == retraining.AUTO]
+    assert len(auto) == 2
+    assert auto.index.map(frame["arm"]).tolist() == ["descent", "5 swaps"]
+    assert auto["n_kept"].tolist() == [101, 100]
+
+
+def test_made_tables_say_which_inputs_are_real():
+    for _, make_table in inputs.TABLES.values():
+        (X, y), (X_test, _), n_real = inputs.split(make_table, seed=0)
+        assert X.shape == (500, n_real + 20)
+        assert len(X_test) == 2000
+        trees = RandomForestClassifier if y.dtype.kind == "i" else RandomForestRegressor
+        found = trees(50, random_state=0).fit(X, y).feature_importances_
+        assert found[:n_real].mean() > 1.2 * found[n_real:].mean()

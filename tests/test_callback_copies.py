@@ -62,13 +62,13 @@ def test_a_training_never_loads_what_another_saved(iris, tmp_path):
 
 
 def test_every_training_has_a_folder(iris, tmp_path):
-    options = {"prune_ratio": 0.5, "n_rounds": 2, "n_search": 1}
+    options = {"prune_ratio": 0.5, "n_rounds": 2}
     model = small(callbacks=[TrainEndCheckpoint(dirname=str(tmp_path))], **options)
 
     for _ in range(2):
         model.fit(*iris)
 
-    names = ["01-dense", "02-round-2", "03-search", "04-search", "05-sparse"]
+    names = ["01-dense", "02-round-2", "03-sparse"]
     expected = [f"fit-{fit}/{name}" for fit in (1, 2) for name in names]
     assert folders(tmp_path) == expected
 

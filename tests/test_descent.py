@@ -15,8 +15,9 @@ from skchaosprune import (
     ChaosCausalPrunedMLPRegressor,
     pruning_path,
 )
-from skchaosprune._fit import pruning, saliencies
+from skchaosprune._fit import descent, pruning, saliencies
 from skchaosprune._fit.plan import count_kept_in_descent
+from skchaosprune._fit.results import Pruning
 from skchaosprune._kernels.full_batch import Minimum, Objective, bound_far_rows
 from skchaosprune._network.mlp import flatten
 from skchaosprune.criteria import FixedMasks, Magnitude, WeightScores
@@ -27,23 +28,9 @@ SCOPES = ["global", "layer"]
 
 
 def sparse(kind=ChaosCausalPrunedMLP, **changes):
-    """Keep a fifth of 42 weights, by a descent."""
+    """Keep a fifth of 42 weights, by a descent without swaps."""
     options = {"hidden_layer_sizes": (6,), "prune_ratio": 0.8, "retrain": "descent"}
-    return small(kind, **options | changes)
-
-
-@pytest.fixture
-def rounds(monkeypatch):
-    """Grows by (start, mask, iterations at most, result) with each round."""
-    found, minimise = [], Objective.minimise
-
-    def spy(self, params, mask, n_iterations):
-        result = minimise(self, params, mask, n_iterations)
-        found.append((params.copy(), mask.copy(), n_iterations, result))
-        return result
-
-    monkeypatch.setattr(Objective, "minimise", spy)
-    return found
+    return small(kind, **options | {"n_swaps": 0} | changes)
 
 
 # How many weights stay.
@@ -158,6 +145,32 @@ def assert_rounds_are_naive(kind, scope, iris, rounds):
     np.testing.assert_array_equal(model.pruned_in_round_, in_round)
 
 
+def test_the_repair_brings_back_what_went_last_and_was_worth_most(monkeypatch):
+    # three inputs, two hidden units; the second one has lost its inputs and dies, which
+    # leaves a place for the second or the third input of the first
+    model = sparse(hidden_layer_sizes=(2,), prune_ratio=0.6)
+    X = np.eye(3)[np.arange(30) % 3]
+    plan = model._plan(X, np.arange(30) % 2, None)
+    mask = np.isin(np.arange(8), [0, 6, 7])
+    found = np.where(mask, [9.0] * 7 + [0.1], 0.0)
+    monkeypatch.setattr(descent, "measure_saliencies", lambda *_: (found, None))
+    for second, third, worths, expected in (
+        (2, 2, (0.2, 0.1), 2),
+        (2, 2, (0.1, 0.2), 4),
+        (3, 2, (0.1, 0.2), 2),
+    ):
+        gone_in, worth = np.where(mask, 0, 1), np.zeros(8)
+        gone_in[[2, 4]], worth[[2, 4]] = (second, third), worths
+        params = np.arange(11.0)[::-1] if expected == 4 else np.arange(11.0)
+        before = Pruning(mask, worth, gone_in, params, 1, {})
+        state = descent.State(before, params, worth, [], [])
+
+        after = descent.prune(plan, None, state, np.array([3]), 4)
+
+        assert np.flatnonzero(after.mask).tolist() == sorted([0, 6, expected])
+        assert after.pruning.pruned_in_round[7] == 4
+
+
 WAYS = {
     "defaults": {},
     "layers": {"prune_scope": "layer"},
@@ -219,7 +232,6 @@ AUTO = [
     ({"prune_ratio": 0.71}, "descent"),
     ({"prune_ratio": 0.9, "retrain": "finetune"}, "finetune"),
     ({"prune_ratio": 0.9, "n_rounds": 1}, "rewind"),
-    ({"prune_ratio": 0.9, "n_search": 1}, "rewind"),
     ({"prune_ratio": 0.9, "target_score": 2.0}, "rewind"),
     ({"prune_ratio": None, "prune_criterion": "intervention"}, "rewind"),
     ({"prune_ratio": 0.9, "prune_criterion": "masks"}, "rewind"),
@@ -262,7 +274,6 @@ def test_what_a_descent_cannot_follow_is_an_error(iris):
     masks = FixedMasks(sparse(max_iter=2).fit(*iris).masks_)
     for options, text in (
         ({"n_rounds": 3}, "n_rounds=3 counts trainings by the solver"),
-        ({"n_search": 2}, "n_search=2 swaps weights"),
         ({"target_score": 0.9}, "target_score=0.9 ends trainings by the solver"),
         ({"prune_ratio": None}, "prune_ratio=None keeps what is significant"),
         ({"prune_criterion": masks}, "prune_criterion chooses the weights itself"),
@@ -329,7 +340,7 @@ def test_weights_left_are_printed(iris, capsys):
 
 def test_a_criterion_that_decides_nothing_is_told(iris, capsys):
     text = "the first cut leaves all weights: the criterion decides nothing"
-    for ratio, is_told in ((0.5, True), (0.74, True), (0.8, False)):
+    for ratio, is_told in ((0.0, False), (0.5, True), (0.74, True), (0.8, False)):
         by_magnitude = sparse(prune_ratio=ratio, verbose=1).fit(*iris)
         assert (text in capsys.readouterr().out) == is_told
         by_chance = sparse(prune_ratio=ratio, prune_criterion="random").fit(*iris)
@@ -460,13 +471,12 @@ def test_older_pickles_have_rewind(iris):
 
 def assert_older_pickle_is_read(iris, was, expected):
     state = sparse(retrain=expected, max_iter=2).fit(*iris).__getstate__()
-    del state["retrain"]
+    del state["retrain"], state["n_swaps"]
     model = ChaosCausalPrunedMLP.__new__(ChaosCausalPrunedMLP)
-    model.__setstate__(state | {"rewind": was})
+    model.__setstate__(state | {"rewind": was, "n_search": 7})
 
-    assert model.retrain == expected
-    assert "rewind" not in model.get_params()
-    assert "rewind" not in vars(model)
+    assert (model.retrain, model.n_swaps) == (expected, 0)
+    assert not {"rewind", "n_search"} & (model.get_params().keys() | vars(model).keys())
 
 
 def test_a_linear_model_ends_at_the_minimum_of_scikit_learns():

@@ -13,7 +13,7 @@ from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 @parametrize_with_checks(
     [
         ChaosCausalPrunedMLP(),
-        ChaosCausalPrunedMLP((8,), max_iter=40, n_search=2),
+        ChaosCausalPrunedMLP((8,), max_iter=40, prune_ratio=0.8, n_swaps=2),
         ChaosCausalPrunedMLPRegressor(),
     ]
 )

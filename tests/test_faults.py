@@ -34,7 +34,6 @@ from skchaosprune._kernels import (
     granger,
     lyapunov,
     sgd,
-    sparse,
 )
 from skchaosprune._network import importance
 from skchaosprune._training import net, threads
@@ -257,8 +256,8 @@ PHASES = {
     "exponents in threads": ({"n_jobs": 2}, lyapunov, "_exponents", None),
     "causality in threads": ({"n_jobs": 2}, granger, "_test_causes", None),
     "second round": ({"n_rounds": 2}, net, "train", 1),
-    "mask search": ({"n_search": 9}, sparse, "_train_kept", None),
-    "descent": ({"prune_ratio": 0.95}, full_batch, "_add_rows", None),
+    "swaps": ({"prune_ratio": 0.95, "n_swaps": 9}, full_batch, "_add_rows", None),
+    "descent": ({"prune_ratio": 0.95, "n_swaps": 0}, full_batch, "_add_rows", None),
     "diagonal": ({"prune_ratio": 0.9}, saliencies, "gauss_newton_diagonal", None),
     "matrix": ({"prune_ratio": 0.95}, saliencies, "gauss_newton_matrix", None),
     "sparse training": ({}, net, "train", 1),
@@ -339,7 +338,7 @@ def count_tasks():
 def interrupt_fits():
     """Press Ctrl-C in each phase: at the begin of a call, and at random in it.
 
-    Twice, and 40 times in the calls of a descent, which are short.
+    Twice, and 40 times in the calls of a descent and of swaps, which are short.
 
     Return whether each fit was interrupted, and whether the function was running.
     """
@@ -350,7 +349,7 @@ def interrupt_fits():
         watch = CtrlC(owner, name)
         bits = fingerprint(make_model(**options).fit(*load_rows()))
         n_calls, found[phase] = watch.n_calls, []
-        n_times = 20 if phase == "descent" else 1
+        n_times = 20 if phase in ("descent", "swaps") else 1
         for share in [0.0, *rng.uniform(0.0, 0.5, size=1)] * n_times:
             chosen = rng.randint(n_calls) if call is None else call
             watch.choose(chosen, share * watch.seconds[chosen])

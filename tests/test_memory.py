@@ -71,7 +71,7 @@ CHANGES = [
     ("dense_fraction", 0.9, NEW),
     ("dense_fraction", np.float64(1.0), SAME),
     ("n_rounds", 2, SAME),
-    ("n_search", 3, SAME),
+    ("n_swaps", 0, SAME),
     ("retrain", "finetune", SAME),
     ("importance", "connection", SAME),
     ("class_weight", {0: 2.0, 1: 1.0, 2: 1.0}, NEW),

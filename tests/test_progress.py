@@ -131,29 +131,19 @@ def test_tasks_of_a_fit(kind, engine, iris, record):
     )
 
 
-def test_tasks_of_a_search(iris, record):
-    model = small(n_search=4, prune_ratio=0.6).set_callbacks(record).fit(*iris)
-
-    events = [event for event in record.events() if "scoring" not in event]
-    assert events[2:-2] == [
-        *epochs("dense training", 6),
-        *task("fit", "mask search", inside=task("fit", "mask search", "swap") * 4),
-        *epochs("sparse training", 6),
-    ]
-    assert len(model.search_loss_curve_) == 5
-
-
 def test_tasks_of_a_descent(iris, record):
-    model = small(prune_ratio=0.8, max_iter=2).set_callbacks(record).fit(*iris)
+    options = {"prune_ratio": 0.8, "max_iter": 2, "n_swaps": 4}
+    model = small(**options).set_callbacks(record).fit(*iris)
 
     events = [event for event in record.events() if "scoring" not in event]
     n_rounds = model.n_rounds_
     assert events[2:-2] == [
         *epochs("dense training", 2),
         *task("fit", "descent", inside=task("fit", "descent", "round") * n_rounds),
+        *task("fit", "swaps", inside=task("fit", "swaps", "swap") * 4),
     ]
     # nothing that they ask for ends it
-    record.act = lambda event, name: event == "end" and name == "round"
+    record.act = lambda event, name: event == "end" and name in ("round", "swap")
     told = clone(model).set_callbacks(record).fit(*iris)
     helpers.assert_same_fit(told, model)
 

@@ -1,11 +1,11 @@
 """Descent by curvature: prune a little, let L-BFGS make up for it, never rewind."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skchaosprune._fit.results import Pruning
 from skchaosprune._fit.saliencies import measure_saliencies
-from skchaosprune._kernels.full_batch import Objective
 from skchaosprune._network.masks import keep_best, rank_weights
 from skchaosprune._training.plan import Divergence
 
@@ -33,7 +33,48 @@ class DescentRun:
     engine = "numba"
 
 
-def descend(plan, pruning, progress):
+@dataclass(frozen=True)
+class State:
+    """Where a descent has come to.
+
+    Attributes
+    ----------
+    pruning : Pruning
+        What is kept, and when the others went.
+    params : ndarray of shape (n_parameters,)
+        Flat parameters; those of pruned weights stay as they were, in case the
+        connectivity repair needs one again.
+    saliencies : ndarray of shape (n_weights,)
+        What ranked each weight last.
+    objectives, losses : list of float
+        The objective after each iteration, and the part of it that is the loss.
+    """
+
+    pruning: Pruning
+    params: np.ndarray
+    saliencies: np.ndarray
+    objectives: list
+    losses: list
+
+    @property
+    def mask(self):
+        """Mask of the kept weights, ``(n_weights,)``, True = kept."""
+        return self.pruning.mask
+
+    @property
+    def masked_params(self):
+        """Flat parameters with pruned weights at 0."""
+        params = self.params.copy()
+        params[: self.mask.size][~self.mask] = 0.0
+        return params
+
+    @property
+    def run(self):
+        """The descent as a finished training."""
+        return DescentRun(self.masked_params, self.objectives, self.losses)
+
+
+def descend(plan, pruning, objective, progress):
     """Prune further, round by round, and train what is left.
 
     Each round removes the weights whose removal costs least and lowers the objective
@@ -47,15 +88,15 @@ def descend(plan, pruning, progress):
         Of the fit.
     pruning : Pruning
         After the first cut, which is round 1.
+    objective : Objective
+        Of the training rows.
     progress : Progress
         Told of the rounds.
 
     Returns
     -------
-    pruning : Pruning
+    state : State
         After the last round.
-    run : DescentRun
-        What it led to.
 
     Raises
     ------
@@ -67,34 +108,77 @@ def descend(plan, pruning, progress):
     .. [1] Y. LeCun, J. S. Denker, S. A. Solla (1989). Optimal brain damage. Advances in
        Neural Information Processing Systems 2.
     """
-    schedule, data = plan.schedule, plan.training.data
-    objective = Objective(plan.training.network, data)
-    # those of pruned weights stay as they were, in case the repair needs one again
-    params, saliencies = pruning.params, pruning.scores
-    objectives, losses = [], []
-    if pruning.mask.all() and len(schedule.n_kept) > 1:
+    n_kept = plan.schedule.n_kept
+    state = State(pruning, pruning.params, pruning.scores, [], [])
+    if pruning.mask.all() and len(n_kept) > 1:
         progress.say("the first cut leaves all weights: the criterion decides nothing")
-    with progress.descent("descent", schedule.n_kept) as on_round:
-        for number, n_iterations in enumerate(_plan_iterations(schedule), start=1):
+    with progress.descent("descent", n_kept) as on_round:
+        for number, n_iterations in enumerate(_plan_iterations(n_kept), start=1):
             if number > 1:
-                pruning, params, saliencies = _prune(
-                    plan, objective, pruning, params, saliencies, number
-                )
-            minimum = objective.minimise(params, pruning.mask, n_iterations)
-            _check_finite(minimum.value)
-            params = minimum.params
-            objectives += minimum.objectives
-            losses += minimum.losses
-            on_round(number, minimum.loss)
-    params = params.copy()
-    params[: pruning.mask.size][~pruning.mask] = 0.0
-    return pruning, DescentRun(params, objectives, losses)
+                state = prune(plan, objective, state, n_kept[number - 1], number)
+            state = train(objective, state, n_iterations)
+            on_round(number, state.losses[-1])
+    return replace(state, pruning=replace(state.pruning, n_rounds=len(n_kept)))
 
 
-def _plan_iterations(schedule):
+def _plan_iterations(n_kept):
     """Return how many iterations may follow each cut."""
-    n_more = len(schedule.n_kept) - 1
+    n_more = len(n_kept) - 1
     return [_FIRST, *[_OTHER] * (n_more - 1), *[_LAST] * min(1, n_more)]
+
+
+def train(objective, state, n_iterations):
+    """Lower the objective over what is kept, by so many iterations at most."""
+    minimum = objective.minimise(state.params, state.mask, n_iterations)
+    _check_finite(minimum.value)
+    return replace(
+        state,
+        params=minimum.params,
+        objectives=state.objectives + minimum.objectives,
+        losses=state.losses + minimum.losses,
+    )
+
+
+def prune(plan, objective, state, n_kept, number):
+    """Remove the weights whose removal costs least.
+
+    Weights that are gone keep the saliencies with which they went: the latest and best
+    of them come first, in case the connectivity repair needs one.
+
+    Parameters
+    ----------
+    plan : FitPlan
+        Of the fit.
+    objective : Objective
+        Of the training rows.
+    state : State
+        At a minimum of it.
+    n_kept : ndarray of int of shape (1,) or (n_layers,)
+        How many stay in the net, or in each layer.
+    number : int
+        The round. Of weights that are gone, those with the largest come first.
+
+    Returns
+    -------
+    state : State
+        From where the training goes on.
+    """
+    network, schedule = plan.training.network, plan.schedule
+    found, moved = measure_saliencies(
+        network, objective, state.params, state.mask, n_kept
+    )
+    _check_finite(found)
+    saliencies = np.where(state.mask, found, state.saliencies)
+    magnitudes = np.abs(state.params[: saliencies.size])
+    order = rank_weights(saliencies, magnitudes, state.pruning.pruned_in_round)
+    mask = keep_best(
+        order, n_kept, schedule.layer_sizes, keep_connected=schedule.keep_connected
+    )
+    params = state.params
+    if moved is not None:  # for the mask without repair, and by a parabola
+        params = objective.choose_start((params, moved), mask)
+    pruning = state.pruning.cut(mask, number)
+    return replace(state, pruning=pruning, params=params, saliencies=saliencies)
 
 
 def _check_finite(values):
@@ -104,24 +188,3 @@ def _check_finite(values):
             "on.",
             "Use retrain='rewind'.",
         )
-
-
-def _prune(plan, objective, before, params, saliencies, number):
-    """Prune in one round; return what is left, and where to go on from.
-
-    Weights that are gone keep the saliencies with which they went: the latest and best
-    of them come first, in case the connectivity repair needs one.
-    """
-    network, schedule = plan.training.network, plan.schedule
-    n_kept = schedule.n_kept[number - 1]
-    found, moved = measure_saliencies(network, objective, params, before.mask, n_kept)
-    _check_finite(found)
-    saliencies = np.where(before.mask, found, saliencies)
-    magnitudes = np.abs(params[: saliencies.size])
-    order = rank_weights(saliencies, magnitudes, before.pruned_in_round)
-    mask = keep_best(
-        order, n_kept, schedule.layer_sizes, keep_connected=schedule.keep_connected
-    )
-    if moved is not None:  # for the mask without repair, and by a parabola
-        params = objective.choose_start((params, moved), mask)
-    return before.cut(mask, number, n_rounds=number), params, saliencies

@@ -35,6 +35,10 @@ _N_ROUNDS_ABOVE = 5
 _FIRST_CUT = 4
 _SHARE_OF_ROUND = 0.05
 
+# What n_swaps="auto" means in a descent: up to so many kept weights per output.
+_SWAPS_UP_TO = 50
+_N_SWAPS = 5
+
 # With batch_size="auto": up to so many rows a step takes all of them; an epoch has so
 # many steps at least.
 _SMALL_SET = 32
@@ -118,16 +122,16 @@ class ScoredTraining:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What comes after the first scores: pruning, mask search, the last training.
+    """What comes after the first scores: pruning, the last training, swaps.
 
     Attributes
     ----------
     layer_sizes : tuple of int
         Units per layer, inputs and outputs included.
-    prune_ratio, prune_scope, keep_connected, n_search, target_score, importance
+    prune_ratio, prune_scope, keep_connected, target_score, importance
         Parameters of the estimators.
-    retrain_asked, n_rounds_asked : int or str
-        The parameters ``retrain`` and ``n_rounds``.
+    retrain_asked, n_rounds_asked, n_swaps_asked : int or str
+        The parameters ``retrain``, ``n_rounds`` and ``n_swaps``.
     n_epochs : int
         Passes over the data of each sparse training, at most.
     chooses_masks : bool
@@ -140,7 +144,7 @@ class Schedule:
     keep_connected: bool
     retrain_asked: str
     n_rounds_asked: int | str
-    n_search: int
+    n_swaps_asked: int | str
     n_epochs: int
     target_score: float | None
     importance: str
@@ -159,6 +163,13 @@ class Schedule:
                 "significance rule of prune_ratio=None decides in one round. Give a "
                 "prune_ratio in [0, 1), or use n_rounds='auto'."
             )
+        if self.n_swaps_asked not in ("auto", 0) and self.retrain != "descent":
+            why, way = self._explain_rewinding()
+            raise ValueError(
+                f"n_swaps={shorten(self.n_swaps_asked)} needs a descent, and this fit "
+                f"takes retrain={self.retrain!r}{why}. {way}, or use n_swaps='auto' or "
+                "0."
+            )
 
     @property
     def _obstacle_to_descent(self):
@@ -170,9 +181,6 @@ class Schedule:
         if self.n_rounds_asked != "auto":
             n_rounds = shorten(self.n_rounds_asked)
             return f"n_rounds={n_rounds} counts trainings by the solver"
-        if self.n_search > 0:
-            n_search = shorten(self.n_search)
-            return f"n_search={n_search} swaps weights between trainings by the solver"
         if self.target_score is not None:
             target_score = shorten(self.target_score)
             return f"target_score={target_score} ends trainings by the solver"
@@ -191,6 +199,16 @@ class Schedule:
     def _is_mild(self):
         return self.prune_ratio is None or self.prune_ratio <= _ONE_ROUND_UP_TO
 
+    def _explain_rewinding(self):
+        """Say why the fit takes no descent, and what would make it take one."""
+        if self.retrain_asked != "auto":
+            return "", "Set retrain='descent'"
+        if self._obstacle_to_descent is not None:
+            return f": {self._obstacle_to_descent}", "Change that"
+        ratio = shorten(self.prune_ratio)
+        why = f", as prune_ratio={ratio} is not above {_ONE_ROUND_UP_TO}"
+        return why, "Set retrain='descent'"
+
     @property
     def n_trainings(self):
         """Rounds of training and scoring, unless the first scores are final."""
@@ -199,6 +217,18 @@ class Schedule:
         if self.n_rounds_asked == "auto":
             return 1 if self._is_mild else _N_ROUNDS_ABOVE
         return self.n_rounds_asked
+
+    @property
+    def n_swaps(self):
+        """Swaps that are tried after a descent; none where nothing is pruned."""
+        if self.retrain != "descent":
+            return 0
+        n_kept, n_outputs = self.n_kept[-1].sum(), self.layer_sizes[-1]
+        if n_kept == mlp.count_weights(self.layer_sizes):
+            return 0
+        if self.n_swaps_asked != "auto":
+            return int(self.n_swaps_asked)
+        return _N_SWAPS if n_kept <= _SWAPS_UP_TO * n_outputs else 0
 
     @cached_property
     def n_kept(self):
@@ -277,7 +307,7 @@ class FitPlan:
     @property
     def n_phases(self):
         """Phases of the fit, at most."""
-        return 2 * self.schedule.n_trainings + 1 + (self.schedule.n_search > 0)
+        return 2 * self.schedule.n_trainings + 1 + (self.schedule.n_swaps > 0)
 
     def with_ratio(self, prune_ratio):
         """Return the plan of the same fit with another ratio, if that is feasible."""
@@ -495,12 +525,12 @@ def list_versions():
 
 def _plan_schedule(settings, layer_sizes, criterion):
     """Describe what comes after the first scores."""
-    names = "prune_ratio", "prune_scope", "keep_connected", "n_search"
-    names += "target_score", "importance"
+    names = "prune_ratio", "prune_scope", "keep_connected", "target_score", "importance"
     return Schedule(
         layer_sizes,
         retrain_asked=settings["retrain"],
         n_rounds_asked=settings["n_rounds"],
+        n_swaps_asked=settings["n_swaps"],
         n_epochs=settings["max_iter"],
         chooses_masks=criterion.chooses_masks,
         **{name: settings[name] for name in names},
@@ -641,14 +671,33 @@ def count_kept_in_descent(layer_sizes, prune_ratio, prune_scope):
     """
     n_weights, n_left = _count_ends(layer_sizes, prune_ratio, prune_scope)
     first = np.minimum(_FIRST_CUT * n_left, n_weights)
-    n_more = np.log((n_left / first).min()) / np.log(1.0 - _SHARE_OF_ROUND)
-    n_more = max(1, round(n_more))
-    counts = [first]
-    for number in range(1, n_more + 1):
-        count = np.round(first * (n_left / first) ** (number / n_more)).astype(int)
-        if (count < counts[-1]).any():  # one weight may be more than the share
+    return [first, *count_down(first, n_left, _SHARE_OF_ROUND)]
+
+
+def count_down(n_weights, n_left, share):
+    """Count the weights that stay after each of the rounds from one count to another.
+
+    Parameters
+    ----------
+    n_weights, n_left : ndarray of int of shape (1,) or (n_layers,)
+        Weights of the net, or of each layer, and how many stay in the end.
+    share : float
+        Share that goes in a round, about; one weight may be more.
+
+    Returns
+    -------
+    n_kept : list of ndarray of int
+        One array per round; empty if none has to go.
+    """
+    n_rounds = np.log((n_left / n_weights).min()) / np.log(1.0 - share)
+    n_rounds = max(1, round(n_rounds))
+    counts = [n_weights]
+    for number in range(1, n_rounds + 1):
+        left = n_weights * (n_left / n_weights) ** (number / n_rounds)
+        count = np.round(left).astype(int)
+        if (count < counts[-1]).any():
             counts.append(count)
-    return counts
+    return counts[1:]
 
 
 def _count_ends(layer_sizes, prune_ratio, prune_scope):

@@ -94,18 +94,6 @@ class Progress:
             yield reach
 
     @contextmanager
-    def search(self, name, n_swaps):
-        """Give the function to call with each swap's number and the loss so far."""
-        with self._phase(name, n_swaps) as task:
-            show = self._printer(n_swaps, f"{name}: swap {{}}/{n_swaps}".format)
-
-            def reach(number, loss):
-                show(number, loss)
-                self._end(self._open(task, "swap"))
-
-            yield reach
-
-    @contextmanager
     def descent(self, name, n_kept):
         """Give the function to call with each round's number and its loss.
 
@@ -120,6 +108,18 @@ class Progress:
             def reach(number, loss):
                 show(number, loss)
                 self._end(self._open(task, "round"))
+
+            yield reach
+
+    @contextmanager
+    def swaps(self, name, n_swaps):
+        """Give the function to call with each swap's number and the loss so far."""
+        with self._phase(name, n_swaps) as task:
+            show = self._printer(n_swaps, f"{name}: swap {{}}/{n_swaps}".format)
+
+            def reach(number, loss):
+                show(number, loss)
+                self._end(self._open(task, "swap"))
 
             yield reach
 

@@ -1,4 +1,4 @@
-"""Prune in rounds, and train what is left: by SGD, or by a descent."""
+"""Prune in rounds, and train what is left: by the solver, or by a descent."""
 
 from dataclasses import replace
 
@@ -6,10 +6,11 @@ import numpy as np
 
 from skchaosprune._fit.descent import descend
 from skchaosprune._fit.results import Outcome, Pruning
-from skchaosprune._fit.retraining import train_sparse
 from skchaosprune._fit.scoring import train_and_score
-from skchaosprune._fit.search import search
+from skchaosprune._fit.swaps import swap_weights
+from skchaosprune._kernels.full_batch import Objective
 from skchaosprune._network.masks import keep_best, keep_significant, rank_weights
+from skchaosprune._training import net
 
 
 def prune_and_retrain(plan, scored, progress):
@@ -33,16 +34,32 @@ def prune_and_retrain(plan, scored, progress):
         schedule = replace(plan.schedule, chooses_masks=True)
         plan = replace(plan, schedule=schedule)
     pruning = _prune_in_rounds(plan, scored, progress)
-    if plan.schedule.retrain == "descent":
-        pruning, sparse = descend(plan, pruning, progress)
-        return Outcome(plan, scored, pruning, sparse)
-    if plan.schedule.n_search > 0:
-        pruning = search(plan, pruning, progress)
-    n_epochs = plan.schedule.n_epochs
+    if plan.schedule.retrain != "descent":
+        return Outcome(plan, scored, pruning, _train_sparse(plan, pruning, progress))
+    objective = Objective(plan.training.network, plan.training.data)
+    state = descend(plan, pruning, objective, progress)
+    if plan.schedule.n_swaps > 0:
+        state = swap_weights(plan, objective, state, progress)
+    return Outcome(plan, scored, state.pruning, state.run)
+
+
+def _train_sparse(plan, pruning, progress):
+    """Train under the mask of the last round, by the solver."""
+    training, schedule = plan.training, plan.schedule
+    n_epochs = schedule.n_epochs
     with progress.training("sparse training", n_epochs, may_stop=True) as epochs:
-        start = plan.start(pruning.params)
-        sparse = train_sparse(plan, start, pruning.mask, epochs)
-    return Outcome(plan, scored, pruning, sparse)
+        return net.train(
+            training.network,
+            training.data,
+            plan.start(pruning.params),
+            n_epochs=n_epochs,
+            mask=pruning.mask,
+            seed=training.order_seed,
+            validation=training.validation,
+            target_score=schedule.target_score,
+            callbacks=plan.resources.copy_callbacks("sparse"),
+            epochs=epochs,
+        )
 
 
 def _prune_in_rounds(plan, scored, progress):

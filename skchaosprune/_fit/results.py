@@ -39,8 +39,8 @@ class Pruning:
         Rounds in all.
     problems : dict
         Rounds that ranked by magnitude instead, and why.
-    search_losses : list of float or None
-        The lowest losses of a mask search, at its start and after each swap.
+    swap_objectives : list of float or None
+        Objective before the swaps, and the lowest so far after each of them.
     """
 
     mask: np.ndarray
@@ -49,7 +49,7 @@ class Pruning:
     params: np.ndarray
     n_rounds: int
     problems: dict
-    search_losses: list | None = None
+    swap_objectives: list | None = None
 
     def cut(self, mask, number, **changes):
         """Return what is left after round ``number``, whose mask this is."""
@@ -140,7 +140,7 @@ class Outcome:
             "pruned_in_round_": np.array(self.pruning.pruned_in_round),
             "n_rounds_": self.pruning.n_rounds,
             "magnitude_rounds_": dict(self.pruning.problems),
-            "search_loss_curve_": self.pruning.search_losses,
+            "search_loss_curve_": self.pruning.swap_objectives,
         }
 
     def _evidence(self):
