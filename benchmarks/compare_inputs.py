@@ -6,9 +6,10 @@ Run it from the root of the repository (it takes some minutes)::
 
 Three made tables have 20 columns of noise each, beside the columns that the target
 depends on. On each, the defaults (64 units, 100 epochs) prune more and more of the
-weights. An input is used if a kept weight leads from it to an output. The script fails
-if a descent that prunes .98 uses more than two columns of noise on average, or is less
-accurate than the dense network.
+weights; beside them five rounds of rewinding, and descents without swaps. An input is
+used if a kept weight leads from it to an output. The script fails if descents without
+swaps that prune .98 use more than half of the columns of noise on average, or are less
+accurate than the dense networks.
 """
 
 import argparse
@@ -139,11 +140,11 @@ def write_report(frame):
 
 
 def check(frame):
-    """Fail if the sparsest networks use noise, or are worse than the dense ones."""
+    """Fail if the sparsest networks use much noise, or are worse than dense ones."""
     means = frame.groupby(["table", "ratio", "way"])[["score", "noise"]].mean()
     for table in TABLES:
-        dense, sparse = means.loc[table, 0.0, AUTO], means.loc[table, 0.98, AUTO]
-        assert sparse["noise"] <= 2.0, (table, sparse)
+        dense, sparse = means.loc[table, 0.0, AUTO], means.loc[table, 0.98, DESCENT]
+        assert sparse["noise"] <= N_NOISE / 2, (table, sparse)
         assert sparse["score"] >= dense["score"], (table, sparse, dense)
 
 

@@ -1,0 +1,79 @@
+"""
+Pruning finds the inputs that matter
+====================================
+
+Add columns of noise to a table, and a dense network gets worse: it finds a use for each
+of them. Prune the network, and they go, while the inputs that matter stay.
+"""
+
+# %%
+# Five inputs, twenty columns of noise
+# ------------------------------------
+#
+# The target of ``make_friedman1`` depends on the first five columns:
+# :math:`10 \sin(\pi x_0 x_1) + 20 (x_2 - .5)^2 + 10 x_3 + 5 x_4`, and noise.
+
+from sklearn.datasets import make_friedman1
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+
+from skchaosprune import ChaosCausalPrunedMLPRegressor, NetworkDisplay
+
+X, y = make_friedman1(2500, n_features=25, noise=1.0, random_state=0)
+X_train, X_test, y_train, y_test = train_test_split(
+    X, y, train_size=500, random_state=0
+)
+scaler = StandardScaler().fit(X_train)
+X_train, X_test = scaler.transform(X_train), scaler.transform(X_test)
+
+# %%
+# Prune more and more
+# -------------------
+#
+# The compact network says which inputs it still reads. Swaps, which would follow where
+# few weights are left, are off: they look for whatever fits the training rows better,
+# and may bring a column of noise back.
+
+ratios = [0.0, 0.5, 0.8, 0.9, 0.95, 0.98]
+scores, n_noise, models = [], [], []
+for ratio in ratios:
+    model = ChaosCausalPrunedMLPRegressor(
+        prune_ratio=ratio, n_swaps=0, random_state=0
+    ).fit(X_train, y_train)
+    used = model.compact().selected_features_
+    models.append(model)
+    scores.append(model.score(X_test, y_test))
+    n_noise.append(sum(used >= 5))
+    print(
+        f"{ratio:.0%} pruned: R2 {scores[-1]:.3f}, uses {sum(used < 5)} of 5 inputs "
+        f"and {n_noise[-1]} of 20 columns of noise"
+    )
+
+# %%
+# What is left
+# ------------
+#
+# Both at once: the fewer columns of noise, the better the network.
+
+import matplotlib.pyplot as plt
+
+labels = [f"{ratio:.0%}" for ratio in ratios]
+figure, (upper, lower) = plt.subplots(2, sharex=True, layout="constrained")
+upper.plot(labels, scores, marker="o")
+upper.set_ylabel("R2 on test rows")
+lower.bar(labels, n_noise)
+lower.set_ylabel("columns of noise in use")
+_ = lower.set_xlabel("weights pruned")
+
+# %%
+# The sparsest network, and what drives it:
+
+_ = NetworkDisplay.from_estimator(models[-1])
+
+# %%
+
+for column in models[-1].feature_importances_.argsort()[::-1][:6]:
+    print(f"column {column}: {models[-1].feature_importances_[column]:.2f}")
+
+# %%
+# More tables, more seeds: :doc:`/benchmarks`.
