@@ -28,6 +28,7 @@ _HOMES = {
     "largest_lyapunov_exponent": "_kernels.lyapunov",
     "legcnet_params": "_legcnet",
     "pruning_path": "report",
+    "to_c": "_pipelines",
     "to_onnx": "_pipelines",
 }
 
@@ -45,6 +46,7 @@ __all__ = [
     "largest_lyapunov_exponent",
     "legcnet_params",
     "pruning_path",
+    "to_c",
     "to_onnx",
 ]
 

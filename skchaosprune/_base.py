@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 
 from skchaosprune import _scale, _validation
+from skchaosprune._affine import Affine
 from skchaosprune._callback_params import (
     check_callback_params,
     get_callback_params,
@@ -18,6 +19,7 @@ from skchaosprune._names import name_units, take_snapshot
 from skchaosprune._network import mlp
 from skchaosprune._persistence import Versioned
 from skchaosprune._text import brief, shorten
+from skchaosprune._to_c import write_c
 from skchaosprune._warn import warn_all
 from skchaosprune.compact import CompactMLP, compact_layers
 
@@ -159,6 +161,26 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         """
         fitted = take_snapshot(self)
         return fitted._compact(fitted.coefs_, fitted.intercepts_)
+
+    def to_c(self, path, X=None, y=None, *, name=None, dtype="float32"):
+        """Write the pruned network as a C header; see :func:`skchaosprune.to_c`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file. An old one is replaced in one step, when the new one is complete.
+        X : array-like of shape (n_samples, n_features) or None, default=None
+            Rows that integers are fitted to, scaled like the training rows.
+        y : array-like of shape (n_samples,) or None, default=None
+            Their targets.
+        name : str or None, default=None
+            What all names in the file start with; None takes the name of the file.
+        dtype : {"float32", "int8", "int16"}, default="float32"
+            Numbers of the weights.
+        """
+        fitted = take_snapshot(self)
+        affine = Affine.identity(fitted)
+        write_c(fitted, fitted.compact(), affine, path, X, y, name, dtype)
 
     def to_torch(self):
         """Build the pruned network as a torch module, in its full shape.

@@ -8,12 +8,14 @@ from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, Target
 from sklearn.utils.metaestimators import available_if
 
 from skchaosprune import _validation
+from skchaosprune._affine import Affine
 from skchaosprune._export import npz, onnx
 from skchaosprune._files import check_size, read_file, write_file
 from skchaosprune._network import mlp
 from skchaosprune._network.parts import find_faults
 from skchaosprune._persistence import Versioned
 from skchaosprune._text import brief_list, shorten
+from skchaosprune._to_c import write_c
 
 # From benchmarks/bench_compact.py: a sparse product is at least as fast as a dense one,
 # for one row and for a thousand, from so many weights on and up to such a density.
@@ -129,6 +131,7 @@ class CompactMLP(Versioned):
 
     See Also
     --------
+    to_c : Write it, with the scalers before it, as a C header.
     to_onnx : Write it, with the scaler before it, as an ONNX file.
 
     Examples
@@ -351,6 +354,24 @@ class CompactMLP(Versioned):
             The file. An old one is replaced in one step, when the new one is complete.
         """
         write_file(path, serialize_onnx(self))
+
+    def to_c(self, path, X=None, y=None, *, name=None, dtype="float32"):
+        """Write the network as a C header; see :func:`skchaosprune.to_c`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file. An old one is replaced in one step, when the new one is complete.
+        X : array-like of shape (n_samples, n_features_in_) or None, default=None
+            Rows that integers are fitted to, scaled like the training rows.
+        y : array-like of shape (n_samples,) or None, default=None
+            Their targets.
+        name : str or None, default=None
+            What all names in the file start with; None takes the name of the file.
+        dtype : {"float32", "int8", "int16"}, default="float32"
+            Numbers of the weights.
+        """
+        write_c(self, self, Affine.identity(self), path, X, y, name, dtype)
 
     def to_torch(self):
         """Build the network as a torch module.

@@ -19,6 +19,7 @@ from skchaosprune._names import name_units
 from skchaosprune._network.masks import effective_sparsity
 from skchaosprune._path import pruning_path
 from skchaosprune._text import pad, printable, shorten, width_of, wrap
+from skchaosprune._to_c import embed
 from skchaosprune.compact import serialize_npz, serialize_onnx
 
 __all__ = ["PruningReport", "pruning_path"]
@@ -37,6 +38,8 @@ _MEASURES = {
     "effective_flops": ("FLOPs without dead weights", ","),
     "npz_bytes": ("bytes, npz", ","),
     "onnx_bytes": ("bytes, ONNX", ","),
+    "c_bytes": ("bytes of constants, C", ","),
+    "multiply_adds": ("multiply-adds per row, C", ","),
     "latency_1_row": ("predict 1 row, us", ",.1f"),
     "latency_1000_rows": ("predict 1,000 rows, us", ",.1f"),
 }
@@ -79,7 +82,9 @@ class PruningReport:
         no path from input to output; ``n_hidden_units`` and ``n_features``, those on
         such a path; ``flops``, one multiplication per row for each kept weight, as in
         the paper, and ``effective_flops``, the same without weights on no path;
-        ``npz_bytes`` and ``onnx_bytes`` on disk; ``latency_1_row`` and
+        ``npz_bytes`` and ``onnx_bytes`` on disk; ``c_bytes``, the constants of the C
+        form in single precision, which a microcontroller keeps in flash beside .3 to .7
+        kB of code, and its ``multiply_adds`` per row; ``latency_1_row`` and
         ``latency_1000_rows``, medians of the time that ``predict`` takes on one
         thread, in microseconds.
     rank_agreement : float or None
@@ -96,7 +101,8 @@ class PruningReport:
         ``name`` and the importances ``before`` and ``after``, of the ten features that
         are the most important after pruning.
     notes : dict
-        Why ``npz_bytes``, ``onnx_bytes`` or ``placebo_share`` are None, where they are.
+        Why ``npz_bytes``, ``onnx_bytes``, ``c_bytes`` or ``placebo_share`` are None,
+        where they are.
 
     See Also
     --------
@@ -253,6 +259,7 @@ class PruningReport:
             "placebo_share": "no placebo",
             "npz_bytes": "no npz",
             "onnx_bytes": "no ONNX",
+            "c_bytes": "no C",
         }
         return facts + [
             (labels[name], shorten(note, 500)) for name, note in self.notes.items()
@@ -299,6 +306,7 @@ def make_report(estimator, X, y, feature_names=None):
         for name, serialize in ("npz", serialize_npz), ("onnx", serialize_onnx):
             key = f"{name}_bytes"
             measured[key] = _file_size(serialize, network, key, notes)
+        measured |= _measure_c(network, notes)
     some = np.arange(1000) % len(rows)
     for name, part in ("1_row", rows[:1]), ("1000_rows", rows[some]):
         times = _measure_latencies([dense, compact], part)
@@ -355,6 +363,16 @@ def _file_size(serialize, compact, key, notes):
     except (ImportError, ValueError) as error:  # no onnx, or labels it does not support
         notes[key] = str(error)
         return None
+
+
+def _measure_c(compact, notes):
+    """Size and work of the C form; None where a number does not fit into it."""
+    try:
+        network = embed(compact)
+    except ValueError as error:
+        notes["c_bytes"] = str(error)
+        return {"c_bytes": None, "multiply_adds": None}
+    return {"c_bytes": network.nbytes, "multiply_adds": network.n_multiply_adds}
 
 
 def _measure_latencies(networks, X):

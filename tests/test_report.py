@@ -170,6 +170,10 @@ def test_bytes_are_those_of_the_files(fitted, dense, report, tmp_path):
 
         assert measured["npz_bytes"] == (tmp_path / "network.npz").stat().st_size
         assert measured["onnx_bytes"] == (tmp_path / "network.onnx").stat().st_size
+        compact.to_c(tmp_path / "network.h")
+        text = (tmp_path / "network.h").read_text()
+        assert f" {measured['c_bytes']:,} bytes of constants" in text
+        assert f" {measured['multiply_adds']:,} multiply-adds" in text
 
 
 def test_without_onnx(fitted, iris, monkeypatch):
@@ -183,6 +187,16 @@ def test_without_onnx(fitted, iris, monkeypatch):
         "'skchaosprune[export]'"
     }
     assert "no ONNX" in str(report) and "no ONNX" in report._repr_html_()
+
+
+def test_weights_that_are_too_large_for_c_are_noted(iris):
+    model = small(max_iter=2).fit(*iris)
+    model.dense_coefs_[0][0, 0] = 1e39
+    report = model.report(*iris)
+    assert report.before["c_bytes"] is report.before["multiply_adds"] is None
+    assert report.ratio["c_bytes"] is None and report.after["c_bytes"] > 0
+    assert "a weight is too large for the single precision" in report.notes["c_bytes"]
+    assert "no C " in str(report)
 
 
 def test_labels_that_no_file_can_hold_are_noted(iris):
