@@ -57,7 +57,7 @@ def is_network(content):
     """Tell a whole file of a network from others."""
     if content.startswith(b"PK"):
         with np.load(io.BytesIO(content)) as stored:
-            return "weights_1" in stored
+            return "data" in stored
     return b"skchaosprune" in content
 
 

@@ -1,23 +1,16 @@
-"""Files of compact networks: what is in them is known before it is inflated."""
+"""Files of compact networks: small, complete, and known before they are inflated."""
 
-import io
+import json
 import os
-import struct
 import threading
-import tracemalloc
-import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.lib import format as npy
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from skchaosprune import CompactMLP, compact
-from tests.test_compact import is_damaged, make_network, make_rows, save
-
-DATA = Path(__file__).parent / "data"
+from tests.test_compact import LABELS, is_damaged, make_network, make_rows
 
 
 @pytest.fixture
@@ -25,121 +18,258 @@ def path(tmp_path):
     return tmp_path / "net.npz"
 
 
-@pytest.fixture
-def arrays(path):
-    """The arrays of a file with dense weights."""
-    return save(make_network(), path)
+def load(path):
+    """The header, as a dictionary, and the data of a file."""
+    with np.load(path, allow_pickle=False) as stored:
+        assert stored.files == ["header", "data"]
+        return json.loads(stored["header"].tobytes()), stored["data"]
 
 
-@pytest.fixture
-def sparse_arrays(monkeypatch, tmp_path):
-    """The arrays of a file whose weights are all sparse."""
-    monkeypatch.setattr(compact, "_CSR_FROM_SIZE", 1)
-    monkeypatch.setattr(compact, "_CSR_UP_TO_DENSITY", 1.0)
-    return save(make_network(density=0.4), tmp_path / "sparse.npz")
+def write(path, header, data):
+    """Write a file of a header, as a dictionary or text, and data."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    header = np.frombuffer(text, dtype=np.uint8)
+    np.savez_compressed(path, header=header, data=data)
 
 
-@pytest.fixture
-def read_values(monkeypatch):
-    """Shapes of all arrays whose values are read from now on."""
-    shapes, read = [], npy.read_array
-
-    def count(*args, **kwargs):
-        values = read(*args, **kwargs)
-        shapes.append(values.shape)
-        return values
-
-    monkeypatch.setattr(npy, "read_array", count)
-    return shapes
+# What is written
 
 
-def peak_of(load):
-    """What a call returns or raises, and the most bytes that it held."""
-    tracemalloc.start()
-    try:
-        return load(), tracemalloc.get_traced_memory()[1]
-    except ValueError as error:
-        return error, tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+NAMES = np.array([f"feature {place}" for place in range(7)])
+NETWORKS = {
+    "50 parameters": make_network((5, 7, 1), "logistic"),
+    "names": make_network(
+        (5, 7, 1), "logistic", classes=["no", "yes"], feature_names_in=NAMES
+    ),
+    "regressor": make_network(
+        (5, 7, 1), "identity", target_mean=-123.4567890123, target_scale=9.87654321e-5
+    ),
+    "five layers": make_network((60, 30, 20, 10, 5, 3), "logistic", density=0.1),
+    "sparse": make_network((784, 300, 10), density=0.05),
+    "all inputs": make_network((8, 3), n_features_in=8, selected_features=np.arange(8)),
+}
 
 
-def make_wide(n_units, arrays):
-    """Add a first layer of as many inputs and units; but no weights."""
-    wide = {
-        "n_features_in": np.array(n_units),
-        "selected_features": np.arange(n_units),
-        "intercept_0": np.zeros(n_units),
-        "weights_1": np.zeros((3, n_units)),
-    }
-    del arrays["weights_0"]
-    return arrays | wide
+def n_bytes_needed(network, dtype):
+    """Bytes of numbers, places, labels and names, each in their smallest type."""
+    texts = [getattr(network, name, ()) for name in ("classes_", "feature_names_in_")]
+    total = sum(len(str(text).encode()) + 1 for part in texts for text in part)
+    total += np.dtype(dtype).itemsize * network.n_parameters_
+    sizes = network.layer_sizes_
+    if sizes[0] < network.n_features_in_:
+        total += np.min_scalar_type(network.n_features_in_).itemsize * sizes[0]
+    for W in network.coefs_:
+        if np.count_nonzero(W) < W.size:
+            place = np.min_scalar_type(len(W)).itemsize
+            total += place * (np.count_nonzero(W) + W.shape[1])
+    return total
 
 
-def write_zeros(path, name, shape):
-    """Add an array of zeros to a file, which hardly grows."""
-    with (
-        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
-        archive.open(f"{name}.npy", "w") as file,
+def test_files_have_few_bytes_above_the_numbers(path):
+    for name, network in NETWORKS.items():
+        for dtype in ("float64", "float32"):
+            network.save_npz(path, dtype=dtype)
+
+            above = path.stat().st_size - n_bytes_needed(network, dtype)
+            assert above <= 600, (name, dtype, above)
+
+
+def test_single_precision_rounds(path):
+    for name, network in NETWORKS.items():
+        network.save_npz(path, dtype="float32")
+        other = CompactMLP.load_npz(path)
+
+        assert other.storage_ == network.storage_
+        for parts in ("coefs_", "intercepts_"):
+            for ours, theirs in zip(
+                getattr(other, parts), getattr(network, parts), strict=True
+            ):
+                assert ours.dtype == np.float64
+                assert_array_equal(ours, np.float32(theirs), err_msg=name)
+        assert other.target_scale_ == network.target_scale_
+
+
+def test_dtypes_that_do_not_suffice(path):
+    network = make_network(intercepts=[np.zeros(5), np.array([0.0, 1e40, 0.0])])
+    for dtype, kind in [("float16", ValueError), (None, TypeError)]:
+        with pytest.raises(kind, match="dtype=.* use one of 'float64', 'float32'"):
+            network.save_npz(path, dtype=dtype)
+    with pytest.raises(ValueError, match="too large for dtype='float32'.*scale X"):
+        network.save_npz(path, dtype="float32")
+    assert not path.exists()
+
+
+def test_all_bits_come_back(path):
+    rng = np.random.RandomState(0)
+    W = rng.standard_normal((40, 30)) * (rng.uniform(size=(40, 30)) < 0.1)
+    W[:, 0], W[:9, 1], W[0, 2] = -0.0, [5e-324, *[-0.0] * 8], 1.7e308
+    for coefs in (W, sparse.csc_array(W), np.where(W, W, 1.0)):
+        network = make_network((40, 30, 2), coefs=[coefs, np.ones((30, 2))])
+        network.save_npz(path)
+        other = CompactMLP.load_npz(path)
+
+        assert other.storage_ == network.storage_
+        assert other.nbytes == network.nbytes
+        for ours, theirs in zip(other.coefs_, network.coefs_, strict=True):
+            assert ours.tobytes() == theirs.tobytes()
+
+
+def test_labels_come_back_with_their_dtype(path):
+    texts = np.array(["\ud83d\ude00", "a\0b", "\U0001f600" * 300, "", *"efgh"])
+    others = ["<U9", ">U9", "S4", ">i2", "f4", "?", "M8[ns]", "m8[s]", "c16", "g"]
+    for dtype in others:
+        classes = np.arange(3).astype(dtype)
+        if dtype == "?":
+            classes = classes[:2]
+        network = make_network(
+            (6, 5, len(classes)), classes=classes, feature_names_in=texts
+        )
+        network.save_npz(path)
+        other = CompactMLP.load_npz(path)
+
+        assert_array_equal(other.classes_, classes, strict=True)
+        assert_array_equal(other.feature_names_in_, texts, strict=True)
+
+
+def test_texts_of_numpy_need_no_pickle(path):
+    strings = pytest.importorskip("numpy.dtypes").StringDType()
+    names = np.array(list("abcdefgh"), dtype=strings)
+    network = make_network(classes=np.array(["ä", "", "cow"], dtype=strings))
+    network.feature_names_in_ = names
+
+    network.save_npz(path)
+
+    other = CompactMLP.load_npz(path)
+    assert other.classes_.tolist() == ["ä", "", "cow"]
+    assert other.feature_names_in_.tolist() == names.tolist()
+
+
+def test_the_target_is_written_as_floats(path):
+    network = make_network((6, 5, 1), "identity", target_mean=3, target_scale=True)
+    network.save_npz(path)
+
+    assert repr(load(path)[0]["target"]) == "[3.0, 1.0]"
+    X = make_rows(n_features=8)[0]
+    assert_array_equal(CompactMLP.load_npz(path).predict(X), network.predict(X))
+
+
+# What is refused
+
+
+WRONG = {
+    "format": ["skchaosprune.CompactMLP/1", "skchaosprune.CompactMLP/3", 2, None],
+    "activation": ["gelu", 0, None],
+    "out_activation": ["tanh", "identity", []],
+    "loss": ["hinge", "squared_error"],
+    "n_features_in": [8.0, True, 5, -1, "8", None, 300, 10**30],
+    "layer_sizes": [[6, 5], [6, 5, 3, 3], [6, 5, 4], [5, 6, 3], [6], [], 3, None],
+    "storage": [["csr", "dense"], ["dense"], ["dense", "sparse"], None, "ab"],
+    "n_values": [[2, None], [None], [30.0, None], [None, -1], [None, 2**70], None],
+    "dtype": ["float32", "float16", "int64", "<f8", None, 8],
+    "target": [[0.0], [0.0, 1.0, 2.0], ["a", 1.0], None, [None, 1.0], [np.nan, 1.0]],
+    "classes": [None, "O", "V8", "f4,f4", "<i4", "U0", "(2,)i4", "<U3", 8, ["<i8"]],
+    "feature_names_in": ["<U2", "<i8", "S1", "<U2000000000000"],
+    "more": [0],
+}
+
+
+def test_headers_that_do_not_fit_are_refused(path):
+    make_network().save_npz(path)
+    header, data = load(path)
+    for name, values in WRONG.items():
+        rest = {key: value for key, value in header.items() if key != name}
+        for other in (*[header | {name: value} for value in values], rest):
+            if other != header:
+                write(path, other, data)
+                assert is_damaged(path), (name, other)
+    for text in (b"", b"[]", b"{", b"1", b"\xff", 9_000 * b"[", 200_000 * b" "):
+        write(path, text, data)
+        assert is_damaged(path), text[:10]
+    for other in (data[:-1], data[1:], np.append(data, data[:1]), data.view("i1")):
+        write(path, header, other)
+        assert is_damaged(path), other.shape
+    write(path, header, data)
+    assert repr(CompactMLP.load_npz(path)) == repr(make_network())
+
+
+def test_places_that_do_not_fit_are_refused(monkeypatch, path):
+    W = np.zeros((9, 4))
+    W[:2], W[8] = 1.0, 2.0
+    for storage in "csr", "dense":
+        coefs = [sparse.csc_array(W) if storage == "csr" else W]
+        make_network((9, 4), coefs=coefs, classes=range(4)).save_npz(path)
+        header, data = load(path)
+        assert header["n_values"] == [12] and header["storage"] == [storage]
+        # 9 selected features, 4 biases, 12 values, 4 counts, 12 columns
+        counts, columns = 9 + 4 * 8 + 12 * 8, 9 + 4 * 8 + 12 * 8 + 4
+        for place, value in [
+            (counts, 2),
+            (counts, 4),
+            (counts, 255),
+            (columns, 9),
+            (columns, 1),
+            (columns, 255),
+            (columns + 1, 8),
+        ]:
+            other = data.copy()
+            other[place] = value
+            write(path, header, other)
+            assert is_damaged(path), (storage, place, value)
+
+
+def test_texts_that_do_not_fit_are_refused(path):
+    make_network(classes=["ant", "bee", "cöw"]).save_npz(path)
+    header, data = load(path)
+    texts = "antbeecöw".encode()
+    assert data.tobytes().endswith(b"\3\3\3" + texts)
+    start = data[: -len(texts) - 3].tobytes()
+    for end in (
+        b"\3\3\3antbeecow!",
+        b"\3\3\3antbeeco",
+        b"\3\3\4" + texts + b"!",
+        b"\3\3\xff" + texts,
+        b"\3\3\3antbee\xffow",
+        b"\3\3\0antbee" + bytes(3),
+        b"\3\3\3antbeebee",
     ):
-        header = {"descr": "<f8", "fortran_order": False, "shape": shape}
-        npy.write_array_header_1_0(file, header)
-        for _ in range(shape[0]):
-            file.write(bytes(8 * shape[1]))
+        write(path, header, np.frombuffer(start + end, dtype=np.uint8))
+        assert is_damaged(path), end
 
 
-# Files of before
+def test_small_files_of_huge_networks_are_refused(path):
+    n = 3_000
+    names = {"layer_sizes": [1, 1, 3], "n_values": [None, None], "n_features_in": n}
+    make_network((1, 1, 3), n_features_in=n, selected_features=[0]).save_npz(path)
+    header, data = load(path)
+    for changes, n_more in [
+        # a dense layer that is all zeros in the file
+        ({"layer_sizes": [n, n, 3]}, 8 * (n * n + 4 * n - 6)),
+        # values and places of a dense layer
+        ({"layer_sizes": [n, n, 3], "n_values": [0, 0]}, n * 8 + n),
+        # inputs that take no bytes in the file
+        ({"n_features_in": 10**9, "layer_sizes": [10**9, 1, 3]}, 0),
+        # short texts in a long type
+        ({"feature_names_in": "<U100000"}, n),
+    ]:
+        write(path, header | names | changes, np.append(data, np.zeros(n_more, "u1")))
+        with pytest.raises(ValueError, match="max_bytes|damaged"):
+            CompactMLP.load_npz(path, max_bytes=2**20)
 
 
-def test_files_of_the_first_version_load(path):
-    X = np.arange(16.0).reshape(2, 8) / 8 - 1
-    classifier = CompactMLP.load_npz(DATA / "classifier.npz")
-    assert classifier.storage_ == ("csr", "csr")
-    assert classifier.classes_.tolist() == ["ant", "", "öl"]
-    assert classifier.feature_names_in_.tolist() == list("abcdefgh")
-    assert classifier.predict(X).tolist() == ["", "ant"]
-    probability = classifier.predict_proba(X)[0]
-    assert probability == pytest.approx([0.35512966942738, 0.47951015777, 0.1653601])
-
-    X = np.arange(12.0).reshape(2, 6) / 8 - 1
-    regressor = CompactMLP.load_npz(DATA / "regressor.npz")
-    assert regressor.storage_ == ("dense", "dense")
-    assert regressor.predict(X) == pytest.approx([1.8115050309480525, 5.97229671014918])
-
-    for network, name in (classifier, "classifier"), (regressor, "regressor"):
-        ours, theirs = save(network, path), dict(np.load(DATA / f"{name}.npz"))
-        assert ours.keys() == theirs.keys()
-        for part, values in theirs.items():
-            assert_array_equal(ours[part], values, strict=part != "target")
-
-
-# Sizes
-
-
-def test_a_small_file_with_a_huge_array_is_refused(path, arrays, read_values):
-    n_units = 3_000
-    np.savez_compressed(path, **make_wide(n_units, arrays))
-    write_zeros(path, "weights_0", (n_units, n_units))
-    assert path.stat().st_size < 200_000
-
-    error, peak = peak_of(lambda: CompactMLP.load_npz(path, max_bytes=2**20))
-
-    assert peak < 2**22
-    assert read_values == []
-    message = r"max_bytes=1048576 is less .*net\.npz or .* 72\d{6} bytes at least"
-    with pytest.raises(ValueError, match=f"{message}.* larger max_bytes if you trust"):
-        raise error
-
-
-def test_the_smallest_max_bytes(path, arrays):
-    np.savez_compressed(path, **arrays)
-    with zipfile.ZipFile(path) as archive:
-        n_bytes = sum(member.file_size for member in archive.infolist())
-    n_bytes = max(n_bytes, path.stat().st_size)
-
-    CompactMLP.load_npz(path, max_bytes=n_bytes)
-    with pytest.raises(ValueError, match=f"{n_bytes} bytes at least"):
-        CompactMLP.load_npz(path, max_bytes=n_bytes - 1)
+def test_the_smallest_max_bytes(monkeypatch, path):
+    monkeypatch.setattr(compact, "_CSR_FROM_SIZE", 1)
+    classes = LABELS["unusual"]
+    for density in (0.05, 1.0):
+        network = make_network((60, 50, 3), density=density, classes=classes)
+        network.save_npz(path)
+        n_bytes = 0
+        for step in 2 ** np.arange(20)[::-1]:
+            try:
+                CompactMLP.load_npz(path, max_bytes=int(n_bytes + step))
+            except ValueError:
+                n_bytes += int(step)
+        loaded = network.nbytes + network.classes_.astype(str).nbytes
+        assert loaded <= n_bytes + 1 <= 3 * loaded
 
 
 @pytest.mark.parametrize(
@@ -151,26 +281,6 @@ def test_max_bytes_is_checked(path, max_bytes, kind):
     text = rf"max_bytes={max_bytes!r} must be an int in \[1, inf\)"
     with pytest.raises(kind, match=text.replace("+", r"\+")):
         CompactMLP.load_npz(path, max_bytes=max_bytes)
-
-
-def test_a_sparse_layer_is_never_dense(path, sparse_arrays):
-    n_units = 40_000  # 13 GB, if dense
-    arrays = make_wide(n_units, {"weights_0": None})
-    arrays["weights_1"] = np.ones((3, n_units))
-    places = np.arange(n_units + 1)
-    kept = {name: sparse_arrays[name] for name in sparse_arrays if name[-1] not in "01"}
-    arrays |= {"data_0": np.ones(n_units), "indices_0": places[:-1], "indptr_0": places}
-    arrays["intercept_1"] = np.array([0.0, 1.0, 0.0])
-    np.savez_compressed(path, **(kept | arrays))
-
-    network, peak = peak_of(lambda: CompactMLP.load_npz(path))
-
-    assert peak < 20e6
-    assert network.storage_[0] == "csr"
-    assert network.n_weights_ == 4 * n_units
-    assert network.predict(np.ones((2, n_units))).tolist() == [1, 1]
-    network.save_npz(path)
-    assert CompactMLP.load_npz(path).nbytes == network.nbytes
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="there is no /dev/zero")
@@ -200,224 +310,6 @@ def test_pipes_are_read_to_their_end(tmp_path, path):
             with pytest.raises(ValueError, match="max_bytes=1000000"):
                 CompactMLP.load_npz(pipe, max_bytes=1_000_000)
         writer.join()
-
-
-def test_without_memory_no_file_is_called_damaged(path, monkeypatch):
-    make_network().save_npz(path)
-
-    def fail(*args, **kwargs):
-        raise MemoryError("no more")
-
-    monkeypatch.setattr(npy, "read_array", fail)
-    with pytest.raises(MemoryError, match="no more"):
-        CompactMLP.load_npz(path)
-
-
-# Headers
-
-
-def replace_part(path, arrays, name, content, method=zipfile.ZIP_DEFLATED):
-    """Write a file, one part of which has other bytes."""
-    np.savez_compressed(path, **{key: arrays[key] for key in arrays if key != name})
-    with zipfile.ZipFile(path, "a", method) as archive:
-        archive.writestr(f"{name}.npy", content)
-
-
-def dump(values, version=(1, 0)):
-    buffer = io.BytesIO()
-    npy.write_array(buffer, values, version=version)
-    return buffer.getvalue()
-
-
-def with_header(text):
-    """An array whose header is this text."""
-    text = text.ljust(118) + "\n"
-    return npy.magic(1, 0) + struct.pack("<H", len(text)) + text.encode()
-
-
-FIVE = "{'descr': '<f8', 'fortran_order': False, 'shape': (5,), }"
-PARTS = {
-    "another version": dump(np.zeros(5), version=(2, 0)),
-    "a long header": with_header(FIVE + 2_000 * " ") + bytes(40),
-    "too short": dump(np.zeros(5))[:-8],
-    "too long": dump(np.zeros(5)) + bytes(8),
-    "negative": with_header(FIVE.replace("(5", "(-5")) + bytes(40),
-    "no array": b"no array",
-    "nothing": b"",
-    "deep": with_header(FIVE.replace("(5,)", 700 * "-" + "5")) + bytes(40),
-    "structured": dump(np.zeros(5, dtype="f4,f4")),
-    "of texts without letters": with_header(FIVE.replace("<f8", "<U0")),
-}
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_odd_headers_are_refused(path, arrays, part, read_values):
-    replace_part(path, arrays, "intercept_0", PARTS[part])
-
-    assert is_damaged(path)
-    assert read_values == []
-    replace_part(path, arrays, "intercept_0", with_header(FIVE) + bytes(40))
-    CompactMLP.load_npz(path)
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_other_compressions_are_refused(path, arrays, method, read_values):
-    content = dump(arrays["intercept_0"])
-    replace_part(path, arrays, "intercept_0", content, method)
-
-    assert is_damaged(path)
-    assert read_values == []
-
-
-def test_encrypted_parts_are_refused(path, arrays):
-    np.savez_compressed(path, **arrays)
-    content = bytearray(path.read_bytes())
-    content[content.index(b"PK\1\2") + 8] |= 1
-    path.write_bytes(content)
-
-    with pytest.raises(ValueError, match="encrypted"):
-        CompactMLP.load_npz(path)
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
-def test_names_that_come_twice_are_refused(path, arrays, read_values):
-    np.savez_compressed(path, **arrays)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("intercept_0.npy", dump(arrays["intercept_0"]))
-
-    with pytest.raises(ValueError, match=r"holds intercept_0\.npy.* or is there twice"):
-        CompactMLP.load_npz(path)
-    assert read_values == []
-
-
-ALWAYS = ["format", "n_layers", "n_features_in", "activation", "loss", "target"]
-ALWAYS += ["selected_features", "intercept_1", "weights_1"]
-
-
-@pytest.mark.parametrize("name", ALWAYS)
-def test_what_is_missing_is_named(path, arrays, name):
-    del arrays[name]
-    np.savez_compressed(path, **arrays)
-
-    with pytest.raises(ValueError, match=f"damaged: it has no {name}"):
-        CompactMLP.load_npz(path)
-
-
-@pytest.mark.parametrize("name", ["target", "weights_1", "classes"])
-def test_what_has_another_shape_is_named(path, arrays, name):
-    arrays[name] = arrays[name][:1]
-    np.savez_compressed(path, **arrays)
-
-    with pytest.raises(ValueError, match=f"damaged: its {name} has the shape"):
-        CompactMLP.load_npz(path)
-
-
-@pytest.mark.parametrize(
-    "name", ["more.npy", "weights_0", "weights.npy", "weights_00.npy", "data_0.npy"]
-)
-def test_other_names_are_refused(path, arrays, name):
-    np.savez_compressed(path, **arrays)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(name, dump(arrays["intercept_0"]))
-
-    assert is_damaged(path)
-
-
-def test_a_directory_of_many_names_is_refused(path, arrays):
-    np.savez_compressed(path, **arrays)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.comment = b""
-        archive.writestr("weights_2.npy", 110_000 * b"PK\1\2")
-
-    with pytest.raises(ValueError, match="too many parts"):
-        CompactMLP.load_npz(path)
-
-
-# Types and shapes
-
-WRONG = {
-    "n_layers": [2.0, True, 3, 10**9, -1, "2", [2]],
-    "n_features_in": [8.5, True, 5, "8"],
-    "format": [1, ["skchaosprune.CompactMLP/1"], b"skchaosprune.CompactMLP/1"],
-    "activation": [0, b"relu"],
-    "selected_features": [np.arange(6.0), np.arange(6) > 0, np.arange(7), np.arange(9)],
-    "target": [np.zeros(3), np.zeros((2, 1)), ["0", "1"], [False, True], 1.0, [1j, 1]],
-    "classes": [np.arange(4), np.array(0), np.zeros(3, dtype="f4,f4")],
-    "feature_names_in": [list("abc"), np.array("abcdefgh")],
-    "intercept_0": [np.zeros(5, dtype=int), np.zeros((5, 1)), np.zeros(4), ["a"] * 5],
-    "weights_0": [np.zeros((6, 5)), np.zeros((5, 6), dtype=int), np.zeros(30)],
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_types_and_shapes_are_seen_before_values(path, arrays, read_values, name):
-    for wrong in WRONG[name]:
-        np.savez(path, **(arrays | {name: np.array(wrong)}))
-        read_values.clear()
-
-        assert is_damaged(path), wrong
-        assert set(read_values) <= {()}, wrong
-
-
-@pytest.mark.parametrize(
-    "name, wrong",
-    [
-        ("indptr_0", np.arange(5)),
-        ("indptr_0", np.arange(7)),
-        ("indptr_0", np.arange(6.0)),
-        ("indices_0", np.arange(3)),
-        ("data_0", np.ones(3)),
-        ("data_0", np.ones(3, dtype=int)),
-        ("weights_0", np.zeros((5, 6))),
-    ],
-)
-def test_wrong_shapes_of_sparse_parts(path, sparse_arrays, read_values, name, wrong):
-    np.savez(path, **(sparse_arrays | {name: wrong}))
-
-    assert is_damaged(path)
-    assert set(read_values) <= {()}
-
-
-def test_more_values_than_places_are_refused(path, sparse_arrays):
-    for name in "data_0", "indices_0":
-        sparse_arrays[name] = np.append(sparse_arrays[name], sparse_arrays[name][-1:])
-    np.savez(path, **sparse_arrays)
-
-    with pytest.raises(ValueError, match="more values than places"):
-        CompactMLP.load_npz(path)
-
-
-# Damage
-
-
-@pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_damage_is_found_or_harmless(path, arrays, sparse_arrays, kind):
-    np.savez_compressed(path, **(arrays if kind == "dense" else sparse_arrays))
-    content, X = path.read_bytes(), make_rows(n_features=8)[0]
-    expected = CompactMLP.load_npz(path).predict_proba(X)
-    rng = np.random.RandomState(0)
-
-    def damage(content):
-        place, end = rng.randint(len(content)), rng.randint(len(content))
-        yield content[:place]
-        yield content[place:]
-        yield content + rng.bytes(end)
-        yield content + content[place:]
-        yield content[:place] + content[max(place, end) :]
-        for n_bits in (1, 3):
-            flipped = bytearray(content)
-            for _ in range(n_bits):
-                flipped[rng.randint(len(content))] ^= 1 << rng.randint(8)
-            yield bytes(flipped)
-
-    pieces = [piece for _ in range(50) for piece in damage(content)]
-    for piece in pieces:
-        path.write_bytes(piece)
-        try:
-            other = CompactMLP.load_npz(path)
-        except ValueError:
-            continue
-        assert_array_equal(other.predict_proba(X), expected)
 
 
 # Sparse weights of a network that is made by hand
@@ -451,59 +343,3 @@ def test_zeros_that_are_stored_are_no_weights():
 
     assert network.n_weights_ == 2 + 6
     assert network.n_parameters_ == 2 + 6 + 5
-
-
-def break_csc(W, what):
-    parts = {"data": W.data, "indices": W.indices, "indptr": W.indptr}
-    parts = {name: values.copy() for name, values in parts.items()}
-    if what == "twice":
-        parts["indices"][1] = parts["indices"][0]
-    elif what == "outside":
-        parts["indices"][1] = 4
-    elif what == "NaN":
-        parts["data"][0] = np.nan
-    elif what == "descending":
-        parts["indptr"][1:3] = parts["indptr"][2:0:-1]
-    broken = sparse.csc_array((4, 3))
-    for name, values in parts.items():
-        setattr(broken, name, values)
-    return broken
-
-
-@pytest.mark.parametrize("what", "twice outside NaN descending".split())
-def test_broken_sparse_weights_are_refused(path, what):
-    good = sparse.csc_array(np.ones((4, 3)))
-    make_sparse(good).save_npz(path)
-    with pytest.raises(ValueError):
-        make_sparse(break_csc(good, what))
-
-    # and in a file, where the same parts are those of the transposed matrix
-    broken, arrays = break_csc(good, what), save(make_sparse(good), path)
-    parts = ("data", "indices", "indptr")
-    arrays |= {f"{part}_0": getattr(broken, part) for part in parts}
-    np.savez(path, **arrays)
-    assert is_damaged(path)
-
-
-# What is written
-
-
-def test_texts_of_numpy_need_no_pickle(path):
-    strings = pytest.importorskip("numpy.dtypes").StringDType()
-    names = np.array(list("abcdefgh"), dtype=strings)
-    network = make_network(classes=np.array(["ä", "", "cow"], dtype=strings))
-    network.feature_names_in_ = names
-
-    network.save_npz(path)
-
-    other = CompactMLP.load_npz(path)
-    assert other.classes_.tolist() == ["ä", "", "cow"]
-    assert other.feature_names_in_.tolist() == names.tolist()
-
-
-def test_the_target_is_written_as_floats(path):
-    network = make_network((6, 5, 1), "identity", target_mean=3, target_scale=True)
-
-    assert save(network, path)["target"].dtype == np.float64
-    X = make_rows(n_features=8)[0]
-    assert_array_equal(CompactMLP.load_npz(path).predict(X), network.predict(X))
