@@ -1,5 +1,8 @@
 """An ONNX graph of a network, and of a scaler before it, from arrays."""
 
+from functools import partial
+from string import ascii_lowercase
+
 import numpy as np
 
 from skchaosprune._text import brief, brief_list
@@ -8,12 +11,29 @@ _OPSET, _IR_VERSION = 17, 8
 
 _ACTIVATIONS = {"logistic": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
 
-# Bytes of a weight in the file, as a value alone and as value and place, and of the
-# nodes that put them together.
-_BYTES_PER_WEIGHT, _BYTES_PER_PLACED_WEIGHT, _BYTES_OF_NODES = 4, 8, 400
+# Bytes of a weight in single precision, and of the nodes that put a matrix together.
+_BYTES_PER_WEIGHT, _BYTES_OF_NODES = 4, 150
 
 
-def serialize(
+def serialize(*args, **kwargs):
+    """Return the bytes of the ONNX file that :func:`skchaosprune.to_onnx` describes.
+
+    Parameters
+    ----------
+    *args, **kwargs : object
+        Those of :func:`build_model`.
+
+    Returns
+    -------
+    content : bytes
+        Of the file.
+    """
+    model = build_model(*args, **kwargs)
+    _import_onnx().checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def build_model(
     coefs,
     intercepts,
     *,
@@ -25,7 +45,7 @@ def serialize(
     target=(0.0, 1.0),
     scaler=None,
 ):
-    """Return the bytes of the ONNX file that :func:`skchaosprune.to_onnx` describes.
+    """Build the model that :func:`skchaosprune.to_onnx` writes.
 
     Parameters
     ----------
@@ -49,65 +69,92 @@ def serialize(
 
     Returns
     -------
-    content : bytes
-        Of the file.
+    model : onnx.ModelProto
+        Not checked. Its input is X; its outputs are label and probabilities, or
+        prediction.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise ImportError(
-            "to_onnx needs onnx; install it with: pip install 'skchaosprune[export]'"
-        ) from error
-
-    graph = _Graph(onnx)
+    graph = _Graph(_import_onnx())
     value = "X"
-    if scaler is not None:
-        value = _add_scaler(graph, value, *scaler)
     if 0 < len(selected_features) < n_features_in:
-        value = _add_selection(graph, value, selected_features)
+        columns = graph.integers(selected_features)
+        value = graph.add("Gather", value, columns, axis=1)
+    if scaler is not None and len(selected_features) > 0:
+        used = (
+            None if part is None else np.asarray(part)[selected_features]
+            for part in scaler
+        )
+        value = _add_scaler(graph, value, *used)
     value = _add_layers(graph, value, coefs, intercepts, activation)
     if classes is None:
         outputs = _add_prediction(graph, value, *target)
     else:
         outputs = _add_probabilities(graph, value, out_activation, len(intercepts[-1]))
         outputs = _add_labels(graph, classes) | outputs
-    model = graph.finish(n_features_in, outputs)
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+    return graph.finish(n_features_in, outputs)
+
+
+def _import_onnx():
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError(
+            "to_onnx needs onnx; install it with: pip install 'skchaosprune[export]'"
+        ) from error
+    return onnx
 
 
 class _Graph:
-    """Nodes and constants of an ONNX graph in the making."""
+    """Nodes and constants of an ONNX graph in the making, with short names."""
 
     def __init__(self, onnx):
         self.onnx = onnx
         self.nodes = []
         self.constants = []
+        self._n_names = 0
 
-    def add(self, operator, *inputs, name, **attributes):
-        """Add a node with one output, ``name``, and return that name."""
+    def add(self, operator, *inputs, output=None, **attributes):
+        """Add a node with one output and return the name of this."""
+        output = self._name() if output is None else output
         self.nodes.append(
-            self.onnx.helper.make_node(
-                operator, list(inputs), [name], name=name, **attributes
-            )
+            self.onnx.helper.make_node(operator, list(inputs), [output], **attributes)
         )
-        return name
+        return output
 
-    def number(self, values, name):
+    def number(self, values, what):
         """Add a constant array in single precision and return its name."""
         with np.errstate(over="ignore"):
             single = np.asarray(values).astype(np.float32)
         if not np.isfinite(single).all():
             raise ValueError(
-                f"{name} is too large for the single precision of the ONNX file; scale "
+                f"{what} is too large for the single precision of the ONNX file; scale "
                 "X, and the target of a regressor."
             )
-        return self.constant(single, name)
+        return self.constant(single)
 
-    def constant(self, values, name):
+    def integers(self, values):
+        """Add a constant array of whole numbers and return its name."""
+        return self.keep(self.pack_integers(values))
+
+    def constant(self, values):
         """Add a constant array as it is and return its name."""
-        self.constants.append(self.onnx.numpy_helper.from_array(values, name))
-        return name
+        return self.keep(self.onnx.numpy_helper.from_array(values))
+
+    def pack_integers(self, values):
+        """Return a tensor, in which small numbers take one byte each."""
+        kind = self.onnx.TensorProto.INT64
+        return self.onnx.helper.make_tensor("", kind, [len(values)], values)
+
+    def keep(self, tensor):
+        """Add a tensor and return its name."""
+        tensor.name = self._name()
+        self.constants.append(tensor)
+        return tensor.name
+
+    def _name(self):
+        """Return a name that is not in use: a, b, ..., z, a1, b1, ..."""
+        turn, letter = divmod(self._n_names, len(ascii_lowercase))
+        self._n_names += 1
+        return ascii_lowercase[letter] + (str(turn) if turn else "")
 
     def finish(self, n_features, outputs):
         """Make the model; ``outputs`` maps names to (element type, trailing shape)."""
@@ -117,9 +164,7 @@ class _Graph:
             helper.make_tensor_value_info(name, getattr(kinds, kind), ["n", *shape])
             for name, (kind, shape) in outputs.items()
         ]
-        graph = helper.make_graph(
-            self.nodes, "skchaosprune", [rows], results, self.constants
-        )
+        graph = helper.make_graph(self.nodes, "g", [rows], results, self.constants)
         return helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", _OPSET)],
@@ -130,21 +175,12 @@ class _Graph:
 
 def _add_scaler(graph, value, mean, scale):
     # in double precision, as differences of large numbers are small
-    value = graph.add(
-        "Cast", value, name="rows_double", to=graph.onnx.TensorProto.DOUBLE
-    )
+    value = graph.add("Cast", value, to=graph.onnx.TensorProto.DOUBLE)
     if mean is not None:
-        mean = graph.constant(mean, "mean")
-        value = graph.add("Sub", value, mean, name="centred")
+        value = graph.add("Sub", value, graph.constant(mean))
     if scale is not None:
-        scale = graph.constant(scale, "scale")
-        value = graph.add("Div", value, scale, name="scaled_double")
-    return graph.add("Cast", value, name="scaled", to=graph.onnx.TensorProto.FLOAT)
-
-
-def _add_selection(graph, value, selected_features):
-    columns = graph.constant(selected_features.astype(np.int64), "selected_features")
-    return graph.add("Gather", value, columns, name="selected", axis=1)
+        value = graph.add("Div", value, graph.constant(scale))
+    return graph.add("Cast", value, to=graph.onnx.TensorProto.FLOAT)
 
 
 def _add_layers(graph, value, coefs, intercepts, activation):
@@ -155,35 +191,33 @@ def _add_layers(graph, value, coefs, intercepts, activation):
             value = _repeat_for_rows(graph, bias, len(b))
         else:
             weights = _add_weights(graph, W, f"weights_{layer}")
-            value = graph.add("MatMul", value, weights, name=f"product_{layer}")
-            value = graph.add("Add", value, bias, name=f"sum_{layer}")
+            value = graph.add("Gemm", value, weights, bias)
         if layer < len(coefs) - 1 and activation in _ACTIVATIONS:
-            operator = _ACTIVATIONS[activation]
-            value = graph.add(operator, value, name=f"hidden_{layer}")
+            value = graph.add(_ACTIVATIONS[activation], value)
     return value
 
 
 def _repeat_for_rows(graph, bias, n_outputs):
     """Add what a network without inputs says: not every runtime has empty products."""
-    n_rows = graph.add("Shape", "X", name="n_rows", start=0, end=1)
-    n_columns = graph.constant(np.array([n_outputs]), "n_columns")
-    shape = graph.add("Concat", n_rows, n_columns, name="shape", axis=0)
-    return graph.add("Expand", bias, shape, name="constant_rows")
+    n_rows = graph.add("Shape", "X", start=0, end=1)
+    shape = graph.add("Concat", n_rows, graph.integers([n_outputs]), axis=0)
+    return graph.add("Expand", bias, shape)
 
 
-def _add_weights(graph, W, name):
+def _add_weights(graph, W, what):
     """Add a weight matrix, as it is or, where that is smaller, as values and places."""
-    places = np.flatnonzero(W).astype(np.int32)
-    as_places = places.size * _BYTES_PER_PLACED_WEIGHT + _BYTES_OF_NODES
-    if as_places >= _BYTES_PER_WEIGHT * W.size:
-        return graph.number(np.ascontiguousarray(W), name)
-    size = graph.constant(np.array([W.size], dtype=np.int64), f"{name}_size")
-    shape = graph.constant(np.array(W.shape, dtype=np.int64), f"{name}_shape")
-    index = graph.constant(places, f"{name}_places")
-    values = graph.number(W.ravel()[places], f"{name}_values")
-    zeros = graph.add("ConstantOfShape", size, name=f"{name}_zeros")
-    flat = graph.add("ScatterElements", zeros, index, values, name=f"{name}_flat")
-    return graph.add("Reshape", flat, shape, name=name)
+    places = np.flatnonzero(W)
+    # from one place to the next, as small numbers take fewer bytes
+    gaps = graph.pack_integers(np.diff(places, prepend=0))
+    n_bytes = _BYTES_PER_WEIGHT * places.size + gaps.ByteSize() + _BYTES_OF_NODES
+    if n_bytes >= _BYTES_PER_WEIGHT * W.size:
+        return graph.number(np.ascontiguousarray(W), what)
+    axis = np.array(0, dtype=np.int32)  # without a shape, as the operator asks
+    index = graph.add("CumSum", graph.keep(gaps), graph.constant(axis))
+    values = graph.number(W.ravel()[places], what)
+    zeros = graph.add("ConstantOfShape", graph.integers([W.size]))
+    flat = graph.add("ScatterElements", zeros, index, values)
+    return graph.add("Reshape", flat, graph.integers(W.shape))
 
 
 def _add_prediction(graph, value, mean, scale):
@@ -192,25 +226,21 @@ def _add_prediction(graph, value, mean, scale):
             "target_scale is too small for the single precision of the ONNX file; "
             "scale the target."
         )
-    scale = graph.number([scale], "target_scale")
-    mean = graph.number([mean], "target_mean")
-    value = graph.add("Mul", value, scale, name="in_units")
-    value = graph.add("Add", value, mean, name="prediction_column")
-    axis = graph.constant(np.array([1]), "column_axis")
-    graph.add("Squeeze", value, axis, name="prediction")
+    value = graph.add("Mul", value, graph.number([scale], "target_scale"))
+    value = graph.add("Add", value, graph.number([mean], "target_mean"))
+    graph.add("Squeeze", value, graph.integers([1]), output="prediction")
     return {"prediction": ("FLOAT", [])}
 
 
 def _add_probabilities(graph, value, out_activation, n_outputs):
     if n_outputs == 1:
-        positive = graph.add("Sigmoid", value, name="positive")
-        one = graph.number([1.0], "one")
-        negative = graph.add("Sub", one, positive, name="negative")
-        graph.add("Concat", negative, positive, name="probabilities", axis=1)
+        positive = graph.add("Sigmoid", value)
+        negative = graph.add("Sub", graph.number([1.0], "one"), positive)
+        graph.add("Concat", negative, positive, output="probabilities", axis=1)
         return {"probabilities": ("FLOAT", [2])}
     if out_activation != "softmax":
         value = _add_log_outputs(graph, value)
-    graph.add("Softmax", value, name="probabilities", axis=1)
+    graph.add("Softmax", value, output="probabilities")
     return {"probabilities": ("FLOAT", [n_outputs])}
 
 
@@ -219,19 +249,22 @@ def _add_log_outputs(graph, value):
 
     As min(z, 0) - softplus(-|z|): not every runtime has softplus of large numbers.
     """
-    size = graph.add("Abs", value, name="size")
-    size = graph.add("Neg", size, name="minus_size")
-    rest = graph.add("Softplus", size, name="rest")
-    zero = graph.number([0.0], "zero")
-    value = graph.add("Min", value, zero, name="negative_part")
-    return graph.add("Sub", value, rest, name="log_output")
+    rest = graph.add("Softplus", graph.add("Neg", graph.add("Abs", value)))
+    value = graph.add("Min", value, graph.number([0.0], "zero"))
+    return graph.add("Sub", value, rest)
 
 
 def _add_labels(graph, classes):
-    codes = graph.add("ArgMax", "probabilities", name="codes", axis=1, keepdims=0)
     labels, kind = _labels(classes)
-    classes = graph.constant(labels, "classes")
-    graph.add("Gather", classes, codes, name="label")
+    find_code = partial(graph.add, "ArgMax", "probabilities", axis=1, keepdims=0)
+    if labels == list(range(len(labels))):  # they are their own codes
+        find_code(output="label")
+        return {"label": (kind, [])}
+    if kind == "STRING":
+        names = graph.constant(np.array(labels, dtype=object))
+    else:
+        names = graph.integers(labels)
+    graph.add("Gather", names, find_code(), output="label")
     return {"label": (kind, [])}
 
 
@@ -240,7 +273,7 @@ def _labels(classes):
     labels = classes.tolist()
     if all(isinstance(label, str) for label in labels):
         _check_encoding(labels)
-        return np.array(labels, dtype=object), "STRING"
+        return labels, "STRING"
     int64 = np.iinfo(np.int64)
     is_time = classes.dtype.kind in "mM"  # a list has int for nanoseconds
     # floats too are whole numbers, as a fit takes no others for labels
@@ -248,7 +281,7 @@ def _labels(classes):
         isinstance(label, int | float | np.integer) and int64.min <= label <= int64.max
         for label in labels
     ):
-        return np.array([int(label) for label in labels], dtype=np.int64), "INT64"
+        return [int(label) for label in labels], "INT64"
     raise ValueError(
         "ONNX labels are strings or 64-bit integers, and the classes are "
         f"{brief_list(classes)} of dtype {classes.dtype}. Fit on such labels."
