@@ -37,6 +37,11 @@ window_series_
 _criterion_name _criterion_params _loss _rows_of_fit _score_seed
 """.split()
 
+# What predicts and explains nothing, and takes most of a pickle.
+_OF_TRAINING = """
+dense_coefs_ dense_intercepts_ lyapunov_exponents_ snapshots_ window_series_
+""".split()
+
 
 class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
     """Base class of both estimators.
@@ -321,7 +326,7 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         ValueError
             If the criterion has no placebo or could test nothing, if it needs data and
             there is none or the targets are all the same, or if its series were too
-            large to be kept.
+            large to be kept or were dropped by :meth:`forget_training`.
         """
         from skchaosprune._placebo import run_placebo_test
 
@@ -331,6 +336,24 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         if "data" in fitted.criterion_.needs:
             fitted._warn_if_unlike(X)
         return result
+
+    def forget_training(self):
+        """Drop the record of the training and the dense network, for a small pickle.
+
+        All that predicts, exports and explains the pruned network stays. Of what needs
+        the rest, ``placebo_test`` and ``LyapunovDisplay`` raise an error, ``report``
+        leaves out the measures of the dense network, and the column "dense" of
+        ``weight_table`` is NaN. Another ``fit`` brings all of it back.
+
+        Returns
+        -------
+        self : object
+            The estimator; ``window_series_``, ``lyapunov_exponents_``, ``snapshots_``,
+            ``dense_coefs_`` and ``dense_intercepts_`` are None.
+        """
+        # in one step, as other threads may read
+        self.__dict__ = vars(take_snapshot(self)) | dict.fromkeys(_OF_TRAINING)
+        return self
 
     def set_params(self, **params):
         """Set parameters of this estimator, of a criterion object and of callbacks.

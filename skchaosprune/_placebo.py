@@ -40,7 +40,7 @@ def tabulate_weights(model, unit_names):
         "from": _join(np.repeat(above, len(below)) for above, below in pairs),
         "to": _join(np.tile(below, len(above)) for above, below in pairs),
         "initial": _join(model.initial_coefs_),
-        "dense": _join(model.dense_coefs_),
+        "dense": missing if model.dense_coefs_ is None else _join(model.dense_coefs_),
         "final": _join(model.coefs_),
         "mean_lyapunov_exponent": missing if exponents is None else exponents,
         "p_value": missing if p_values is None else p_values,
@@ -129,7 +129,7 @@ def recall_criterion(model):
     Raises
     ------
     ValueError
-        If it has none, or could test nothing.
+        If it has none, could test nothing, or the estimator forgot what it saw.
     """
     criterion = model.criterion_
     if not criterion.has_placebo:
@@ -142,6 +142,12 @@ def recall_criterion(model):
         raise ValueError(
             "placebo_test has nothing to compare, as no weight could be tested: "
             f"{shorten(', '.join(model.untested_reasons_), 300)}"
+        )
+    if model.dense_coefs_ is None:
+        raise ValueError(
+            "placebo_test needs the dense network and what was recorded of its "
+            "training, and forget_training() dropped both. Call placebo_test before "
+            "it, or fit again."
         )
     if criterion.placebo:
         criterion = clone(criterion).set_params(placebo=False)

@@ -193,8 +193,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     initial_coefs_, initial_intercepts_ : list of ndarray
         As drawn or given, before callbacks or training change them. Not a lottery
         ticket after a descent: trained from here, its masks lose up to 4 points.
-    dense_coefs_, dense_intercepts_ : list of ndarray
-        The dense network when it was scored.
+    dense_coefs_, dense_intercepts_ : list of ndarray or None
+        The dense network when it was scored. None after ``forget_training()``.
     masks_ : list of ndarray of bool
         Shaped like ``coefs_``; True = kept.
     weight_scores_ : ndarray of shape (n_weights_,)
@@ -230,14 +230,15 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Windows of the record.
     window_series_ : ndarray of float32 of shape (n_windows_, n_weights_) or None
         What the criterion made of every window: exponents for chaos-causality. None
-        also where it would take more than 50 MB.
+        also where it would take more than 50 MB, and after ``forget_training()``.
     lyapunov_exponents_ : ndarray of float32 of shape (n_windows_, n_weights_) or None
-        The same, where it holds largest Lyapunov exponents, in nats per record.
+        The same, where it holds largest Lyapunov exponents, in nats per record. None
+        after ``forget_training()``.
     mean_lyapunov_exponents_ : ndarray of shape (n_weights_,) or None
         Their mean over the windows.
     snapshots_ : ndarray of shape (n_points, n_parameters_) or None
         Weights, then biases, raveled, at the points of the training that the criterion
-        looked at. None also above 50 MB.
+        looked at. None also above 50 MB, and after ``forget_training()``.
     target_series_ : ndarray of shape (n_windows_,) or None
         The target at the end of each window.
     record_every_ : int or None
@@ -639,8 +640,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     initial_coefs_, initial_intercepts_ : list of ndarray
         As drawn or given, before callbacks or training change them. Not a lottery
         ticket after a descent: trained from here, its masks lose up to 4 points.
-    dense_coefs_, dense_intercepts_ : list of ndarray
-        The dense network when it was scored.
+    dense_coefs_, dense_intercepts_ : list of ndarray or None
+        The dense network when it was scored. None after ``forget_training()``.
     masks_ : list of ndarray of bool
         Shaped like ``coefs_``; True = kept.
     weight_scores_ : ndarray of shape (n_weights_,)
@@ -676,14 +677,15 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Windows of the record.
     window_series_ : ndarray of float32 of shape (n_windows_, n_weights_) or None
         What the criterion made of every window: exponents for chaos-causality. None
-        also where it would take more than 50 MB.
+        also where it would take more than 50 MB, and after ``forget_training()``.
     lyapunov_exponents_ : ndarray of float32 of shape (n_windows_, n_weights_) or None
-        The same, where it holds largest Lyapunov exponents, in nats per record.
+        The same, where it holds largest Lyapunov exponents, in nats per record. None
+        after ``forget_training()``.
     mean_lyapunov_exponents_ : ndarray of shape (n_weights_,) or None
         Their mean over the windows.
     snapshots_ : ndarray of shape (n_points, n_parameters_) or None
         Weights, then biases, raveled, at the points of the training that the criterion
-        looked at. None also above 50 MB.
+        looked at. None also above 50 MB, and after ``forget_training()``.
     target_series_ : ndarray of shape (n_windows_,) or None
         The target at the end of each window.
     record_every_ : int or None

@@ -86,7 +86,8 @@ class PruningReport:
         form in single precision, which a microcontroller keeps in flash beside .3 to .7
         kB of code, and its ``multiply_adds`` per row; ``latency_1_row`` and
         ``latency_1000_rows``, medians of the time that ``predict`` takes on one
-        thread, in microseconds.
+        thread, in microseconds. After ``forget_training()`` all before pruning but
+        ``n_weights`` and ``flops`` are None.
     rank_agreement : float or None
         Spearman correlation of the feature importances before and after, in [-1, 1];
         None where one of them is constant.
@@ -101,8 +102,8 @@ class PruningReport:
         ``name`` and the importances ``before`` and ``after``, of the ten features that
         are the most important after pruning.
     notes : dict
-        Why ``npz_bytes``, ``onnx_bytes``, ``c_bytes`` or ``placebo_share`` are None,
-        where they are.
+        Why ``npz_bytes``, ``onnx_bytes``, ``c_bytes``, ``placebo_share`` or what is in
+        ``before`` are None, where they are.
 
     See Also
     --------
@@ -260,6 +261,7 @@ class PruningReport:
             "npz_bytes": "no npz",
             "onnx_bytes": "no ONNX",
             "c_bytes": "no C",
+            "before": "no dense network",
         }
         return facts + [
             (labels[name], shorten(note, 500)) for name, note in self.notes.items()
@@ -294,23 +296,28 @@ def make_report(estimator, X, y, feature_names=None):
         estimator, X, y, order="C", reset=False, y_numeric=is_regressor(estimator)
     )
     names = [str(name) for name in name_units(estimator, feature_names)[0]]
-    dense_coefs, coefs = estimator.dense_coefs_, estimator.coefs_
-    dense = estimator._compact(dense_coefs, estimator.dense_intercepts_)
-    compact = estimator.compact()
-    before = _score(dense, rows, targets) | {"n_weights": estimator.n_weights_}
+    compact, dense_coefs, notes = estimator.compact(), estimator.dense_coefs_, {}
     after = _score(compact, rows, targets) | {"n_weights": estimator.flops_}
-    before |= _count(dense, dense_coefs) | {"flops": estimator.dense_flops_}
-    after |= _count(compact, coefs) | {"flops": estimator.flops_}
-    notes = {}
-    for measured, network in (before, dense), (after, compact):
+    after |= _count(compact, estimator.coefs_) | {"flops": estimator.flops_}
+    if dense_coefs is None:
+        before, networks = dict.fromkeys(after), [(after, compact)]
+        notes["before"] = "forget_training() dropped it"
+    else:
+        dense = estimator._compact(dense_coefs, estimator.dense_intercepts_)
+        before = _score(dense, rows, targets) | _count(dense, dense_coefs)
+        networks = [(before, dense), (after, compact)]
+    before |= {"n_weights": estimator.n_weights_, "flops": estimator.dense_flops_}
+    for measured, network in networks:
         for name, serialize in ("npz", serialize_npz), ("onnx", serialize_onnx):
             key = f"{name}_bytes"
             measured[key] = _file_size(serialize, network, key, notes)
         measured |= _measure_c(network, notes)
     some = np.arange(1000) % len(rows)
     for name, part in ("1_row", rows[:1]), ("1000_rows", rows[some]):
-        times = _measure_latencies([dense, compact], part)
-        before[f"latency_{name}"], after[f"latency_{name}"] = times
+        times = _measure_latencies([network for _, network in networks], part)
+        for (measured, _), time in zip(networks, times, strict=True):
+            measured[f"latency_{name}"] = time
+    before = {key: before.get(key) for key in after}  # in the same order
 
     # of X as it came, as names of columns are compared once more
     causal_share, placebo_share = _test_placebo(estimator, X, y, notes)

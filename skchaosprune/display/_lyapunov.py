@@ -260,6 +260,11 @@ def _name_target(model):
 def _explain_missing_exponents(model):
     missing = "lyapunov_exponents_ is None, as"
     if model.mean_lyapunov_exponents_ is not None:
+        if model.dense_coefs_ is None:
+            return (
+                f"{missing} forget_training() dropped them. Draw before it, or fit "
+                "again; mean_lyapunov_exponents_ is there."
+            )
         return (
             f"{missing} the {model.n_windows_} windows of {model.n_weights_} weights "
             "took more than 50 MB and were not kept. Record fewer windows (a larger "
