@@ -29,6 +29,7 @@ _HOMES = {
     "legcnet_params": "_legcnet",
     "pruning_path": "report",
     "to_c": "_pipelines",
+    "register_onnx_converters": "_pipelines",
     "to_onnx": "_pipelines",
 }
 
@@ -47,6 +48,7 @@ __all__ = [
     "legcnet_params",
     "pruning_path",
     "to_c",
+    "register_onnx_converters",
     "to_onnx",
 ]
 

@@ -14,6 +14,7 @@ from skchaosprune._callback_params import (
     is_callback_param,
     set_callback_params,
 )
+from skchaosprune._export.skl2onnx import Convertible
 from skchaosprune._fit.progress import CallbackSupportMixin, Progress, with_callbacks
 from skchaosprune._names import name_units, take_snapshot
 from skchaosprune._network import mlp
@@ -43,7 +44,7 @@ dense_coefs_ dense_intercepts_ lyapunov_exponents_ snapshots_ window_series_
 """.split()
 
 
-class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
+class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
     """Base class of both estimators.
 
     A child has its own ``__init__`` and ``_valid``, the checks of its parameters, and
@@ -536,6 +537,9 @@ class PrunedMLP(Versioned, CallbackSupportMixin, BaseEstimator):
         X = _validation.check_rows(self, X, reset=False)
         z = mlp.logits(X, self.coefs_, self.intercepts_, self.activation_)
         return mlp.check_outputs(z)
+
+    def _build_onnx(self):
+        return self.compact()._build_onnx()
 
     def _compact(self, coefs, intercepts):
         """Make the compact form of a network with our inputs and outputs."""

@@ -1,102 +1,27 @@
-"""Functions that take an estimator or the whole pipeline that ends in it."""
+"""Functions that take an estimator or a whole model that contains one."""
 
+import copy
+import math
+from numbers import Real
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skchaosprune._affine import Affine, compose
+from skchaosprune._export import skl2onnx
 from skchaosprune._files import write_file
 from skchaosprune._text import brief_list, shorten
 from skchaosprune._to_c import write_c
 from skchaosprune.compact import CompactMLP, serialize_onnx
-
-
-def to_onnx(estimator, path):
-    """Write a fitted network as an ONNX file.
-
-    Parameters
-    ----------
-    estimator : estimator, CompactMLP or Pipeline
-        A fitted :class:`ChaosCausalPrunedMLP` or
-        :class:`ChaosCausalPrunedMLPRegressor`, its compact form, or a fitted Pipeline
-        of one of these behind a :class:`~sklearn.preprocessing.StandardScaler`.
-    path : str or path-like
-        The file. An old one is replaced in one step, when the new one is complete.
-
-    Raises
-    ------
-    ImportError
-        If onnx is not installed.
-    OSError
-        If the file or its folder cannot be written; an old file stays as it was.
-    TypeError
-        If ``estimator`` is none of these, or a Pipeline has other steps.
-    ValueError
-        If class labels are neither valid Unicode nor whole numbers, or a number is too
-        large for single precision.
-    NotFittedError
-        If ``estimator`` is not fitted.
-
-    Notes
-    -----
-    The graph is the compact network in single precision (operator set 17). Its input
-    ``X`` is a float32 tensor ``(n_samples, n_features_in_)``; a scaler works in double
-    precision. A classifier has the outputs ``label``, int64 or string
-    ``(n_samples,)``, and ``probabilities``, float32 ``(n_samples, n_classes)``; bools
-    become 0 and 1. A regressor has the output ``prediction``, float32 ``(n_samples,)``.
-    Weight matrices of which few entries are left are stored as values and places, and
-    put together once, when the file is loaded.
-
-    The file is written to a temporary one in the same folder, which then takes its
-    place; a process that is killed may leave that hidden ``.tmp`` file behind.
-
-    Probabilities agree with those of the estimator to 1e-5, usually to 1e-6, unless
-    rows lose digits in single precision or the network computes with values in the
-    hundreds, as without a scaler. A regressor's predictions have six to seven digits.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> from skchaosprune import ChaosCausalPrunedMLP, to_onnx
-    >>> X, y = load_iris(return_X_y=True)
-    >>> mlp = ChaosCausalPrunedMLP((8,), max_iter=40, random_state=0)
-    >>> model = make_pipeline(StandardScaler(), mlp).fit(X, y)
-    >>> with TemporaryDirectory() as folder:
-    ...     to_onnx(model, f"{folder}/iris.onnx")
-    """
-    scaler, network = _split(estimator)
-    if hasattr(network, "compact"):
-        network = network.compact()
-    if not isinstance(network, CompactMLP):
-        raise TypeError(
-            "to_onnx takes a fitted ChaosCausalPrunedMLP, its regressor, a CompactMLP, "
-            "or a Pipeline of a StandardScaler and one of these (of a search its "
-            f"best_estimator_). Got {shorten(type(network).__name__)} instead."
-        )
-    write_file(path, serialize_onnx(network, scaler))
-
-
-def _split(estimator):
-    """Split into mean and scale of a scaler, or None, and what comes last."""
-    if not isinstance(estimator, Pipeline):
-        return None, estimator
-    steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
-    before = steps[:-1]
-    if len(before) > 1 or not all(type(step) is StandardScaler for step in before):
-        names = brief_list([type(step).__name__ for step in steps])
-        raise TypeError(
-            "to_onnx takes a Pipeline of a StandardScaler and one of our "
-            f"estimators. Got the steps {names}. Export the last step alone, and "
-            "do what comes before outside of ONNX."
-        )
-    if not before:
-        return None, steps[-1] if steps else None
-    scaler, network = steps
-    check_is_fitted(scaler)
-    return (scaler.mean_ if scaler.with_mean else None, scaler.scale_), network
+from skchaosprune.estimators import (
+    ChaosCausalPrunedMLP,
+    ChaosCausalPrunedMLPRegressor,
+)
 
 
 def to_c(model, path, X=None, y=None, *, name=None, dtype="float32"):
@@ -188,6 +113,238 @@ def to_c(model, path, X=None, y=None, *, name=None, dtype="float32"):
             f"Got {shorten(type(network).__name__)} instead."
         )
     write_c(model, network, _read_scalers(before, network), path, X, y, name, dtype)
+
+
+def to_onnx(model, path, X=None):
+    """Write a fitted network, or a whole model that contains one, as an ONNX file.
+
+    Parameters
+    ----------
+    model : estimator, CompactMLP, Pipeline or ensemble
+        A fitted :class:`ChaosCausalPrunedMLP` or
+        :class:`ChaosCausalPrunedMLPRegressor`, its compact form, a fitted Pipeline
+        with one of these behind a :class:`~sklearn.preprocessing.StandardScaler`, or
+        any other fitted model with one of these in it that skl2onnx can convert.
+    path : str or path-like
+        The file. An old one is replaced in one step, when the new one is complete.
+    X : array-like or data frame of shape (n_samples, n_features), default=None
+        Raw rows, like those of ``predict``, that show the columns and their types; one
+        row suffices where it has no missing values. Only for models beyond an
+        estimator, a CompactMLP or one of these behind a StandardScaler, which ignore
+        it.
+
+    Raises
+    ------
+    ImportError
+        If onnx is not installed, or skl2onnx where it is needed.
+    OSError
+        If the file or its folder cannot be written; an old file stays as it was.
+    TypeError
+        If ``model`` contains none of our networks, or is a search.
+    ValueError
+        If class labels are neither valid Unicode nor whole numbers, a number is too
+        large for single precision, ``X`` is needed and missing, a column is neither
+        numbers nor strings, or skl2onnx cannot convert a part of the model.
+    NotFittedError
+        If ``model`` is not fitted.
+
+    Notes
+    -----
+    The graph is the compact network in single precision (operator set 17). Its input
+    ``X`` is a float32 tensor ``(n_samples, n_features_in_)``; a scaler works in double
+    precision. A classifier has the outputs ``label``, int64 or string
+    ``(n_samples,)``, and ``probabilities``, float32 ``(n_samples, n_classes)``; bools
+    become 0 and 1. A regressor has the output ``prediction``, float32 ``(n_samples,)``.
+    Weight matrices of which few entries are left are stored as values and places, and
+    put together once, when the file is loaded.
+
+    Other models are converted by skl2onnx, with the same outputs. Their inputs follow
+    ``X``: an array is the input ``X``, a data frame has one input ``(n_samples, 1)``
+    for each column, with its name. Numbers and bools are float32, with NaN for missing
+    values; strings are string tensors, with ``"nan"`` for NaN and ``"None"`` for None.
+    The user guide says what is not supported.
+
+    The file is written to a temporary one in the same folder, which then takes its
+    place; a process that is killed may leave that hidden ``.tmp`` file behind.
+
+    Probabilities agree with those of the estimator to 1e-5, usually to 1e-6, unless
+    rows lose digits in single precision or the network computes with values in the
+    hundreds, as without a scaler. A regressor's predictions have six to seven digits.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skchaosprune import ChaosCausalPrunedMLP, to_onnx
+    >>> X, y = load_iris(return_X_y=True)
+    >>> mlp = ChaosCausalPrunedMLP((8,), max_iter=40, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), mlp).fit(X, y)
+    >>> with TemporaryDirectory() as folder:
+    ...     to_onnx(model, f"{folder}/iris.onnx")
+    """
+    parts = _split(model)
+    if parts is not None:
+        scaler, network = parts
+        write_file(path, serialize_onnx(network, scaler))
+        return
+    networks = _list_networks(model)
+    if X is None:
+        raise ValueError(
+            f"X=None is not enough for this {shorten(type(model).__name__)}: pass raw "
+            "rows, to_onnx(model, path, X), that show the columns and their types."
+        )
+    write_file(path, _serialize_by_skl2onnx(model, X, networks))
+
+
+def register_onnx_converters():
+    """Let skl2onnx find our networks in ensembles.
+
+    Only for calls of ``skl2onnx.to_onnx`` with an ensemble of our estimators, like a
+    :class:`~sklearn.ensemble.VotingClassifier`: call it once before.
+    :func:`skchaosprune.to_onnx` does it itself, and pipelines do not need it.
+
+    Raises
+    ------
+    ImportError
+        If skl2onnx is not installed.
+    """
+    for kind in ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, CompactMLP:
+        skl2onnx.register(kind)
+
+
+def _is_network(model):
+    return isinstance(model, CompactMLP) or hasattr(type(model), "weight_table")
+
+
+def _real_steps(pipeline):
+    return [step for _, step in pipeline.steps if step not in (None, "passthrough")]
+
+
+def _last_step(model):
+    """Return what predicts in a Pipeline, also of Pipelines, or the model itself."""
+    while isinstance(model, Pipeline) and _real_steps(model):
+        model = _real_steps(model)[-1]
+    return model
+
+
+def _name_type(model):
+    return shorten(type(model).__name__)
+
+
+def _replace_network(model):
+    """Return a model with its network compact."""
+    if isinstance(model, CompactMLP):
+        return model
+    if not isinstance(model, Pipeline):
+        return model.compact()
+    last = _real_steps(model)[-1]
+    compact = copy.copy(model)
+    compact.steps = [
+        (name, _replace_network(step) if step is last else step)
+        for name, step in model.steps
+    ]
+    return compact
+
+
+def _split(model):
+    """Split into mean and scale of a scaler, or None, and a compact network.
+
+    None for what is not a network, or one behind a StandardScaler.
+    """
+    steps = _real_steps(model) if isinstance(model, Pipeline) else [model]
+    *before, network = steps or [None]
+    is_scaled = [type(step) for step in before] == [StandardScaler]
+    if not _is_network(network) or not (is_scaled or not before):
+        return None
+    scale = None
+    if before:
+        (scaler,) = before
+        check_is_fitted(scaler)
+        scale = scaler.mean_ if scaler.with_mean else None, scaler.scale_
+    return scale, _replace_network(network)
+
+
+def _list_networks(model):
+    """List the classes of the networks in a model."""
+    is_search = hasattr(model, "best_estimator_")
+    parts = [model]
+    if isinstance(model, BaseEstimator) and not is_search:
+        parts += model.get_params().values()
+    kinds = {type(part) for part in parts if _is_network(part)}
+    if not kinds:
+        raise TypeError(
+            "to_onnx takes a fitted ChaosCausalPrunedMLP, its regressor, a CompactMLP, "
+            "or a Pipeline or an ensemble with one of these (of a search its "
+            f"best_estimator_). Got {_name_type(_last_step(model))} instead."
+        )
+    return kinds
+
+
+def _serialize_by_skl2onnx(model, X, networks):
+    X = X if hasattr(X, "iloc") or issparse(X) else np.asarray(X)
+    name = _name_type(model)
+    inputs = _describe_inputs(X)
+    first = X.iloc[:1] if hasattr(X, "iloc") else X[:1]
+    model.predict(first)  # asks scikit-learn whether it is fitted, on such columns
+    if len({is_text for _, is_text, _ in inputs}) == 1:
+        model = _join_columns(model, first)
+    try:
+        return skl2onnx.serialize(model, inputs, networks)
+    except ImportError:
+        raise
+    except Exception as error:  # skl2onnx has no class of its own for all of its errors
+        raise ValueError(
+            f"to_onnx cannot convert this {name}: {shorten(error, 500)} "
+            "Replace this part, or export the network alone, and do the rest outside "
+            "of ONNX."
+        ) from error
+
+
+def _join_columns(model, X):
+    """Put what makes a matrix of a frame before a model that selects no columns."""
+    parts = [model, *model.get_params().values()]
+    if not hasattr(X, "iloc") or any(isinstance(p, ColumnTransformer) for p in parts):
+        return model
+    join = ColumnTransformer([("join", "passthrough", list(range(X.shape[1])))])
+    return Pipeline([("join", join.fit(X)), ("model", model)])
+
+
+def _describe_inputs(X):
+    """Name, type (is it text?) and number of columns of each input."""
+    if not hasattr(X, "iloc"):
+        if X.ndim != 2 or X.shape[0] == 0:
+            raise ValueError(
+                f"X has the shape {X.shape}; pass at least one row of shape "
+                "(n_samples, n_features)."
+            )
+        return [("X", _is_text(X, "X"), X.shape[1])]
+    if X.size == 0 or not X.columns.is_unique:
+        raise ValueError(
+            f"X has {len(X)} rows and the columns {brief_list(list(X.columns))}; pass "
+            "at least one row and one column, all with different names."
+        )
+    return [(str(name), _is_text(X[name], f"X[{name!r}]"), 1) for name in X.columns]
+
+
+def _is_text(values, name):
+    """Tell strings from numbers; missing values are neither."""
+    if values.dtype.kind in "biuf":
+        return False
+    present = values.dropna() if hasattr(values, "dropna") else values.ravel()
+    present = [value for value in present.tolist() if not _is_missing(value)]
+    for kind in str, Real:
+        if all(isinstance(value, kind) for value in present):
+            return kind is str
+    raise ValueError(
+        f"{name} has the dtype {values.dtype} and is neither all numbers nor all "
+        "strings; convert it, or pass a data frame with one type per column."
+    )
+
+
+def _is_missing(value):
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _split_steps(model):

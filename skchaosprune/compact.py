@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from skchaosprune import _validation
 from skchaosprune._affine import Affine
 from skchaosprune._export import npz, onnx
+from skchaosprune._export.skl2onnx import Convertible
 from skchaosprune._files import check_size, read_file, write_file
 from skchaosprune._network import mlp
 from skchaosprune._network.parts import find_faults
@@ -71,7 +72,7 @@ def _is_classifier(compact):
     return compact.out_activation_ != "identity"
 
 
-class CompactMLP(Versioned):
+class CompactMLP(Versioned, Convertible):
     """The network of a fitted estimator without what does nothing, in plain numpy.
 
     Made by :meth:`ChaosCausalPrunedMLP.compact` and by :meth:`load_npz`. Its outputs
@@ -491,6 +492,9 @@ class CompactMLP(Versioned):
             f"{self.nbytes} bytes, stored {' and '.join(self.storage_)}>"
         )
 
+    def _build_onnx(self):
+        return onnx.build_model(**_describe_for_onnx(self))
+
     def _logits(self, X):
         X = self._check_rows(X)
         if len(X) == 1:  # nothing to cut or to put together
@@ -586,17 +590,21 @@ def serialize_npz(compact, dtype="float64"):
 
 def serialize_onnx(compact, scaler=None):
     """Return the bytes of an ONNX file, with ``scaler`` (mean, scale) before it."""
-    return onnx.serialize(
-        compact.coefs_,
-        compact.intercepts_,
-        activation=compact.activation_,
-        out_activation=compact.out_activation_,
-        n_features_in=compact.n_features_in_,
-        selected_features=compact.selected_features_,
-        classes=getattr(compact, "classes_", None),
-        target=(compact.target_mean_, compact.target_scale_),
-        scaler=scaler,
-    )
+    return onnx.serialize(**_describe_for_onnx(compact), scaler=scaler)
+
+
+def _describe_for_onnx(compact):
+    """Arguments of ``onnx.build_model``."""
+    return {
+        "coefs": compact.coefs_,
+        "intercepts": compact.intercepts_,
+        "activation": compact.activation_,
+        "out_activation": compact.out_activation_,
+        "n_features_in": compact.n_features_in_,
+        "selected_features": compact.selected_features_,
+        "classes": getattr(compact, "classes_", None),
+        "target": (compact.target_mean_, compact.target_scale_),
+    }
 
 
 @contextmanager

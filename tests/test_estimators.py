@@ -535,7 +535,7 @@ import skchaosprune
 new = {name.split(".")[0] for name in set(sys.modules) - before}
 print(sorted(new - sys.stdlib_module_names))
 from skchaosprune import ChaosCausalPrunedMLP, CompactMLP, NetworkDisplay
-heavy = {"torch", "skorch", "numba", "statsmodels", "matplotlib", "onnx"}
+heavy = {"torch", "skorch", "numba", "statsmodels", "matplotlib", "onnx", "skl2onnx"}
 print(sorted(heavy & set(sys.modules)))
 """
     result = subprocess.run(

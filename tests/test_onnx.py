@@ -1,6 +1,8 @@
 """The ONNX file: two judges run it and compare it with the estimator."""
 
 import sys
+from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from skchaosprune import (
     ChaosCausalPrunedMLP,
@@ -162,13 +164,13 @@ def test_labels_that_end_in_nul(path, X):
     assert set(found) == set(labels)
 
 
-@pytest.mark.parametrize("dtype", [object, "U3"])
-def test_labels_that_are_no_unicode_are_refused_by_name(path, dtype):
+def test_labels_that_are_no_unicode_are_refused_by_name(path):
     path.write_text("of yesterday", encoding="utf-8")
-    network = make_network(classes=np.array(["a", "b\ud800", "c"], dtype=dtype))
-    for export in (network.to_onnx, lambda path: to_onnx(network, path)):
-        with pytest.raises(ValueError, match=r"label 'b\\ud800' has half of a surr"):
-            export(path)
+    for dtype in object, "U3":
+        network = make_network(classes=np.array(["a", "b\ud800", "c"], dtype=dtype))
+        for export in (network.to_onnx, partial(to_onnx, network)):
+            with pytest.raises(ValueError, match=r"label 'b\\ud800' has half of a su"):
+                export(path)
     assert path.read_text(encoding="utf-8") == "of yesterday"
 
 
@@ -323,21 +325,20 @@ def test_methods_and_functions_write_the_same_file(tmp_path):
 # Pipelines
 
 
-@pytest.mark.parametrize("with_mean", [True, False])
 @pytest.mark.filterwarnings("ignore:X is not scaled")
-@pytest.mark.parametrize("with_std", [True, False])
-def test_pipelines_with_a_scaler(path, X, with_mean, with_std):
+def test_pipelines_with_a_scaler(path, X):
     X = X * [0.1, 1, 10, 3, 1, 5] + np.arange(6)
     y = (X[:, 0] > 0) * 1 + (X[:, 1] > 1)
-    scaler = StandardScaler(with_mean=with_mean, with_std=with_std)
-    pipeline = make_pipeline(scaler, small(max_iter=2)).fit(X[:60], y[:60])
+    for with_mean, with_std in product([True, False], repeat=2):
+        scaler = StandardScaler(with_mean=with_mean, with_std=with_std)
+        pipeline = make_pipeline(scaler, small(max_iter=2)).fit(X[:60], y[:60])
 
-    for last in (pipeline[1], pipeline[1].compact()):
-        proto = assert_exports(make_pipeline(pipeline[0], last), path, X)
+        for last in (pipeline[1], pipeline[1].compact()):
+            proto = assert_exports(make_pipeline(pipeline[0], last), path, X)
 
-        operators = {node.op_type for node in proto.graph.node}
-        assert ("Sub" in operators) == with_mean
-        assert ("Div" in operators) == with_std
+            operators = {node.op_type for node in proto.graph.node}
+            assert ("Sub" in operators) == with_mean
+            assert ("Div" in operators) == with_std
 
 
 def test_a_regressor_behind_a_scaler(path, X):
@@ -360,22 +361,22 @@ def test_large_means_keep_their_precision(path, X):
     assert_exports(pipeline, path, X)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_pipelines_fitted_on_frames(path, X, dtype):
-    frame = pd.DataFrame(X[:60].astype(dtype), columns=list("abcdef"))
+def test_pipelines_fitted_on_frames(path, X):
     y = np.where(X[:60, 0] > 0, "up", "down")
-    pipeline = make_pipeline(
-        StandardScaler().set_output(transform="pandas"),
-        small(max_iter=2),
-    ).fit(frame, y)
-    assert pipeline[1].feature_names_in_.tolist() == list("abcdef")
+    for dtype in np.float32, np.float64:
+        frame = pd.DataFrame(X[:60].astype(dtype), columns=list("abcdef"))
+        pipeline = make_pipeline(
+            StandardScaler().set_output(transform="pandas"),
+            small(max_iter=2),
+        ).fit(frame, y)
+        assert pipeline[1].feature_names_in_.tolist() == list("abcdef")
 
-    to_onnx(pipeline, path)
+        to_onnx(pipeline, path)
 
-    labels, probabilities = run(path, frame.to_numpy())
-    expected = pipeline.predict_proba(frame.astype(np.float32).astype(np.float64))
-    assert_allclose(probabilities, expected, atol=1e-5)
-    assert set(labels) <= {"up", "down"}
+        labels, probabilities = run(path, frame.to_numpy())
+        expected = pipeline.predict_proba(frame.astype(np.float32).astype(np.float64))
+        assert_allclose(probabilities, expected, atol=1e-5)
+        assert set(labels) <= {"up", "down"}
 
 
 # Errors
@@ -395,7 +396,7 @@ def test_unfitted_estimators_are_refused(path):
 
 def test_other_objects_are_refused(path):
     scaler = StandardScaler().fit(np.random.RandomState(0).standard_normal((9, 8)))
-    none, network = Pipeline([("none", "passthrough")]), make_network()
+    none = Pipeline([("none", "passthrough")])
     for estimator, match in [
         (LogisticRegression(), "Got LogisticRegression instead"),
         (scaler, "Got StandardScaler instead"),
@@ -403,15 +404,7 @@ def test_other_objects_are_refused(path):
         ("net", "Got str instead"),
         (make_pipeline(scaler, LogisticRegression()), "Got LogisticRegression"),
         (make_pipeline(scaler), "Got StandardScaler instead"),
-        (none, "or a Pipeline"),
-        (
-            make_pipeline(MinMaxScaler(), network),
-            r"Got the steps \['MinMaxScaler', 'CompactMLP'\]. Export the last",
-        ),
-        (
-            make_pipeline(scaler, scaler, network),
-            r"Got the steps \['StandardScaler', 'StandardScaler', 'CompactMLP'\]",
-        ),
+        (none, "Got Pipeline instead"),
     ]:
         with pytest.raises(TypeError, match=match):
             to_onnx(estimator, path)

@@ -33,7 +33,7 @@ from tests.helpers import small
 
 pytestmark = pytest.mark.slow
 
-HEAVY = {"torch", "skorch", "numba", "statsmodels", "matplotlib", "onnx"}
+HEAVY = {"torch", "skorch", "numba", "statsmodels", "matplotlib", "onnx", "skl2onnx"}
 
 
 def keep_skops(model, path):

@@ -7,7 +7,7 @@ import numpy as np
 
 from skchaosprune._text import brief, brief_list
 
-_OPSET, _IR_VERSION = 17, 8
+OPSET, _IR_VERSION = 17, 8
 
 _ACTIVATIONS = {"logistic": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
 
@@ -167,7 +167,7 @@ class _Graph:
         graph = helper.make_graph(self.nodes, "g", [rows], results, self.constants)
         return helper.make_model(
             graph,
-            opset_imports=[helper.make_opsetid("", _OPSET)],
+            opset_imports=[helper.make_opsetid("", OPSET)],
             ir_version=_IR_VERSION,
             producer_name="skchaosprune",
         )
