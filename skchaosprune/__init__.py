@@ -30,6 +30,7 @@ _HOMES = {
     "pruning_path": "report",
     "to_c": "_pipelines",
     "register_onnx_converters": "_pipelines",
+    "to_compact": "_pipelines",
     "to_onnx": "_pipelines",
 }
 
@@ -49,6 +50,7 @@ __all__ = [
     "pruning_path",
     "to_c",
     "register_onnx_converters",
+    "to_compact",
     "to_onnx",
 ]
 

@@ -198,6 +198,58 @@ def to_onnx(model, path, X=None):
     write_file(path, _serialize_by_skl2onnx(model, X, networks))
 
 
+def to_compact(model):
+    """Return a fitted model with the compact form of the network at its end.
+
+    Parameters
+    ----------
+    model : estimator, CompactMLP or Pipeline
+        A fitted :class:`ChaosCausalPrunedMLP` or
+        :class:`ChaosCausalPrunedMLPRegressor`, its compact form, or a fitted Pipeline,
+        also of Pipelines, that ends in one of these. It stays as it is.
+
+    Returns
+    -------
+    compact : CompactMLP or Pipeline
+        Of a Pipeline a new one. It shares the fitted transformers, all of them, with
+        the old one; its last step is a :class:`CompactMLP`.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is none of these.
+    NotFittedError
+        If the network is not fitted.
+
+    See Also
+    --------
+    to_onnx : Write a whole model as an ONNX file.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skchaosprune import ChaosCausalPrunedMLP, to_compact
+    >>> X, y = load_iris(return_X_y=True)
+    >>> mlp = ChaosCausalPrunedMLP((8,), max_iter=40, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), mlp).fit(X, y)
+    >>> compact = to_compact(model)
+    >>> compact[-1].n_features_in_
+    4
+    >>> bool((compact.predict(X) == model.predict(X)).all())
+    True
+    """
+    last = _last_step(model)
+    if not _is_network(last):
+        raise TypeError(
+            "to_compact takes a fitted ChaosCausalPrunedMLP, its regressor, a "
+            "CompactMLP, or a Pipeline that ends in one of these (of a search its "
+            f"best_estimator_). Got {_name_type(last)} instead."
+        )
+    return _replace_network(model)
+
+
 def register_onnx_converters():
     """Let skl2onnx find our networks in ensembles.
 

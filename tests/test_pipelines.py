@@ -1,5 +1,6 @@
 """Whole models: as ONNX files, which onnxruntime judges, and with a compact network."""
 
+import pickle
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import (
+    ColumnTransformer,
     TransformedTargetRegressor,
     make_column_transformer,
 )
@@ -25,7 +27,7 @@ from sklearn.feature_selection import SelectFromModel
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline, make_union
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from skchaosprune import (
@@ -33,6 +35,7 @@ from skchaosprune import (
     ChaosCausalPrunedMLPRegressor,
     CompactMLP,
     register_onnx_converters,
+    to_compact,
     to_onnx,
 )
 from tests.helpers import small
@@ -137,6 +140,7 @@ def test_pipelines_of_matrices(path, X, y):
         for rows in X, bare:
             model = make_pipeline(*steps).fit(rows, y[target])
             assert_exports(model, path, rows)
+            assert_exports(to_compact(model), path, rows)
 
 
 @pytest.mark.filterwarnings(SCALED)
@@ -154,7 +158,7 @@ def test_pipelines_of_mixed_columns(path, frame, y):
             last = small() if target == "words" else regressor()
             model = make_pipeline(columns, last).fit(frame, y[target])
             assert_exports(model, path, frame)
-            assert_exports(model, path, frame.drop(columns="name"))
+            assert_exports(to_compact(model), path, frame.drop(columns="name"))
 
     # a missing string is what str() says
     words = frame["port"].astype(object)
@@ -196,7 +200,7 @@ def test_skl2onnx_alone(monkeypatch, X, y):
     for model, rows in [
         (model, rows)
         for fitted in (words, bools, numbers)
-        for model in (fitted,)
+        for model in (fitted, to_compact(fitted))
         for rows in (X, np.float32(X))
     ]:
         proto = skl2onnx.to_onnx(model, rows[:1])
@@ -338,3 +342,63 @@ def test_what_cannot_be_exported(monkeypatch, path, X, y, frame):
             call()
     assert path.read_text(encoding="utf-8") == "of yesterday"
     to_onnx(make_pipeline(StandardScaler().fit(X), network), path)  # needs no skl2onnx
+
+
+# A compact last step
+
+
+PREDICT = """
+import pickle, sys
+model, X = pickle.load(sys.stdin.buffer)
+sys.stdout.write(repr(model.predict(X).tolist()))
+heavy = {"torch", "skorch", "numba", "onnx", "skl2onnx"}
+assert not heavy & set(sys.modules)
+"""
+
+
+def test_compact_pipelines(X, y):
+    names = [f"x{i}" for i in range(5)]
+    frame = pd.DataFrame(X, columns=names)
+    inner = Pipeline([("none", "passthrough"), ("net", small())], verbose=True)
+    scale = ColumnTransformer([("all", StandardScaler(), names)])
+    model = Pipeline([("scale", scale), ("off", None), ("inner", inner)], memory=None)
+    model.set_output(transform="pandas").set_params(inner__verbose=False)
+    model.fit(frame, y["words"])
+    network = model[-1][-1]
+
+    compact = to_compact(model)
+
+    assert isinstance(compact[-1][-1], CompactMLP)
+    assert model[-1][-1] is network  # as it was
+    assert compact[0] is model[0]
+    assert [name for name, _ in compact.steps] == ["scale", "off", "inner"]
+    assert compact.get_params()["inner__none"] == "passthrough"
+    assert_array_equal(compact.feature_names_in_, names)
+    assert_array_equal(compact.classes_, model.classes_)
+    assert_array_equal(compact.predict(frame), model.predict(frame))
+    assert_allclose(compact.predict_proba(frame), model.predict_proba(frame))
+    assert_array_equal(
+        compact[:-1].get_feature_names_out(), model[:-1].get_feature_names_out()
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", PREDICT],
+        input=pickle.dumps((compact, frame)),
+        capture_output=True,
+        check=False,
+    )
+    assert done.stdout.decode() == repr(model.predict(frame).tolist()), done.stderr
+
+    alone = to_compact(network)
+    assert isinstance(alone, CompactMLP) and to_compact(alone) is alone
+    pair = [("one", small()), ("two", small())]
+    for other, got in [
+        (VotingClassifier(pair), "VotingClassifier"),
+        (make_pipeline(StandardScaler(), Ridge()), "Ridge"),
+        (GridSearchCV(model, {}), "GridSearchCV"),
+        (Pipeline([("none", "passthrough")]), "Pipeline"),
+        (None, "NoneType"),
+    ]:
+        with pytest.raises(TypeError, match=f"of a search its best.* Got {got} instea"):
+            to_compact(other)
+    with pytest.raises(NotFittedError):
+        to_compact(make_pipeline(StandardScaler(), small()))
