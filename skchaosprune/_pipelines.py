@@ -1,21 +1,19 @@
 """Functions that take an estimator or a whole model that contains one."""
 
 import copy
-import math
-from numbers import Real
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skchaosprune._affine import Affine, compose
 from skchaosprune._export import skl2onnx
+from skchaosprune._export.columns import describe_columns
 from skchaosprune._files import write_file
-from skchaosprune._text import brief_list, shorten
+from skchaosprune._text import shorten
 from skchaosprune._to_c import write_c
 from skchaosprune.compact import CompactMLP, serialize_onnx
 from skchaosprune.estimators import (
@@ -103,16 +101,16 @@ def to_c(model, path, X=None, y=None, *, name=None, dtype="float32"):
     >>> with TemporaryDirectory() as folder:
     ...     to_c(model, f"{folder}/iris.h")
     """
-    before, network = _split_steps(model)
-    if hasattr(network, "compact"):
-        network = network.compact()
-    if not isinstance(network, CompactMLP):
+    *before, network = _list_steps(model)
+    if not _is_network(network):
         raise TypeError(
             "to_c takes a fitted ChaosCausalPrunedMLP, its regressor, a CompactMLP, or "
             "a Pipeline of scalers and one of these (of a search its best_estimator_). "
-            f"Got {shorten(type(network).__name__)} instead."
+            f"Got {_name_type(network)} instead."
         )
-    write_c(model, network, _read_scalers(before, network), path, X, y, name, dtype)
+    compact = _replace_network(network)
+    affine = _read_scalers(before, compact)
+    write_c(model, compact, affine, path, X, y, name, dtype)
 
 
 def to_onnx(model, path, X=None):
@@ -192,7 +190,7 @@ def to_onnx(model, path, X=None):
     networks = _list_networks(model)
     if X is None:
         raise ValueError(
-            f"X=None is not enough for this {shorten(type(model).__name__)}: pass raw "
+            f"X=None is not enough for this {_name_type(model)}: pass raw "
             "rows, to_onnx(model, path, X), that show the columns and their types."
         )
     write_file(path, _serialize_by_skl2onnx(model, X, networks))
@@ -240,7 +238,7 @@ def to_compact(model):
     >>> bool((compact.predict(X) == model.predict(X)).all())
     True
     """
-    last = _last_step(model)
+    last = _list_steps(model)[-1]
     if not _is_network(last):
         raise TypeError(
             "to_compact takes a fitted ChaosCausalPrunedMLP, its regressor, a "
@@ -274,11 +272,11 @@ def _real_steps(pipeline):
     return [step for _, step in pipeline.steps if step not in (None, "passthrough")]
 
 
-def _last_step(model):
-    """Return what predicts in a Pipeline, also of Pipelines, or the model itself."""
-    while isinstance(model, Pipeline) and _real_steps(model):
-        model = _real_steps(model)[-1]
-    return model
+def _list_steps(model):
+    """List what a Pipeline does, also one of Pipelines; else the model itself."""
+    if not isinstance(model, Pipeline) or not _real_steps(model):
+        return [model]
+    return [part for step in _real_steps(model) for part in _list_steps(step)]
 
 
 def _name_type(model):
@@ -305,8 +303,7 @@ def _split(model):
 
     None for what is not a network, or one behind a StandardScaler.
     """
-    steps = _real_steps(model) if isinstance(model, Pipeline) else [model]
-    *before, network = steps or [None]
+    *before, network = _list_steps(model)
     is_scaled = [type(step) for step in before] == [StandardScaler]
     if not _is_network(network) or not (is_scaled or not before):
         return None
@@ -329,7 +326,7 @@ def _list_networks(model):
         raise TypeError(
             "to_onnx takes a fitted ChaosCausalPrunedMLP, its regressor, a CompactMLP, "
             "or a Pipeline or an ensemble with one of these (of a search its "
-            f"best_estimator_). Got {_name_type(_last_step(model))} instead."
+            f"best_estimator_). Got {_name_type(_list_steps(model)[-1])} instead."
         )
     return kinds
 
@@ -337,11 +334,11 @@ def _list_networks(model):
 def _serialize_by_skl2onnx(model, X, networks):
     X = X if hasattr(X, "iloc") or issparse(X) else np.asarray(X)
     name = _name_type(model)
-    inputs = _describe_inputs(X)
+    inputs = describe_columns(X)
     first = X.iloc[:1] if hasattr(X, "iloc") else X[:1]
     model.predict(first)  # asks scikit-learn whether it is fitted, on such columns
     if len({is_text for _, is_text, _ in inputs}) == 1:
-        model = _join_columns(model, first)
+        model = skl2onnx.join_columns(model, first)
     try:
         return skl2onnx.serialize(model, inputs, networks)
     except ImportError:
@@ -352,60 +349,6 @@ def _serialize_by_skl2onnx(model, X, networks):
             "Replace this part, or export the network alone, and do the rest outside "
             "of ONNX."
         ) from error
-
-
-def _join_columns(model, X):
-    """Put what makes a matrix of a frame before a model that selects no columns."""
-    parts = [model, *model.get_params().values()]
-    if not hasattr(X, "iloc") or any(isinstance(p, ColumnTransformer) for p in parts):
-        return model
-    join = ColumnTransformer([("join", "passthrough", list(range(X.shape[1])))])
-    return Pipeline([("join", join.fit(X)), ("model", model)])
-
-
-def _describe_inputs(X):
-    """Name, type (is it text?) and number of columns of each input."""
-    if not hasattr(X, "iloc"):
-        if X.ndim != 2 or X.shape[0] == 0:
-            raise ValueError(
-                f"X has the shape {X.shape}; pass at least one row of shape "
-                "(n_samples, n_features)."
-            )
-        return [("X", _is_text(X, "X"), X.shape[1])]
-    if X.size == 0 or not X.columns.is_unique:
-        raise ValueError(
-            f"X has {len(X)} rows and the columns {brief_list(list(X.columns))}; pass "
-            "at least one row and one column, all with different names."
-        )
-    return [(str(name), _is_text(X[name], f"X[{name!r}]"), 1) for name in X.columns]
-
-
-def _is_text(values, name):
-    """Tell strings from numbers; missing values are neither."""
-    if values.dtype.kind in "biuf":
-        return False
-    present = values.dropna() if hasattr(values, "dropna") else values.ravel()
-    present = [value for value in present.tolist() if not _is_missing(value)]
-    for kind in str, Real:
-        if all(isinstance(value, kind) for value in present):
-            return kind is str
-    raise ValueError(
-        f"{name} has the dtype {values.dtype} and is neither all numbers nor all "
-        "strings; convert it, or pass a data frame with one type per column."
-    )
-
-
-def _is_missing(value):
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def _split_steps(model):
-    """List what a Pipeline does before its last step, and return that step."""
-    before = []
-    while isinstance(model, Pipeline):
-        *others, (_, model) = model.steps
-        before += [step for _, step in others]
-    return [step for step in before if step not in (None, "passthrough")], model
 
 
 def _read_scalers(steps, network):
@@ -420,7 +363,7 @@ def _read_scalers(steps, network):
                 "to_c takes StandardScaler, MinMaxScaler, MaxAbsScaler and "
                 "RobustScaler before the network, none of which clips, selectors of "
                 "features, and ColumnTransformers of these. Got the step "
-                f"{shorten(type(step).__name__)}. Export the last step alone, and do "
-                "what comes before outside of C, or use to_onnx."
+                f"{_name_type(step)}. Export the last step alone, and do what comes "
+                "before outside of C, or use to_onnx."
             )
     return affine

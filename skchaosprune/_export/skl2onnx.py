@@ -5,6 +5,8 @@ from functools import partial
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
 
 from skchaosprune._export.onnx import OPSET
 
@@ -109,6 +111,15 @@ def serialize(model, inputs, networks):
     _drop_unused(proto.graph)
     onnx.checker.check_model(proto, full_check=True)
     return proto.SerializeToString()
+
+
+def join_columns(model, X):
+    """Put what makes a matrix of a frame before a model that selects no columns."""
+    parts = [model, *model.get_params().values()]
+    if not hasattr(X, "iloc") or any(isinstance(p, ColumnTransformer) for p in parts):
+        return model
+    join = ColumnTransformer([("join", "passthrough", list(range(X.shape[1])))])
+    return Pipeline([("join", join.fit(X)), ("model", model)])
 
 
 def _import_skl2onnx():
