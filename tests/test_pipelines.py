@@ -189,7 +189,7 @@ def test_ensembles(path, X, y):
     assert_array_equal(run(path, np.float32(X))["label"], hard.predict(X))
 
 
-def test_skl2onnx_alone(monkeypatch, X, y):
+def test_skl2onnx_alone(monkeypatch, X, y, frame):
     known = skl2onnx._supported_operators.sklearn_operator_name_map
     kinds = ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor, CompactMLP
     for kind in kinds:
@@ -215,6 +215,24 @@ def test_skl2onnx_alone(monkeypatch, X, y):
             assert_allclose(arrays, model.predict_proba(X), atol=1e-5)
         else:
             assert_allclose(values[:, 0], model.predict(X), rtol=1e-4, atol=1e-4)
+
+    # doubles and strings with gaps, which skl2onnx alone does not impute
+    table = frame[[*NUMBERS, *TEXTS]].astype({"port": object})
+    fill = SimpleImputer(strategy="most_frequent")
+    columns = make_column_transformer(
+        (make_pipeline(SimpleImputer(strategy="median"), MinMaxScaler()), NUMBERS),
+        (make_pipeline(fill, OneHotEncoder(sparse_output=False)), TEXTS),
+    )
+    model = make_pipeline(columns, small()).fit(table, y["words"])
+    proto = skl2onnx.to_onnx(model, table[:1], options={"zipmap": False})
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    names = [part.name for part in session.get_inputs()]  # skl2onnx changes some
+    feed = {
+        name: table[[column]].to_numpy()
+        for name, column in zip(names, table, strict=True)
+    }
+    _, arrays = session.run(None, feed)
+    assert_allclose(arrays, model.predict_proba(table), rtol=0, atol=1e-5)
 
     for options in {"nocl": True}, {"zipmap": "columns"}:
         with pytest.raises(ValueError, match="has one option of skl2onnx, zipmap=True"):

@@ -50,14 +50,21 @@ class Convertible:
 
 
 def register(kind):
-    """Let skl2onnx know a class, with its options and for ensembles."""
-    _import_skl2onnx().update_registered_converter(
+    """Let skl2onnx know a class of networks, and convert more imputers."""
+    update = _import_skl2onnx().update_registered_converter
+    from skl2onnx.common._registration import get_shape_calculator
+    from sklearn.impute import SimpleImputer
+
+    update(
         kind,
         f"SkChaosPrune{kind.__name__}",
         _calculate_shapes,
         _convert,
         options="passthrough",  # _declare_outputs checks them
     )
+    # under the old name, which a pipeline that is being converted has read already
+    name = "SklearnSimpleImputer"
+    update(SimpleImputer, name, get_shape_calculator(name), _convert_imputer)
 
 
 def serialize(model, inputs, networks):
@@ -82,7 +89,6 @@ def serialize(model, inputs, networks):
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.ensemble import VotingClassifier, VotingRegressor
-    from sklearn.impute import SimpleImputer
 
     for kind in networks:
         register(kind)
@@ -99,7 +105,6 @@ def serialize(model, inputs, networks):
         options={id(model): {"zipmap": False}} if with_labels else None,
         target_opset={"": OPSET, "ai.onnx.ml": _ML_OPSET},
         custom_conversion_functions={
-            SimpleImputer: _convert_imputer,
             CalibratedClassifierCV: _convert_calibration,
             VotingClassifier: _convert_voting,
             VotingRegressor: _convert_voting,
@@ -272,16 +277,40 @@ def _connect_outputs(scope, operator, container, names):
 
 
 def _convert_imputer(scope, operator, container):
-    """Let missing strings be what str() makes of them; skl2onnx takes strings alone."""
-    from skl2onnx.common.data_types import StringTensorType
+    """Take NaN as missing in strings, and doubles, which skl2onnx does not.
+
+    A missing string is what str() makes of ``missing_values``.
+    """
+    from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
+    from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
 
     imputer = operator.raw_operator
     if imputer.add_indicator:
         raise NotImplementedError("skl2onnx has no SimpleImputer(add_indicator=True).")
+    kind = operator.inputs[0].type
     missing = imputer.missing_values
-    if isinstance(operator.inputs[0].type, StringTensorType):
+    is_nan = isinstance(missing, float) and np.isnan(missing)
+    if isinstance(kind, DoubleTensorType) and is_nan:
+        _impute_doubles(scope, operator, container)
+        return
+    if isinstance(kind, StringTensorType):
         missing = str(missing)
-    _convert_copy(scope, operator, container, missing_values=missing)
+    operator.raw_operator = _copy(imputer, missing_values=missing)
+    convert_sklearn_imputer(scope, operator, container)
+
+
+def _impute_doubles(scope, operator, container):
+    """Fill in without the operator, which onnxruntime has for single precision."""
+    from onnx import TensorProto
+    from skl2onnx.operator_converters.common import concatenate_variables
+
+    values = operator.raw_operator.statistics_.astype(np.float64)
+    name = scope.get_unique_variable_name("statistics")
+    container.add_initializer(name, TensorProto.DOUBLE, [1, values.size], values)
+    rows = concatenate_variables(scope, operator.inputs, container)
+    is_missing = _add(scope, container, "IsNaN", [rows])
+    filled = [is_missing, name, rows]
+    _add(scope, container, "Where", filled, operator.outputs[0].full_name)
 
 
 def _convert_voting(scope, operator, container):
@@ -291,8 +320,8 @@ def _convert_voting(scope, operator, container):
     if weights is not None:
         pairs = zip(weights, voting.estimators, strict=True)
         weights = np.array([w for w, (_, each) in pairs if each != "drop"])
-    changes = {"weights": weights, "flatten_transform": False}
-    _convert_copy(scope, operator, container, **changes)
+    operator.raw_operator = _copy(voting, weights=weights, flatten_transform=False)
+    _convert_as_skl2onnx(scope, operator, container)
 
 
 def _convert_calibration(scope, operator, container):
@@ -303,15 +332,19 @@ def _convert_calibration(scope, operator, container):
             f"skl2onnx has no exact CalibratedClassifierCV(method={method!r}); "
             "calibrate with method='sigmoid'."
         )
-    _convert_copy(scope, operator, container)
+    _convert_as_skl2onnx(scope, operator, container)
 
 
-def _convert_copy(scope, operator, container, **changes):
-    """Convert a copy of a part of scikit-learn, with some attributes changed."""
+def _copy(part, **changes):
+    """Return a copy of a part of scikit-learn with some attributes changed."""
+    part = copy.copy(part)
+    vars(part).update(changes)
+    return part
+
+
+def _convert_as_skl2onnx(scope, operator, container):
     from skl2onnx.common._registration import get_converter
 
-    operator.raw_operator = copy.copy(operator.raw_operator)
-    vars(operator.raw_operator).update(changes)
     get_converter(operator.type)(scope, operator, container)
 
 
