@@ -3,7 +3,7 @@ From a table to 2 kB of C
 =========================
 
 A pruned network fits where no Python does. ``to_c`` writes it, with the scaler before
-it, as one C header: no library, no memory of its own, less than 2 kB in all.
+it, as one C header: no library but ``math.h``, and no memory of its own.
 """
 
 # %%
@@ -44,7 +44,7 @@ from skchaosprune import to_c
 folder = TemporaryDirectory()
 header = Path(folder.name) / "cancer.h"
 to_c(model, header)
-print(header.read_text())
+print(header.read_text(encoding="utf-8"))
 
 # %%
 # Compile and call it
@@ -69,7 +69,8 @@ const char *predict(const float *x)
 {
     return labels[cancer_predict(x)];
 }
-"""
+""",
+    encoding="utf-8",
 )
 
 
@@ -106,7 +107,8 @@ if library is not None:
 # accuracy was lost.
 
 to_c(model, header, X_train, y_train, dtype="int8")
-print(next(line for line in header.read_text().splitlines() if "constants" in line))
+lines = header.read_text(encoding="utf-8").splitlines()
+print(next(line for line in lines if "constants" in line))
 
 library = compile_here("-O2", "-shared", "-fPIC", "-o", "int8.so")
 if library is not None:
@@ -114,9 +116,8 @@ if library is not None:
     print(f"{same.sum()} of {len(same)} labels as in Python")
 
 # %%
-# How much it is in all, for this machine: code and constants, as the compiler sees
-# them. The :doc:`user guide </user_guide>` has the bytes and instructions of
-# microcontrollers.
+# How much it is for this machine: code and constants, as the compiler sees them. The
+# :doc:`user guide </user_guide>` has the bytes and instructions of microcontrollers.
 
 for dtype in "float32", "int8":
     to_c(model, header, X_train, y_train, dtype=dtype)

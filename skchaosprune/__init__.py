@@ -28,8 +28,8 @@ _HOMES = {
     "largest_lyapunov_exponent": "_kernels.lyapunov",
     "legcnet_params": "_legcnet",
     "pruning_path": "report",
-    "to_c": "_pipelines",
     "register_onnx_converters": "_pipelines",
+    "to_c": "_pipelines",
     "to_compact": "_pipelines",
     "to_onnx": "_pipelines",
 }
@@ -48,8 +48,8 @@ __all__ = [
     "largest_lyapunov_exponent",
     "legcnet_params",
     "pruning_path",
-    "to_c",
     "register_onnx_converters",
+    "to_c",
     "to_compact",
     "to_onnx",
 ]

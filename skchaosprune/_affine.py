@@ -1,7 +1,8 @@
 """Scalers and selections of columns before a network, as one affine map."""
 
+from collections import UserList
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
@@ -15,6 +16,8 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 from sklearn.utils.validation import check_is_fitted
+
+from skchaosprune._text import shorten
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,7 @@ class Affine:
     """
 
     n_columns: int
-    names: np.ndarray | None
+    names: Sequence | None
     columns: np.ndarray
     mean: np.ndarray
     factor: np.ndarray
@@ -70,14 +73,9 @@ class Affine:
             offset=np.zeros_like(self.offset) + offset,
         )
 
-
-def join(maps):
-    """Return the features of several maps, one map after the other."""
-    parts = {
-        name: np.concatenate([getattr(each, name) for each in maps])
-        for name in ("columns", "mean", "factor", "offset")
-    }
-    return replace(maps[0], **parts)
+    def multiply(self, weight):
+        """Return the map whose features are multiplied by a number."""
+        return replace(self, factor=weight * self.factor, offset=weight * self.offset)
 
 
 def compose(affine, step):
@@ -93,21 +91,34 @@ def compose(affine, step):
 
     Returns
     -------
-    affine : Affine or None
-        None where the step is something else.
+    affine : Affine
+        The map and the step.
+
+    Raises
+    ------
+    TypeError
+        If the step, or one in it, is something else.
     """
     if step is None or isinstance(step, str) or _is_identity(step):
         return affine
     if type(step) is Pipeline:
         for _, part in step.steps:
-            affine = None if affine is None else compose(affine, part)
+            affine = compose(affine, part)
         return affine
     if type(step) is ColumnTransformer:
         return _compose_columns(affine, step)
-    if isinstance(step, SelectorMixin):
+    if getattr(type(step), "transform", None) is SelectorMixin.transform:
         return affine.select(step.get_support(indices=True))
-    if type(step) not in _SCALERS or getattr(step, "clip", False):
-        return None
+    clips = getattr(step, "clip", False)
+    if type(step) not in _SCALERS or clips:
+        raise TypeError(
+            'to_c takes a network alone or behind "passthrough", StandardScaler, '
+            "MinMaxScaler, MaxAbsScaler, RobustScaler, selectors of features, and "
+            "ColumnTransformers and Pipelines of these. Got the step "
+            f"{shorten(type(step).__name__)}{'(clip=True)' if clips else ''}. Export "
+            "the last step alone, and do what comes before outside of C, or use "
+            "to_onnx(model, path, X)."
+        )
     check_is_fitted(step)
     return affine.scale(*_SCALERS[type(step)](step))
 
@@ -117,53 +128,63 @@ def _is_identity(step):
 
 
 def _compose_columns(affine, step):
+    """Join the features of the parts, one part after the other."""
     check_is_fitted(step)
-    parts = [
-        compose(affine.select(_find_columns(step, columns)), part)
-        for _, part, columns in step.transformers_
-        if not (isinstance(part, str) and part == "drop")
-    ]
-    is_affine = bool(parts) and all(part is not None for part in parts)
-    return join(parts) if is_affine else None
+    weights = step.transformer_weights or {}
+    parts = [affine.select(np.arange(0))]
+    for name, part, columns in step.transformers_:
+        places = _find_columns(step, columns)
+        if len(places) == 0 or (isinstance(part, str) and part == "drop"):
+            continue  # never fitted
+        weight = weights.get(name, 1.0)
+        if weight == 0.0:
+            raise ValueError(
+                f"transformer_weights={weights} has a 0; drop this part instead."
+            )
+        parts.append(compose(affine.select(places), part).multiply(weight))
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("columns", "mean", "factor", "offset")
+    }
+    return replace(affine, **joined)
 
 
 def _find_columns(step, columns):
-    """Return the indices of columns that a ColumnTransformer calls by any name."""
+    """Return the indices of columns, given by indices, names, a slice or a mask."""
     indices = np.arange(step.n_features_in_)
-    if isinstance(columns, slice) and isinstance(columns.start or columns.stop, str):
+    if isinstance(columns, UserList):  # of scikit-learn 1.6, warns where it is read
+        columns = columns.data
+    if isinstance(columns, slice):
+        if not isinstance(columns.start or columns.stop, str):
+            return indices[columns]
         names = step.feature_names_in_.tolist()
         first = None if columns.start is None else names.index(columns.start)
         last = None if columns.stop is None else names.index(columns.stop) + 1
-        return indices[first : last : columns.step]
-    if isinstance(columns, Integral | slice):
-        return np.atleast_1d(indices[columns])
-    if isinstance(columns, str):
-        columns = [columns]
+        return indices[first:last]
     columns = list(columns)
     if columns and isinstance(columns[0], str):
         names = step.feature_names_in_.tolist()
         return np.array([names.index(name) for name in columns])
-    return indices[np.array(columns, dtype=bool if _is_mask(columns) else np.intp)]
+    is_mask = bool(columns) and isinstance(columns[0], bool | np.bool_)
+    return indices[np.array(columns, dtype=bool if is_mask else np.intp)]
 
 
-def _is_mask(columns):
-    return bool(columns) and isinstance(columns[0], bool | np.bool_)
+def _invert(scale):
+    return None if scale is None else 1.0 / scale
 
 
 # What each scaler subtracts, multiplies with, and adds in the end.
 _SCALERS = {
     StandardScaler: lambda scaler: (
         scaler.mean_ if scaler.with_mean else None,
-        None if scaler.scale_ is None else 1.0 / scaler.scale_,
+        _invert(scaler.scale_),
     ),
+    # by its rounded min_, as it computes itself
     MinMaxScaler: lambda scaler: (
-        scaler.data_min_,
+        (scaler.feature_range[0] - scaler.min_) / scaler.scale_,
         scaler.scale_,
         scaler.feature_range[0],
     ),
-    MaxAbsScaler: lambda scaler: (None, 1.0 / scaler.scale_),
-    RobustScaler: lambda scaler: (
-        scaler.center_ if scaler.with_centering else None,
-        1.0 / scaler.scale_ if scaler.with_scaling else None,
-    ),
+    MaxAbsScaler: lambda scaler: (None, _invert(scaler.scale_)),
+    RobustScaler: lambda scaler: (scaler.center_, _invert(scaler.scale_)),
 }

@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 
 from skchaosprune import _scale, _validation
-from skchaosprune._affine import Affine
 from skchaosprune._callback_params import (
     check_callback_params,
     get_callback_params,
@@ -20,7 +19,6 @@ from skchaosprune._names import name_units, take_snapshot
 from skchaosprune._network import mlp
 from skchaosprune._persistence import Versioned
 from skchaosprune._text import brief, shorten
-from skchaosprune._to_c import write_c
 from skchaosprune._warn import warn_all
 from skchaosprune.compact import CompactMLP, compact_layers
 
@@ -184,6 +182,9 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
         dtype : {"float32", "int8", "int16"}, default="float32"
             Numbers of the weights.
         """
+        from skchaosprune._affine import Affine
+        from skchaosprune._to_c import write_c
+
         fitted = take_snapshot(self)
         affine = Affine.identity(fitted)
         write_c(fitted, fitted.compact(), affine, path, X, y, name, dtype)

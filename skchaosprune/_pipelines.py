@@ -36,11 +36,11 @@ def to_c(model, path, X=None, y=None, *, name=None, dtype="float32"):
     path : str or path-like
         The file. An old one is replaced in one step, when the new one is complete.
     X : array-like of shape (n_samples, n_features) or None, default=None
-        Rows that integers are fitted to, like those of the training, as ``model`` takes
-        them. Needed for "int8" and "int16", not used for "float32".
+        Rows like those of the training, as ``model`` takes them. Integers are fitted to
+        them, so "int8" and "int16" need some; and a warning says if the numbers of the
+        file cost accuracy on them.
     y : array-like of shape (n_samples,) or None, default=None
-        Their targets, to warn of a loss of accuracy; None takes what ``model`` predicts
-        for the truth.
+        Their targets, for that warning; None takes what ``model`` predicts for true.
     name : str or None, default=None
         What all names in the file start with: a letter, then letters, digits and
         underscores. None takes the name of the file, ``my_net`` of ``my-net.h``.
@@ -54,15 +54,17 @@ def to_c(model, path, X=None, y=None, *, name=None, dtype="float32"):
     TypeError
         If ``model`` is none of these, or a Pipeline has other steps.
     ValueError
-        If ``dtype`` or ``name`` is not valid, ``X`` is needed or does not fit, a number
-        is too large for single precision, or a class label is no string in C.
+        If ``dtype`` or ``name`` is not valid, ``X`` is needed, or ``X`` or ``y`` does
+        not fit, a number is too large for single precision, or a class label is no
+        string in C.
     NotFittedError
         If ``model`` is not fitted.
 
     Warns
     -----
     UserWarning
-        If integers cost more than half a point of accuracy, or .005 of R2, on ``X``.
+        If integers, or single precision of the rows, cost more than half a point of
+        accuracy on ``X``; of a regressor .005 of the variance of the training target.
 
     Notes
     -----
@@ -84,7 +86,8 @@ def to_c(model, path, X=None, y=None, *, name=None, dtype="float32"):
 
     In single precision, probabilities agree with those of ``model`` to 2e-6 where the
     sums of a unit stay below 30. Integers have one scale per unit, activations have 16
-    bits, and sums have 32, which none can leave, whatever the row. Inputs and hidden
+    bits, and sums have 32, which none can leave, whatever the row: in layers of
+    thousands of inputs "int16" is therefore no better than "int8". Inputs and hidden
     units may be twice as far out as on ``X``; beyond that they are cut off. The other
     activations than relu and identity are computed in single precision.
 
@@ -345,7 +348,7 @@ def _serialize_by_skl2onnx(model, X, networks):
         raise
     except Exception as error:  # skl2onnx has no class of its own for all of its errors
         raise ValueError(
-            f"to_onnx cannot convert this {name}: {shorten(error, 500)} "
+            f"to_onnx cannot convert this {name}: {shorten(error, 500).rstrip('.')}. "
             "Replace this part, or export the network alone, and do the rest outside "
             "of ONNX."
         ) from error
@@ -355,15 +358,8 @@ def _read_scalers(steps, network):
     """Return the affine map of the steps before a network."""
     first = steps[0] if steps else network
     check_is_fitted(first)
-    affine = Affine.identity(first)
+    # a transformer of the user's may have no such attribute, and is refused below
+    affine = Affine.identity(first if hasattr(first, "n_features_in_") else network)
     for step in steps:
         affine = compose(affine, step)
-        if affine is None:
-            raise TypeError(
-                "to_c takes StandardScaler, MinMaxScaler, MaxAbsScaler and "
-                "RobustScaler before the network, none of which clips, selectors of "
-                "features, and ColumnTransformers of these. Got the step "
-                f"{_name_type(step)}. Export the last step alone, and do what comes "
-                "before outside of C, or use to_onnx."
-            )
     return affine

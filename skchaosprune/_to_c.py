@@ -1,16 +1,16 @@
-"""From a compact network to a C file: its numbers, its labels, what rounding costs."""
+"""From a compact network to a C header: its numbers, and what rounding them costs."""
 
 import numpy as np
-from sklearn.metrics import accuracy_score, r2_score
 
 from skchaosprune._affine import Affine
 from skchaosprune._export import c, embedded
 from skchaosprune._files import write_file
 from skchaosprune._network import mlp
-from skchaosprune._validation import check_choice
+from skchaosprune._text import brief_list
+from skchaosprune._validation import check_choice, check_target
 from skchaosprune._warn import warn_all
 
-_MOST_LOST = 0.005  # accuracy or R2
+_MOST_LOST = 0.005  # accuracy, or the variance of the target
 
 
 def write_c(model, compact, affine, path, X, y, name, dtype):
@@ -28,12 +28,16 @@ def write_c(model, compact, affine, path, X, y, name, dtype):
         As in :func:`skchaosprune.to_c`.
     """
     check_choice(dtype, "dtype", embedded.DTYPES)
-    name = c.name_from(path) if name is None else name
-    c.check_name(name)
-    if dtype == "float32":
-        network = embed(compact, affine)
+    name = c.choose_name(name, path)
+    parts = _parts(compact, affine)
+    if X is None:
+        _refuse_without_rows(dtype, y)
+        network = embedded.embed(*parts)
     else:
-        network = _quantise(model, compact, affine, X, y, dtype)
+        truth, expected = _check_truth(model, compact, X, y)
+        rows = _read_rows(X, parts[-1])
+        network = _choose_numbers(parts, rows, dtype)
+        warn_all(_describe_losses(compact, parts, network, rows, truth, expected, y))
     content = c.serialize(
         network,
         name=name,
@@ -45,27 +49,30 @@ def write_c(model, compact, affine, path, X, y, name, dtype):
     write_file(path, content)
 
 
-def embed(compact, affine=None):
-    """Round a compact network, and the scalers before it, to single precision.
+def embed(compact):
+    """Round a compact network to single precision.
 
     Parameters
     ----------
     compact : CompactMLP
         The network.
-    affine : Affine or None, default=None
-        What comes before it.
 
     Returns
     -------
     network : Embedded
-        What a C file holds.
+        What a C header holds.
     """
-    return embedded.embed(*_parts(compact, affine))
+    return embedded.embed(*_parts(compact, Affine.identity(compact)))
 
 
 def _parts(compact, affine):
-    if affine is None:
-        affine = Affine.identity(compact)
+    """Weights, biases, activation, and how the used inputs come from a row."""
+    n_features = len(affine.columns)
+    if n_features != compact.n_features_in_:
+        raise ValueError(
+            f"the steps before the network make {n_features} features, and it takes "
+            f"{compact.n_features_in_}. Fit them together."
+        )
     inputs = affine.select(compact.selected_features_)
     return compact.coefs_, compact.intercepts_, compact.activation_, inputs
 
@@ -77,53 +84,113 @@ def _target(compact):
     if scale < np.finfo(np.float32).tiny:
         raise ValueError(
             f"target_scale_={compact.target_scale_} is too small for the single "
-            "precision of C; scale the target."
+            "precision of C; use other units for the target."
         )
     return mean[()], scale[()]
 
 
-def _quantise(model, compact, affine, X, y, dtype):
-    """Round to integers, and warn if that costs much on ``X``."""
-    if X is None:
+# Rows that integers are fitted to, and that tell what rounding costs.
+
+
+def _refuse_without_rows(dtype, y):
+    if dtype != "float32":
         raise ValueError(
             f"dtype={dtype!r} needs X, rows like those of the training, to choose the "
             f"steps of the integers: to_c(model, path, X, dtype={dtype!r})."
         )
-    parts = _parts(compact, affine)
+    if y is not None:
+        raise ValueError("y is given without X; pass both, or neither of them.")
+
+
+def _check_truth(model, compact, X, y):
+    """Return what counts as true for rows, and what the model predicts."""
     expected = model.predict(X)  # checks the rows, too
-    rows = np.asarray(X)[:, parts[-1].columns].astype(np.float64)
-    X = np.zeros((len(rows), parts[-1].n_columns), dtype=np.float32)
-    X[:, parts[-1].columns] = rows
-    network = embedded.quantise(*parts, X, dtype)
-    _warn_of_loss(compact, expected, _predict(compact, network, X), y, dtype)
-    return network
+    if y is None:
+        return expected, expected
+    y = np.asarray(y)
+    if y.shape != expected.shape:
+        raise ValueError(
+            f"y has the shape {y.shape}, and X has {len(expected)} rows; pass one "
+            "target for each row."
+        )
+    if not hasattr(compact, "classes_"):
+        return check_target(y), expected
+    unknown = set(y.tolist()).difference(compact.classes_.tolist())
+    if unknown:
+        raise ValueError(
+            f"y has labels that the model does not know, {brief_list(list(unknown))}; "
+            f"its classes_ are {brief_list(compact.classes_)}."
+        )
+    return y, expected
 
 
-def _predict(compact, network, X):
-    z = embedded.compute_logits(network, X)
-    if compact.out_activation_ == "identity":
-        mean, scale = _target(compact)
-        return mlp.in_target_units(z, mean, scale)
+def _read_rows(X, inputs):
+    """Return the values that are used, in single precision; the others are 0."""
+    if hasattr(X, "columns") and inputs.names is not None:
+        X = X[[inputs.names[column] for column in np.unique(inputs.columns)]]
+        values = np.asarray(X, dtype=np.float64)
+    else:
+        values = np.asarray(X)[:, np.unique(inputs.columns)].astype(np.float64)
+    rows = np.zeros((len(values), inputs.n_columns), dtype=np.float32)
+    rows[:, np.unique(inputs.columns)] = embedded.single(values, "a value of X")
+    return rows
+
+
+def _choose_numbers(parts, rows, dtype):
+    if dtype == "float32":
+        return embedded.embed(*parts)
+    return embedded.quantise(*parts, rows, dtype)
+
+
+def _describe_losses(compact, parts, network, rows, truth, expected, y):
+    """Say what single precision of the rows costs, and what integers cost."""
+    exact = _predict(compact, _compute_logits(parts, rows))
+    errors = [_mean_error(compact, truth, part) for part in (expected, exact)]
+    steps = [
+        (
+            "single precision, in which C takes rows,",
+            "Subtract a constant from columns that are far from 0, and fit again.",
+        )
+    ]
+    if network.dtype != "float32":
+        blocks = mlp.row_blocks(len(rows), [len(b) for b in parts[1]])
+        z = [embedded.compute_logits(network, rows[block]) for block in blocks]
+        found = _predict(compact, np.concatenate(z))
+        errors.append(_mean_error(compact, truth, found))
+        other = "'float32'" if network.dtype == "int16" else "'int16' or 'float32'"
+        steps.append((f"dtype={network.dtype!r}", f"Take dtype={other}."))
+    what = "of the variance of the target"
+    if hasattr(compact, "classes_"):
+        what = "of accuracy"
+    against = "y" if y is not None else "what the model predicts"
+    return [
+        f"{cause} costs {after - before:.3f} {what} on the {len(rows)} rows of X, "
+        f"measured against {against}. {advice}"
+        for (cause, advice), before, after in zip(
+            steps, errors[:-1], errors[1:], strict=True
+        )
+        if round(after - before, 9) > _MOST_LOST
+    ]
+
+
+def _compute_logits(parts, rows):
+    """Compute what the network makes of rows, in double precision."""
+    coefs, intercepts, activation, inputs = parts
+    values = rows[:, inputs.columns].astype(np.float64)
+    values = (values - inputs.mean) * inputs.factor + inputs.offset
+    return mlp.logits(values, coefs, intercepts, activation)
+
+
+def _predict(compact, z):
+    """Predict from what enters the output activation."""
+    if not hasattr(compact, "classes_"):
+        return mlp.in_target_units(z, compact.target_mean_, compact.target_scale_)
     codes = z[:, 0] > 0.0 if z.shape[1] == 1 else np.argmax(z, axis=1)
     return compact.classes_[codes.astype(np.intp)]
 
 
-def _warn_of_loss(compact, expected, predicted, y, dtype):
-    """Warn if integers cost more than half a point, or .005 of R2."""
-    is_regressor = compact.out_activation_ == "identity"
-    metric, unit = (r2_score, "R2") if is_regressor else (accuracy_score, "accuracy")
-    truth = expected if y is None else y
-    if is_regressor and len(truth) < 2:
-        return
-    before, after = metric(truth, expected), metric(truth, predicted)
-    if before - after <= _MOST_LOST:
-        return
-    against = "the network's own predictions" if y is None else "y"
-    other = "'float32'" if dtype == "int16" else "'int16' or 'float32'"
-    warn_all(
-        [
-            f"dtype={dtype!r} costs {before - after:.3f} of {unit} on the "
-            f"{len(truth)} rows of X, measured against {against}: {after:.3f} instead "
-            f"of {before:.3f}. Take dtype={other}."
-        ]
-    )
+def _mean_error(compact, truth, predicted):
+    """Share of wrong labels, or squared error in variances of the training target."""
+    if hasattr(compact, "classes_"):
+        return float(np.mean(truth != predicted))
+    return float(np.mean(((truth - predicted) / compact.target_scale_) ** 2))

@@ -8,7 +8,6 @@ from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, Target
 from sklearn.utils.metaestimators import available_if
 
 from skchaosprune import _validation
-from skchaosprune._affine import Affine
 from skchaosprune._export import npz, onnx
 from skchaosprune._export.skl2onnx import Convertible
 from skchaosprune._files import check_size, read_file, write_file
@@ -16,7 +15,6 @@ from skchaosprune._network import mlp
 from skchaosprune._network.parts import find_faults
 from skchaosprune._persistence import Versioned
 from skchaosprune._text import brief_list, shorten
-from skchaosprune._to_c import write_c
 
 # From benchmarks/bench_compact.py: a sparse product is at least as fast as a dense one,
 # for one row and for a thousand, from so many weights on and up to such a density.
@@ -384,6 +382,9 @@ class CompactMLP(Versioned, Convertible):
         dtype : {"float32", "int8", "int16"}, default="float32"
             Numbers of the weights.
         """
+        from skchaosprune._affine import Affine
+        from skchaosprune._to_c import write_c
+
         write_c(self, self, Affine.identity(self), path, X, y, name, dtype)
 
     def to_torch(self):

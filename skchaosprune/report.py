@@ -83,8 +83,8 @@ class PruningReport:
         such a path; ``flops``, one multiplication per row for each kept weight, as in
         the paper, and ``effective_flops``, the same without weights on no path;
         ``npz_bytes`` and ``onnx_bytes`` on disk; ``c_bytes``, the constants of the C
-        form in single precision, which a microcontroller keeps in flash beside .3 to .7
-        kB of code, and its ``multiply_adds`` per row; ``latency_1_row`` and
+        form in single precision, which a microcontroller keeps in flash beside the
+        code, and its ``multiply_adds`` per row; ``latency_1_row`` and
         ``latency_1000_rows``, medians of the time that ``predict`` takes on one
         thread, in microseconds. After ``forget_training()`` all before pruning but
         ``n_weights`` and ``flops`` are None.

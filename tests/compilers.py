@@ -1,30 +1,40 @@
 """C compilers, and functions of a header that they compile."""
 
 import ctypes
-import shutil
+import os
 import subprocess
+from contextlib import suppress
+from functools import partial
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 
 STRICT = "-std=c99 -Wall -Wextra -Wconversion -pedantic -Werror".split()
 SANITIZE = "-g -fsanitize=undefined,address -fno-sanitize-recover=all".split()
-COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
-if not COMPILERS and shutil.which("cc"):
-    COMPILERS = ["cc"]
 
 
-def _can_sanitize(compiler):
-    """Tell whether the libraries of the sanitizers are installed."""
-    command = [compiler, *SANITIZE, "-xc", "-", "-o", "/dev/null"]
-    program = "int main(void) { return 0; }"
-    return (
-        subprocess.run(command, input=program.encode(), capture_output=True).returncode
-        == 0
-    )
+def _find(*flags):
+    """List the compilers whose programs run; cc alone is one of the others."""
+    found = [name for name in ("gcc", "clang", "cc") if _runs(name, *flags)]
+    return [name for name in found if name != "cc"] or found
 
 
-SANITIZING = [compiler for compiler in COMPILERS if _can_sanitize(compiler)]
+def _runs(compiler, *flags):
+    program = b"int main(void) { return 0; }"
+    run = partial(subprocess.run, check=True, capture_output=True)
+    with (
+        suppress(OSError, subprocess.CalledProcessError),
+        TemporaryDirectory() as folder,
+    ):
+        target = os.path.join(folder, "program")
+        run([compiler, *flags, "-xc", "-", "-o", target], input=program)
+        run([target])
+        return True
+    return False
+
+
+COMPILERS, SANITIZING = _find(), _find(*SANITIZE)
 
 needs_compiler = pytest.mark.skipif(
     not COMPILERS, reason="needs a C compiler: cc, gcc or clang"
@@ -49,7 +59,11 @@ class Compiled:
     def __init__(self, compiler, folder, headers):
         lines = [f'#include "{path}"' for path in headers.values()]
         for name, path in headers.items():
-            kind = "int" if "predict_proba" in path.read_text() else "float"
+            kind = (
+                "int"
+                if "predict_proba" in path.read_text(encoding="utf-8")
+                else "float"
+            )
             declaration = f"{kind} predict_{name}(const float *x)"
             lines += [
                 f"{declaration};",
@@ -62,7 +76,7 @@ class Compiled:
                     f"{declaration} {{ {name}_predict_proba(x, p); }}",
                 ]
         source, target = folder / "library.c", folder / f"library_{compiler}.so"
-        source.write_text("\n".join(lines) + "\n")
+        source.write_text("\n".join(lines) + "\n", encoding="utf-8")
         compile_c(compiler, source, target, "-shared", "-fPIC")
         self._library = ctypes.CDLL(str(target))
 

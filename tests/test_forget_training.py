@@ -83,7 +83,9 @@ def test_what_needs_the_training_says_so(forgetful, iris):
         forgetful.placebo_test()
     with pytest.raises(ValueError, match=r"forget_training\(\) dropped them.*again"):
         LyapunovDisplay.from_estimator(forgetful)
-    model = small(prune_criterion="intervention").fit(*iris).forget_training()
+    model = small(prune_criterion="intervention").fit(*iris)
+    assert model.snapshots_ is not None
+    assert_forgot(model.forget_training())
     for rows in ((), iris):
         with pytest.raises(ValueError, match=r"forget_training\(\) dropped both"):
             model.placebo_test(*rows)

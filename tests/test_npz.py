@@ -182,7 +182,8 @@ def test_headers_that_do_not_fit_are_refused(path):
             if other != header:
                 write(path, other, data)
                 assert is_damaged(path), (name, other)
-    for text in (b"", b"[]", b"{", b"1", b"\xff", 9_000 * b"[", 200_000 * b" "):
+    padded = json.dumps(header).encode() + 100_000 * b" "
+    for text in (b"", b"[]", b"{", b"1", b"\xff", 9_000 * b"[", padded):
         write(path, text, data)
         assert is_damaged(path), text[:10]
     for other in (data[:-1], data[1:], np.append(data, data[:1]), data.view("i1")):
@@ -190,6 +191,14 @@ def test_headers_that_do_not_fit_are_refused(path):
         assert is_damaged(path), other.shape
     write(path, header, data)
     assert repr(CompactMLP.load_npz(path)) == repr(make_network())
+
+
+def test_a_full_row_of_256_weights(path):
+    W = np.zeros((256, 3))
+    W[:, 1], W[-1, 2] = np.arange(256) + 1.0, 5.0
+    network = make_network((256, 3), coefs=[sparse.csc_array(W)])
+    network.save_npz(path)
+    assert_array_equal(CompactMLP.load_npz(path).coefs_[0], W)
 
 
 def test_places_that_do_not_fit_are_refused(monkeypatch, path):

@@ -1,6 +1,5 @@
-"""Whole models: as ONNX files, which onnxruntime judges, and with a compact network."""
+"""Whole models as ONNX files, which onnxruntime judges."""
 
-import pickle
 import subprocess
 import sys
 
@@ -10,7 +9,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import (
-    ColumnTransformer,
     TransformedTargetRegressor,
     make_column_transformer,
 )
@@ -27,8 +25,12 @@ from sklearn.feature_selection import SelectFromModel
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline, make_pipeline, make_union
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import (
+    MinMaxScaler,
+    OneHotEncoder,
+    StandardScaler,
+)
 
 from skchaosprune import (
     ChaosCausalPrunedMLP,
@@ -165,6 +167,11 @@ def test_pipelines_of_mixed_columns(path, frame, y):
     assert words.isna().any()
     told = frame.assign(port=words.where(words.notna(), "nan"))
     assert_same(run(path, told.drop(columns="name")), model, frame)
+
+    # columns by name, where all are numbers
+    columns = make_column_transformer((MinMaxScaler(), ["fare", "age"]))
+    rows = pd.DataFrame(np.eye(90, 3), columns=["age", "class", "fare"])
+    assert_exports(make_pipeline(columns, small()).fit(rows, y["words"]), path, rows)
 
 
 def test_ensembles(path, X, y):
@@ -327,6 +334,7 @@ def test_what_cannot_be_exported(monkeypatch, path, X, y, frame):
     grid = GridSearchCV(small(), {"alpha": [0.1]}, cv=2).fit(X, codes)
     dates = pd.DataFrame({"when": pd.to_datetime(["2020-01-01"])})
     mixed = np.array([["a", 1]], dtype=object)
+    bare = pd.DataFrame(X)
     odd = make_pipeline(MinMaxScaler(), network.compact())
     odd[-1].classes_ = np.array([0, 1, "x"], dtype=object)
     odd[0].fit(X)
@@ -343,6 +351,16 @@ def test_what_cannot_be_exported(monkeypatch, path, X, y, frame):
         ),
         (fitted, dates, ValueError, r"X\['when'\] has the dtype datetime64.* convert"),
         (fitted, mixed, ValueError, "X has the dtype object and is neither all numb"),
+        *[
+            (fitted, bare.rename(columns={0: name}), ValueError, "no input of an ONNX")
+            for name in ("label", "prediction", "")
+        ],
+        (
+            fitted,
+            bare.assign(**{"x" * 900: dates}),
+            ValueError,
+            r"X\['xx.{,60} has the",
+        ),
         (fitted, X[:, :2], ValueError, "X has 2 features, but MinMaxScaler is expec"),
         (isotonic, X, ValueError, "no exact .*isotonic.*calibrate with method='sigm"),
         (scaled.fit(X, y["numbers"]), X, ValueError, "cannot convert this Transform"),
@@ -360,63 +378,3 @@ def test_what_cannot_be_exported(monkeypatch, path, X, y, frame):
             call()
     assert path.read_text(encoding="utf-8") == "of yesterday"
     to_onnx(make_pipeline(StandardScaler().fit(X), network), path)  # needs no skl2onnx
-
-
-# A compact last step
-
-
-PREDICT = """
-import pickle, sys
-model, X = pickle.load(sys.stdin.buffer)
-sys.stdout.write(repr(model.predict(X).tolist()))
-heavy = {"torch", "skorch", "numba", "onnx", "skl2onnx"}
-assert not heavy & set(sys.modules)
-"""
-
-
-def test_compact_pipelines(X, y):
-    names = [f"x{i}" for i in range(5)]
-    frame = pd.DataFrame(X, columns=names)
-    inner = Pipeline([("none", "passthrough"), ("net", small())], verbose=True)
-    scale = ColumnTransformer([("all", StandardScaler(), names)])
-    model = Pipeline([("scale", scale), ("off", None), ("inner", inner)], memory=None)
-    model.set_output(transform="pandas").set_params(inner__verbose=False)
-    model.fit(frame, y["words"])
-    network = model[-1][-1]
-
-    compact = to_compact(model)
-
-    assert isinstance(compact[-1][-1], CompactMLP)
-    assert model[-1][-1] is network  # as it was
-    assert compact[0] is model[0]
-    assert [name for name, _ in compact.steps] == ["scale", "off", "inner"]
-    assert compact.get_params()["inner__none"] == "passthrough"
-    assert_array_equal(compact.feature_names_in_, names)
-    assert_array_equal(compact.classes_, model.classes_)
-    assert_array_equal(compact.predict(frame), model.predict(frame))
-    assert_allclose(compact.predict_proba(frame), model.predict_proba(frame))
-    assert_array_equal(
-        compact[:-1].get_feature_names_out(), model[:-1].get_feature_names_out()
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", PREDICT],
-        input=pickle.dumps((compact, frame)),
-        capture_output=True,
-        check=False,
-    )
-    assert done.stdout.decode() == repr(model.predict(frame).tolist()), done.stderr
-
-    alone = to_compact(network)
-    assert isinstance(alone, CompactMLP) and to_compact(alone) is alone
-    pair = [("one", small()), ("two", small())]
-    for other, got in [
-        (VotingClassifier(pair), "VotingClassifier"),
-        (make_pipeline(StandardScaler(), Ridge()), "Ridge"),
-        (GridSearchCV(model, {}), "GridSearchCV"),
-        (Pipeline([("none", "passthrough")]), "Pipeline"),
-        (None, "NoneType"),
-    ]:
-        with pytest.raises(TypeError, match=f"of a search its best.* Got {got} instea"):
-            to_compact(other)
-    with pytest.raises(NotFittedError):
-        to_compact(make_pipeline(StandardScaler(), small()))

@@ -49,6 +49,9 @@ def test_code_of_the_readme_runs(capsys, tmp_path, monkeypatch):
     assert "mean radius" in printed  # feature names reach the table
     assert (tmp_path / "network.npz").stat().st_size > 0
     assert (tmp_path / "network.onnx").stat().st_size > 0
+    assert "network_predict(const float *x)" in (tmp_path / "network.h").read_text(
+        encoding="utf-8"
+    )
     assert names["path"].scores.shape == (3, 3)
 
 

@@ -171,7 +171,7 @@ def test_bytes_are_those_of_the_files(fitted, dense, report, tmp_path):
         assert measured["npz_bytes"] == (tmp_path / "network.npz").stat().st_size
         assert measured["onnx_bytes"] == (tmp_path / "network.onnx").stat().st_size
         compact.to_c(tmp_path / "network.h")
-        text = (tmp_path / "network.h").read_text()
+        text = (tmp_path / "network.h").read_text(encoding="utf-8")
         assert f" {measured['c_bytes']:,} bytes of constants" in text
         assert f" {measured['multiply_adds']:,} multiply-adds" in text
 

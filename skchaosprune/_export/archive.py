@@ -84,5 +84,6 @@ def pack(arrays):
             part = io.BytesIO()
             np.lib.format.write_array(part, values, allow_pickle=False)
             member = zipfile.ZipInfo(f"{name}.npy")  # without the time of today
+            member.external_attr = 0o600 << 16  # as of numpy's own files
             archive.writestr(member, part.getvalue(), zipfile.ZIP_DEFLATED, 9)
     return buffer.getvalue()

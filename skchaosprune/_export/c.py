@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from skchaosprune._text import brief, shorten
 _LONGEST_NAME = 40
 _LONGEST_STRING = 4095  # bytes of a literal that every C99 compiler takes
 
-# In all code below, @ stands for the name; 32767 is LIMIT.
+# In all code below, @ stands for the name, and LIMIT for that of integers.
 
 _FLOAT_ACTIVATIONS = {
     "relu": """
@@ -28,7 +29,8 @@ static inline float @_tanh(float z)
     "logistic": """
 static inline float @_logistic(float z)
 {
-    return 1.0f / (1.0f + expf(-z));
+    float e = expf(-fabsf(z));
+    return (z < 0.0f ? e : 1.0f) / (1.0f + e);
 }""",
 }
 
@@ -40,7 +42,7 @@ static inline int16_t @_relu(int32_t sum, unsigned bits)
     if (sum <= 0)
         return 0;
     sum = (sum + (((int32_t)1 << bits) >> 1)) >> bits;
-    return sum < 32767 ? (int16_t)sum : 32767;
+    return sum < LIMIT ? (int16_t)sum : LIMIT;
 }""",
     "identity": """
 /* An activation out of a sum, without so many of its bits. */
@@ -48,7 +50,7 @@ static inline int16_t @_identity(int32_t sum, unsigned bits)
 {
     int32_t size = sum < 0 ? -sum : sum;
     size = (size + (((int32_t)1 << bits) >> 1)) >> bits;
-    size = size < 32767 ? size : 32767;
+    size = size < LIMIT ? size : LIMIT;
     return (int16_t)(sum < 0 ? -size : size);
 }""",
 }
@@ -57,10 +59,10 @@ _ROUND = """
 /* An integer activation; what is too large, or no number, is cut off. */
 static inline int16_t @_round(float value)
 {
-    if (!(value > -32767.0f))
-        return -32767;
-    if (value > 32767.0f)
-        return 32767;
+    if (!(value > -LIMIT.0f))
+        return -LIMIT;
+    if (value > LIMIT.0f)
+        return LIMIT;
     return (int16_t)(value < 0.0f ? value - 0.5f : value + 0.5f);
 }"""
 
@@ -125,21 +127,21 @@ _LOGARITHMS = """\
 """
 
 
-def name_from(path):
-    """Make the start of C names from that of a file, ``my_net`` of ``my-net.h``."""
-    stem = re.split(r"[/\\]", str(path))[-1].partition(".")[0]
-    return re.sub(r"[^A-Za-z0-9_]", "_", stem)[:_LONGEST_NAME]
-
-
-def check_name(name):
-    """Raise ValueError if names in C cannot start like this."""
+def choose_name(name, path):
+    """Return what names in C start with: ``name``, or ``my_net`` for ``my-net.h``."""
+    given = f"name={brief(name, 60)}"
+    if not isinstance(name, str | None):
+        raise TypeError(f"{given} must be a string, or None for the name of the file.")
+    if name is None:
+        given = f"the name of the file, {brief(Path(path).name, 60)},"
+        name = re.sub(r"[^A-Za-z0-9_]", "_", Path(path).stem)
     pattern = rf"[A-Za-z][A-Za-z0-9_]{{0,{_LONGEST_NAME - 1}}}"
-    if not isinstance(name, str) or re.fullmatch(pattern, name) is None:
+    if re.fullmatch(pattern, name) is None:
         raise ValueError(
-            f"name={brief(name, 60)} cannot be the start of names in C. Give a letter "
-            f"and up to {_LONGEST_NAME - 1} letters, digits and underscores, like "
-            "name='network'; None makes it from the name of the file."
+            f"{given} cannot be the start of names in C. Give a letter and up to "
+            f"{_LONGEST_NAME - 1} letters, digits and underscores, like name='network'."
         )
+    return name
 
 
 def serialize(network, *, name, out_activation, classes, target, feature_names):
@@ -175,11 +177,15 @@ def serialize(network, *, name, out_activation, classes, target, feature_names):
     code = [*body.helpers.values(), logits, *predict]
     parts = [
         _introduce(network, name, classes, feature_names),
-        _define(network, name.upper(), classes),
-        *(part.strip("\n").replace("@", name) for part in code),
-        f"#endif /* {name.upper()}_PREDICT_H */\n",
+        _define(network, name, classes),
+        *(_fill(part, name) for part in code),
+        f"#endif /* {name}_PREDICT_H */\n",
     ]
     return "\n\n".join(parts).encode("ascii")
+
+
+def _fill(code, name):
+    return code.strip("\n").replace("LIMIT", str(LIMIT)).replace("@", name)
 
 
 # Comments, macros and numbers.
@@ -213,11 +219,12 @@ def _introduce(network, name, classes, feature_names):
     return f"/* {lines[0]}\n{rest}\n */"
 
 
-def _define(network, prefix, classes):
+def _define(network, name, classes):
     """Write the guard, what is included, and the macros."""
+    prefix = name.upper()
     lines = [
-        f"#ifndef {prefix}_PREDICT_H",
-        f"#define {prefix}_PREDICT_H",
+        f"#ifndef {name}_PREDICT_H",
+        f"#define {name}_PREDICT_H",
         "",
         "#include <math.h>",
         "#include <stdint.h>",
@@ -264,7 +271,12 @@ def _literal(text):
 
 def _number(value):
     """Write a number, so that it reads back as the same single-precision one."""
-    return f"{value!s}f" if isinstance(value, np.float32) else str(value)
+    if not isinstance(value, np.float32):
+        return str(value)
+    # not by str(), which options of numpy change
+    is_plain = value == 0.0 or 1e-4 <= abs(value) < 1e6
+    write = np.format_float_positional if is_plain else np.format_float_scientific
+    return f"{write(value, unique=True, trim='0')}f"
 
 
 def _array(name, values):

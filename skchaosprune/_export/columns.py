@@ -3,7 +3,9 @@
 import math
 from numbers import Real
 
-from skchaosprune._text import brief_list
+from skchaosprune._text import brief, brief_list
+
+_OUTPUTS = ("label", "probabilities", "prediction")
 
 
 def describe_columns(X):
@@ -36,7 +38,15 @@ def describe_columns(X):
             f"X has {len(X)} rows and the columns {brief_list(list(X.columns))}; pass "
             "at least one row and one column, all with different names."
         )
-    return [(str(name), _is_text(X[name], f"X[{name!r}]"), 1) for name in X.columns]
+    for name in map(str, X.columns):
+        if name in _OUTPUTS or not name:
+            raise ValueError(
+                f"X has a column called {name!r}, as no input of an ONNX file may be. "
+                "Rename it, and fit again."
+            )
+    return [
+        (str(name), _is_text(X[name], f"X[{brief(name, 40)}]"), 1) for name in X.columns
+    ]
 
 
 def _is_text(values, name):

@@ -47,14 +47,14 @@ class Layer:
     @cached_property
     def columns(self):
         """Their inputs, unit by unit."""
-        return _shrink(np.nonzero(self.weights)[1], self.weights.shape[1] - 1)
+        return _shrink(np.nonzero(self.weights)[1])
 
     @cached_property
     def values(self):
         """Their values, or all weights where that takes fewer bytes."""
         values = self.weights[np.nonzero(self.weights)]
         as_sparse = (values, self.columns, self.counts)
-        is_smaller = 0 < _count_bytes(*as_sparse) < self.weights.nbytes
+        is_smaller = _count_bytes(*as_sparse) < self.weights.nbytes
         return values if is_smaller and values.size else self.weights.ravel()
 
     @property
@@ -153,10 +153,9 @@ def embed(coefs, intercepts, activation, affine):
     columns = affine.columns
     if not centre.any():
         centre = None
-        spread = _spread(layers[0], affine)
-        picking = _count_bytes(_places(columns, affine.n_columns))
-        if _count_bytes(*spread.arrays) <= _count_bytes(*layers[0].arrays) + picking:
-            layers[0], columns = spread, np.arange(affine.n_columns)
+        if _is_smaller_spread(layers[0], affine):
+            layers[0] = _spread(layers[0], affine)
+            columns = np.arange(affine.n_columns)
     return Embedded(
         "float32",
         affine.n_columns,
@@ -192,49 +191,27 @@ def quantise(coefs, intercepts, activation, affine, X, dtype):
         If a number is too large for single precision, or a layer has too many units.
     """
     _check_sizes(coefs, affine.n_columns)
-    rows = X[:, affine.columns]
-    low, high = rows.min(axis=0), rows.max(axis=0)
-    centre = single(affine.mean, "the mean of a column")
-    is_outside = (centre < low) | (high < centre)
-    centre = np.where(is_outside, low / 2 + high / 2, centre)
+    rows = X[:, affine.columns]  # values that are too large have been refused
+    centre = _choose_centre(rows, affine)
     coefs, intercepts = _fold(coefs, intercepts, affine, centre)
     rows = rows.astype(np.float64) - centre
-    reach = np.abs(rows).max(axis=0, initial=0.0)
-    # a constant column moves by what the scaler takes for its unit
-    reach = np.where(reach > 0.0, reach, 1.0 / np.abs(affine.factor)) * _MARGIN
-    if reach.size and reach.max() <= 4.0 * reach.min():
-        reach = reach.max(keepdims=True)  # one number for all costs at most two bits
-    steps = single(LIMIT / reach, "the scale of a column")
-    sizes = 1.0 / steps.astype(np.float64)  # of one step of each input
-    layers = []
-    outputs = mlp.hidden_outputs(rows, coefs, intercepts, activation)
-    for layer, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
-        W = W * np.broadcast_to(sizes, len(W))[:, np.newaxis]
-        units = _choose_units(W, b, dtype)
-        weights = np.rint(W / units).T.astype(dtype)
-        biases = np.rint(b / units).astype(np.int32)
-        if layer == len(coefs) - 1 or activation in ("tanh", "logistic"):
-            scales = single(units, "the scale of a unit")
-            layers.append(Layer(weights, biases, scales=scales))
-            sizes = np.full(len(b), 1.0 / LIMIT)
-            continue
-        largest = np.abs(outputs[layer + 1]).max(axis=0)
-        shifts = _choose_shifts(largest / units)
-        layers.append(Layer(weights, biases, shifts=shifts))
-        sizes = units * 2.0**shifts
+    steps = _choose_steps(rows, affine)
     return Embedded(
         dtype,
         affine.n_columns,
         _places(affine.columns, affine.n_columns),
         centre if centre.any() else None,
         steps,
-        tuple(layers),
+        tuple(_quantise_layers(coefs, intercepts, activation, rows, steps, dtype)),
         activation,
     )
 
 
 def compute_logits(network, X):
     """Compute what an integer network makes of rows, bit for bit as its C code does.
+
+    A compiler that fuses a product and a sum into one operation, which ISO C does not,
+    may round an input in another way. The tanh and exp of C have other last digits.
 
     Parameters
     ----------
@@ -249,13 +226,14 @@ def compute_logits(network, X):
         What enters the output activation.
     """
     values = X if network.columns is None else X[:, network.columns]
-    if network.centre is not None:
-        values = values - network.centre
     with np.errstate(over="ignore"):
-        values = values * network.steps
-    values = _round(values)
+        if network.centre is not None:
+            values = values - network.centre
+        values = _round(values * network.steps)
     for layer in network.layers:
-        sums = values @ layer.weights.T.astype(np.int64) + layer.biases
+        # whole numbers below 2^31 at each step, so exact in double precision
+        products = values.astype(np.float64) @ layer.weights.T.astype(np.float64)
+        sums = products.astype(np.int64) + layer.biases
         if layer.shifts is not None:
             half = (1 << layer.shifts.astype(np.int64)) >> 1
             size = np.minimum((np.abs(sums) + half) >> layer.shifts, LIMIT)
@@ -272,13 +250,13 @@ def compute_logits(network, X):
 def single(values, what):
     """Round to single precision; raise ValueError where ``what`` is too large."""
     with np.errstate(over="ignore"):
-        single = np.asarray(values).astype(np.float32)
-    if not np.isfinite(single).all():
+        rounded = np.asarray(values).astype(np.float32)
+    if not np.isfinite(rounded).all():
         raise ValueError(
-            f"{what} is too large for the single precision of C; scale X, and the "
-            "target of a regressor."
+            f"{what} is too large for the single precision of C; use other units for "
+            "X, and for the target of a regressor."
         )
-    return single
+    return rounded
 
 
 def _round(values):
@@ -294,11 +272,62 @@ def _fold(coefs, intercepts, affine, centre):
     return [W, *coefs[1:]], [b, *intercepts[1:]]
 
 
+def _is_smaller_spread(layer, affine):
+    """Tell whether columns of rows take less than columns of inputs and their list."""
+    places = _places(affine.columns, affine.n_columns)
+    if places is None:
+        return False
+    n_weights = np.count_nonzero(layer.weights)
+    n_bytes = layer.counts.nbytes + n_weights * (4 + places.itemsize)
+    n_bytes = min(n_bytes, 4 * len(layer.weights) * affine.n_columns)
+    return n_bytes + layer.biases.nbytes <= _count_bytes(*layer.arrays, places)
+
+
 def _spread(layer, affine):
     """Let a layer read its inputs from the row itself."""
     weights = np.zeros((len(layer.weights), affine.n_columns), dtype=np.float32)
     np.add.at(weights, (slice(None), affine.columns), layer.weights)
     return Layer(weights, layer.biases)
+
+
+def _choose_centre(rows, affine):
+    """Take the mean of the scalers, or the middle of a range that does not have it."""
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    centre = single(affine.mean, "the mean of a column")
+    is_outside = (centre < low) | (high < centre)
+    return np.where(is_outside, low / 2 + high / 2, centre)
+
+
+def _choose_steps(rows, affine):
+    """Integer steps in one unit of each column, or one number for all of them."""
+    factor = np.abs(affine.factor)
+    reach = np.abs(rows).max(axis=0, initial=0.0)
+    # a constant column moves by a unit of its scaler, but not more than all others
+    largest = (reach * factor).max(initial=0.0)
+    unit = min(1.0, largest) if largest > 0.0 else 1.0
+    reach = np.where(reach > 0.0, reach, unit / factor) * _MARGIN
+    if reach.size and reach.max() <= 4.0 * reach.min():
+        reach = reach.max(keepdims=True)  # costs at most two bits
+    return single(LIMIT / reach, "the scale of a column")
+
+
+def _quantise_layers(coefs, intercepts, activation, rows, steps, dtype):
+    """Yield the layers in integers, each unit in steps of its own."""
+    largest = _measure_units(rows, coefs, intercepts, activation)
+    sizes = np.broadcast_to(1.0 / steps.astype(np.float64), rows.shape[1])
+    for depth, (W, b) in enumerate(zip(coefs, intercepts, strict=True), start=1):
+        W = W * sizes[:, np.newaxis]  # of inputs that are integers
+        units = _choose_units(W, b, dtype)
+        weights = np.rint(W / units).T.astype(dtype)
+        biases = np.rint(b / units).astype(np.int32)
+        if depth < len(coefs) and activation in ("relu", "identity"):
+            shifts = _choose_shifts(largest[depth - 1], units)
+            sizes = units * 2.0**shifts
+            yield Layer(weights, biases, shifts=shifts)
+        else:
+            sizes = np.full(len(b), 1.0 / LIMIT)
+            scales = single(units, "the scale of a unit")
+            yield Layer(weights, biases, scales=scales)
 
 
 def _choose_units(W, b, dtype):
@@ -311,16 +340,35 @@ def _choose_units(W, b, dtype):
     return np.where(units > 0.0, units, 1.0)
 
 
-def _choose_shifts(largest):
-    """Bits to drop so that sums up to ``largest``, and a margin, become activations."""
-    with np.errstate(divide="ignore"):
-        n_bits = np.ceil(np.log2(largest * _MARGIN / LIMIT))
-    # a unit that never answers may do so for other rows
-    n_bits = np.where(largest > 0.0, n_bits, _LARGEST_SHIFT)
+def _measure_units(rows, coefs, intercepts, activation):
+    """Return the largest size of the output of each hidden unit, layer by layer."""
+    largest = [np.zeros(len(b)) for b in intercepts[:-1]]
+    for block in mlp.row_blocks(len(rows), [len(b) for b in intercepts]):
+        _, *hidden = mlp.hidden_outputs(rows[block], coefs, intercepts, activation)
+        for sizes, outputs in zip(largest, hidden, strict=True):
+            np.maximum(sizes, np.abs(outputs).max(axis=0), out=sizes)
+    return largest
+
+
+def _choose_shifts(largest, units):
+    """Bits to drop so that sums up to ``largest``, and a margin, become activations.
+
+    A unit that never answers may do so for other rows. It gets the steps of the
+    coarsest unit: larger ones would leave no bits to the weights that follow.
+    """
+    answers = largest > 0.0
+    steps = np.where(answers, largest, units) * _MARGIN / LIMIT
+    if answers.any():
+        steps[~answers] = steps[answers].max()
+    n_bits = np.ceil(np.log2(steps / units))
     return np.clip(n_bits, 0, _LARGEST_SHIFT).astype(np.uint8)
 
 
 def _check_sizes(coefs, n_columns):
+    if min(len(W) for W in coefs) == 0 < len(coefs) - 1:
+        raise ValueError(
+            "to_c takes no hidden layer without units; make the network by compact()."
+        )
     largest = max(n_columns, *(size for W in coefs for size in W.shape))
     if largest > _MOST_UNITS:
         raise ValueError(
@@ -333,13 +381,12 @@ def _places(columns, n_columns):
     """Columns as they are stored; None for all of them in their order."""
     if np.array_equal(columns, np.arange(n_columns)):
         return None
-    return _shrink(columns, n_columns - 1)
+    return _shrink(columns)
 
 
-def _shrink(values, largest=None):
+def _shrink(values):
     """Store integers in 8 bits where all fit, else in 16."""
-    largest = values.max(initial=0) if largest is None else largest
-    return values.astype(np.uint8 if largest <= 255 else np.uint16)
+    return values.astype(np.uint8 if values.max(initial=0) <= 255 else np.uint16)
 
 
 def _count_bytes(*arrays):

@@ -5,10 +5,9 @@ from functools import partial
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
 
 from skchaosprune._export.onnx import OPSET
+from skchaosprune._text import shorten
 
 # Of the operators for strings, missing values and categories; as old as OPSET.
 _ML_OPSET = 3
@@ -120,6 +119,9 @@ def serialize(model, inputs, networks):
 
 def join_columns(model, X):
     """Put what makes a matrix of a frame before a model that selects no columns."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+
     parts = [model, *model.get_params().values()]
     if not hasattr(X, "iloc") or any(isinstance(p, ColumnTransformer) for p in parts):
         return model
@@ -234,7 +236,10 @@ def _join_inputs(scope, operator, container):
     for variable in operator.inputs:
         name = variable.full_name
         if isinstance(variable.type, StringTensorType):
-            raise ValueError(f"the network takes numbers, and {name} has strings.")
+            raise ValueError(
+                f"the network takes numbers, and {shorten(name)} has strings. Encode "
+                "them in a step before it."
+            )
         if not isinstance(variable.type, FloatTensorType):
             name = _add(scope, container, "Cast", [name], to=TensorProto.FLOAT)
         names.append(name)
