@@ -36,7 +36,7 @@ window_series_
 _criterion_name _criterion_params _loss _rows_of_fit _score_seed
 """.split()
 
-# What predicts and explains nothing, and takes most of a pickle.
+# What neither prediction nor explanation needs, and takes most of a pickle.
 _OF_TRAINING = """
 dense_coefs_ dense_intercepts_ lyapunov_exponents_ snapshots_ window_series_
 """.split()

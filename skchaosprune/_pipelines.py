@@ -5,21 +5,27 @@ import copy
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skchaosprune._affine import Affine, compose
-from skchaosprune._export import skl2onnx
-from skchaosprune._export.columns import describe_columns
+from skchaosprune._export import runtime, skl2onnx
+from skchaosprune._export.columns import describe_columns, feed_columns
 from skchaosprune._files import write_file
 from skchaosprune._text import shorten
 from skchaosprune._to_c import write_c
+from skchaosprune._warn import warn_all
 from skchaosprune.compact import CompactMLP, serialize_onnx
 from skchaosprune.estimators import (
     ChaosCausalPrunedMLP,
     ChaosCausalPrunedMLPRegressor,
 )
+
+# Rows that a file of skl2onnx is compared on, and the largest difference that is not
+# worth a warning: of probabilities, or as a share of the largest prediction.
+_N_COMPARED, _LARGEST_DIFFERENCE = 1_000, 1e-4
 
 
 def to_c(model, path, X=None, y=None, *, name=None, dtype="float32"):
@@ -149,6 +155,12 @@ def to_onnx(model, path, X=None):
     NotFittedError
         If ``model`` is not fitted.
 
+    Warns
+    -----
+    UserWarning
+        If a file that skl2onnx made predicts otherwise than ``model`` on ``X``: other
+        labels, or numbers that differ by more than 1e-4.
+
     Notes
     -----
     The graph is the compact network in single precision (operator set 17). Its input
@@ -163,7 +175,8 @@ def to_onnx(model, path, X=None):
     ``X``: an array is the input ``X``, a data frame has one input ``(n_samples, 1)``
     for each column, with its name. Numbers and bools are float32, with NaN for missing
     values; strings are string tensors, with ``"nan"`` for NaN and ``"None"`` for None.
-    The user guide says what is not supported.
+    Where onnxruntime is installed, the file is run on up to 1,000 rows of ``X`` and
+    compared with the model. The user guide says what is not supported.
 
     The file is written to a temporary one in the same folder, which then takes its
     place; a process that is killed may leave that hidden ``.tmp`` file behind.
@@ -256,7 +269,9 @@ def register_onnx_converters():
 
     Only for calls of ``skl2onnx.to_onnx`` with an ensemble of our estimators, like a
     :class:`~sklearn.ensemble.VotingClassifier`: call it once before.
-    :func:`skchaosprune.to_onnx` does it itself, and pipelines do not need it.
+    :func:`skchaosprune.to_onnx` does it itself, and pipelines do not need it. All of
+    these let skl2onnx convert a :class:`~sklearn.impute.SimpleImputer` of doubles or of
+    strings with missing values, too, unless it has been given another converter.
 
     Raises
     ------
@@ -324,6 +339,8 @@ def _list_networks(model):
     parts = [model]
     if isinstance(model, BaseEstimator) and not is_search:
         parts += model.get_params().values()
+    # skl2onnx cannot convert these, and says so
+    parts += [part.estimator for part in parts if isinstance(part, FrozenEstimator)]
     kinds = {type(part) for part in parts if _is_network(part)}
     if not kinds:
         raise TypeError(
@@ -338,20 +355,59 @@ def _serialize_by_skl2onnx(model, X, networks):
     X = X if hasattr(X, "iloc") or issparse(X) else np.asarray(X)
     name = _name_type(model)
     inputs = describe_columns(X)
-    first = X.iloc[:1] if hasattr(X, "iloc") else X[:1]
+    first, some = (
+        X.iloc[:n_rows] if hasattr(X, "iloc") else X[:n_rows]
+        for n_rows in (1, _N_COMPARED)
+    )
     model.predict(first)  # asks scikit-learn whether it is fitted, on such columns
+    joined = model
     if len({is_text for _, is_text, _ in inputs}) == 1:
-        model = skl2onnx.join_columns(model, first)
+        joined = skl2onnx.join_columns(model, first)
     try:
-        return skl2onnx.serialize(model, inputs, networks)
+        content = skl2onnx.serialize(joined, inputs, networks)
+        outputs = runtime.run(content, feed_columns(some, inputs))
     except ImportError:
         raise
-    except Exception as error:  # skl2onnx has no class of its own for all of its errors
+    except Exception as error:  # neither has a class of its own for all of its errors
         raise ValueError(
             f"to_onnx cannot convert this {name}: {shorten(error, 500).rstrip('.')}. "
-            "Replace this part, or export the network alone, and do the rest outside "
-            "of ONNX."
+            "Replace this part, put a ColumnTransformer before an ensemble and not in "
+            "it, or export the network alone, and do the rest outside of ONNX."
         ) from error
+    if outputs is not None:
+        warn_all(_describe_differences(model, some, outputs))
+    return content
+
+
+def _describe_differences(model, X, outputs):
+    """Say if a file predicts otherwise than the model."""
+    expected = model.predict(X)
+    if "prediction" in outputs:
+        what, differs = "values", _differ(outputs["prediction"], expected, expected)
+    else:
+        what, found = "labels", outputs["label"]
+        clear = np.ones(len(found), dtype=bool)
+        if hasattr(model, "predict_proba"):
+            right = model.predict_proba(X)
+            second, first = np.sort(right, axis=1)[:, -2:].T
+            clear = first - second > 2.0 * _LARGEST_DIFFERENCE
+        differs = clear & (found != expected.astype(found.dtype))
+        if hasattr(model, "predict_proba") and not differs.any():
+            what = "probabilities"
+            differs = _differ(outputs["probabilities"], right, np.ones(1)).any(axis=1)
+    if not differs.any():
+        return []
+    return [
+        f"the ONNX file gives other {what} than the {_name_type(model)} for "
+        f"{differs.sum()} of {len(differs)} rows of X. Look for a part whose converter "
+        "in skl2onnx is not exact, or for numbers that single precision rounds."
+    ]
+
+
+def _differ(found, expected, scale):
+    """Tell which numbers differ by more than the tolerance, as a share of a scale."""
+    scale = np.abs(scale).max(initial=np.finfo(np.float32).tiny)
+    return ~(np.abs(found - expected) <= _LARGEST_DIFFERENCE * scale)
 
 
 def _read_scalers(steps, network):

@@ -24,12 +24,13 @@ HOMES = {
     "numba": "_kernels",
     "statsmodels": "criteria",
     "onnx": "_export",
+    "onnxruntime": "_export",
     "skl2onnx": "_export",
     "matplotlib": "display",
 }
 # From outside the standard library; what may be missing is imported late only.
 DEPENDENCIES = {"joblib", "numpy", "scipy", "sklearn", "skchaosprune", "threadpoolctl"}
-MAY_BE_MISSING = {"matplotlib", "onnx", "pandas", "skl2onnx"}
+MAY_BE_MISSING = {"matplotlib", "onnx", "onnxruntime", "pandas", "skl2onnx"}
 KNOWN = DEPENDENCIES | HOMES.keys() | MAY_BE_MISSING | sys.stdlib_module_names
 
 

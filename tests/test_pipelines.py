@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,10 @@ from sklearn.ensemble import (
 )
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectFromModel
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import (
     MinMaxScaler,
@@ -40,6 +42,7 @@ from skchaosprune import (
     to_compact,
     to_onnx,
 )
+from skchaosprune._export import runtime
 from tests.helpers import small
 from tests.test_paper import DATA
 
@@ -120,7 +123,8 @@ def assert_same(found, model, X, tolerance=1e-5):
 
 def assert_exports(model, path, X):
     to_onnx(model, path, X.head(60) if isinstance(X, pd.DataFrame) else X[:60])
-    rows = X if isinstance(X, pd.DataFrame) else np.float32(X)
+    is_array = not isinstance(X, pd.DataFrame) and X.dtype != object
+    rows = np.float32(X) if is_array else X
     assert_same(run(path, rows), model, X)
 
 
@@ -167,6 +171,12 @@ def test_pipelines_of_mixed_columns(path, frame, y):
     assert words.isna().any()
     told = frame.assign(port=words.where(words.notna(), "nan"))
     assert_same(run(path, told.drop(columns="name")), model, frame)
+
+    # strings alone, with gaps
+    texts = frame[TEXTS].astype(object)
+    model = make_pipeline(most, encode, small()).fit(texts, y["words"])
+    assert_exports(model, path, texts)
+    assert_exports(model.fit(texts.to_numpy(), y["words"]), path, texts.to_numpy())
 
     # columns by name, where all are numbers
     columns = make_column_transformer((MinMaxScaler(), ["fare", "age"]))
@@ -247,6 +257,21 @@ def test_skl2onnx_alone(monkeypatch, X, y, frame):
     with pytest.raises(ValueError, match="target_opset=13 is too old .* needs 17 or a"):
         skl2onnx.to_onnx(words, X[:1], target_opset=13)
 
+    # the user's own converter stays
+    from skl2onnx.common import _registration
+
+    name = "SklearnSimpleImputer"
+    ours = _registration.get_converter(name)
+
+    def convert(scope, operator, container):
+        raise NotImplementedError
+
+    _registration.register_converter(name, convert, overwrite=True)
+    register_onnx_converters()
+    theirs = _registration.get_converter(name)
+    _registration.register_converter(name, ours._fct, overwrite=True)
+    assert theirs._fct is convert
+
     for kind in kinds:
         known.pop(kind, None)
     pair = [("one", words), ("two", small())]
@@ -319,10 +344,75 @@ def test_titanic_without_us(path, tmp_path):
         assert_allclose(np.load(result), expected, rtol=0, atol=1e-5)
 
 
-# Errors
+# What single precision and skl2onnx make of the numbers
 
 
 @pytest.mark.filterwarnings(SCALED)
+def test_columns_that_are_far_from_zero(path, y):
+    rows = np.round(np.random.RandomState(0).normal(1e7, 100.0, (90, 3)))
+    frame = pd.DataFrame(rows, columns=["zip", "b", "c"])
+    for scaler in StandardScaler(), MinMaxScaler((-2, 2)):
+        for steps in (
+            [SimpleImputer(), scaler],
+            [make_column_transformer((scaler, ["zip", "c"]), remainder="drop")],
+        ):
+            model = make_pipeline(*steps, small()).fit(frame, y["words"])
+            assert_exports(model, path, frame)
+    clipped = make_pipeline(MinMaxScaler(clip=True), small())
+    rows = pd.DataFrame(
+        np.random.RandomState(0).standard_normal((90, 3)), columns=list("abc")
+    )
+    assert_exports(clipped.fit(rows, y["words"]), path, 2 * rows)
+
+
+def test_files_that_predict_otherwise_warn(monkeypatch, path, X, y):
+    """skl2onnx drops a threshold, and cuts labels to 32 bits."""
+    model = make_pipeline(StandardScaler(), small())
+    tuned = TunedThresholdClassifierCV(model, scoring="recall", cv=2)
+    tuned.fit(X, y["bools"].astype(int))
+    wrong = np.sum((tuned.predict_proba(X)[:, 1] > 0.5) != tuned.predict(X))
+    assert wrong > 0
+    far = CalibratedClassifierCV(model, cv=2).fit(X, y["codes"] + 3_000_000_000)
+    with pytest.warns(UserWarning, match="^the ONNX file gives") as found:
+        to_onnx(tuned, path, X)
+    assert len(found) == 1 and found[0].filename == __file__
+    text = f"gives other labels than the TunedThresholdClassifierCV for {wrong} of 90"
+    assert text in str(found[0].message)
+    assert path.exists()
+    # some versions see it themselves
+    text = "other labels than the CalibratedClassifierCV for 90 of 90 rows|out of range"
+    with pytest.raises((UserWarning, ValueError), match=text):
+        to_onnx(far, path, X)
+
+    # a converter that is off by a little, and one of a regressor
+    number = make_pipeline(MinMaxScaler(), regressor()).fit(X, y["numbers"])
+    word = make_pipeline(MinMaxScaler(), small()).fit(X, y["words"])
+    run_file = runtime.run
+    for model, name, what in (
+        (word, "probabilities", "probabilities"),
+        (number, "prediction", "values"),
+    ):
+
+        def run_off(content, feed, name=name):
+            outputs = run_file(content, feed)
+            outputs[name][3] += 2e-4 * np.abs(outputs[name]).max()
+            return outputs
+
+        monkeypatch.setattr(runtime, "run", run_off)
+        text = f"other {what} than the Pipeline for 1 of 90"
+        with pytest.warns(UserWarning, match=text):
+            to_onnx(model, path, X)
+        monkeypatch.setattr(runtime, "run", lambda content, feed: None)
+        to_onnx(model, path, X)  # cannot tell without onnxruntime
+        monkeypatch.setattr(runtime, "run", run_file)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert runtime.run(b"", {}) is None
+
+
+# Errors
+
+
+@pytest.mark.filterwarnings(SCALED, "ignore:Skipping features without any")
 def test_what_cannot_be_exported(monkeypatch, path, X, y, frame):
     path.write_text("of yesterday", encoding="utf-8")
     codes = y["codes"]
@@ -330,7 +420,15 @@ def test_what_cannot_be_exported(monkeypatch, path, X, y, frame):
     fitted = make_pipeline(MinMaxScaler(), small()).fit(X, codes)
     isotonic = CalibratedClassifierCV(small(), method="isotonic", cv=2).fit(X, codes)
     scaled = TransformedTargetRegressor(regressor(), transformer=StandardScaler())
-    marked = make_pipeline(SimpleImputer(add_indicator=True), small()).fit(X, codes)
+    gaps = X.copy()
+    gaps[3, 1] = np.nan
+    marked = make_pipeline(SimpleImputer(add_indicator=True), small()).fit(gaps, codes)
+    gaps[:, 1] = np.nan
+    with warnings.catch_warnings(action="ignore"):
+        empty = make_pipeline(SimpleImputer(), small()).fit(gaps, codes)
+    frozen = CalibratedClassifierCV(FrozenEstimator(network), cv=2).fit(X, codes)
+    pair = [("one", small()), ("two", small())]
+    stacked = StackingClassifier(pair, stack_method="predict", cv=2).fit(X, codes)
     grid = GridSearchCV(small(), {"alpha": [0.1]}, cv=2).fit(X, codes)
     dates = pd.DataFrame({"when": pd.to_datetime(["2020-01-01"])})
     mixed = np.array([["a", 1]], dtype=object)
@@ -366,6 +464,15 @@ def test_what_cannot_be_exported(monkeypatch, path, X, y, frame):
         (scaled.fit(X, y["numbers"]), X, ValueError, "cannot convert this Transform"),
         (marked, X, ValueError, r"no SimpleImputer\(add_indicator=True\)"),
         (odd, X, ValueError, "ONNX labels are strings or 64-bit integers"),
+        (empty, gaps, ValueError, "drops a column that had no value in fit"),
+        (frozen, X, ValueError, "cannot convert this Calibrated.*FrozenEstimator"),
+        (
+            stacked,
+            X,
+            (ValueError, UserWarning),
+            "cannot convert this Stacking.* put a ColumnTransf|other labels than",
+        ),
+        (fitted, bare.iloc[0], ValueError, r"X is a Series; pass a frame"),
         (grid, X, TypeError, r"best_estimator_\). Got GridSearchCV instead"),
         (make_pipeline(MinMaxScaler(), Ridge()), X, TypeError, "Got Ridge instead"),
         (make_pipeline(MinMaxScaler(), small()), X, NotFittedError, "not fitted yet"),

@@ -1,6 +1,7 @@
 """The code of the README and of the documentation runs, in its order."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 import skchaosprune
 from skchaosprune.criteria import CRITERIA
+from tests.compilers import COMPILERS, compile_c
 
 FOLDER = Path(__file__).parents[1]
 README = FOLDER / "README.md"
@@ -53,6 +55,30 @@ def test_code_of_the_readme_runs(capsys, tmp_path, monkeypatch):
         encoding="utf-8"
     )
     assert names["path"].scores.shape == (3, 3)
+
+
+@pytest.mark.slow
+def test_code_of_the_exports_runs(tmp_path, monkeypatch):
+    for package in "onnxruntime", "skl2onnx":
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    guide = (FOLDER / "docs" / "user_guide.md").read_text(encoding="utf-8")
+    part = guide[guide.index("### On a micro") : guide.index("## Saving models")]
+    (tmp_path / "part.md").write_text(part, encoding="utf-8")
+
+    blocks, names = run_blocks(tmp_path / "part.md")
+
+    assert len(blocks) == 3
+    right = names["model"].predict_proba(names["people"])
+    np.testing.assert_allclose(names["probabilities"], right, atol=1e-5)
+    if COMPILERS:
+        (code,) = re.findall(r"```c\n(.*?)```", part, flags=re.DOTALL)
+        declared = code.replace("void report", "static void report")
+        call = "int main(void) { float x[30] = {0}; report(x); return 0; }\n"
+        (tmp_path / "main.c").write_text(declared + call, encoding="utf-8")
+        compile_c(COMPILERS[0], "main.c", "main")
+        printed = subprocess.run("./main", capture_output=True, text=True, check=True)
+        assert re.fullmatch(r"[01], [01]\.\d+\n", printed.stdout)
 
 
 @pytest.mark.slow

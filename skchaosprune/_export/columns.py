@@ -3,6 +3,8 @@
 import math
 from numbers import Real
 
+import numpy as np
+
 from skchaosprune._text import brief, brief_list
 
 _OUTPUTS = ("label", "probabilities", "prediction")
@@ -33,6 +35,8 @@ def describe_columns(X):
                 "(n_samples, n_features)."
             )
         return [("X", _is_text(X, "X"), X.shape[1])]
+    if X.ndim != 2:
+        raise ValueError(f"X is a {type(X).__name__}; pass a frame, X.to_frame().T.")
     if X.size == 0 or not X.columns.is_unique:
         raise ValueError(
             f"X has {len(X)} rows and the columns {brief_list(list(X.columns))}; pass "
@@ -47,6 +51,34 @@ def describe_columns(X):
     return [
         (str(name), _is_text(X[name], f"X[{brief(name, 40)}]"), 1) for name in X.columns
     ]
+
+
+def feed_columns(X, inputs):
+    """Return what a file is given for such rows, by the names of its inputs.
+
+    Parameters
+    ----------
+    X : DataFrame, ndarray or sparse array of shape (n_samples, n_features)
+        Rows.
+    inputs : list of (name, is_text, n_columns)
+        From :func:`describe_columns`.
+
+    Returns
+    -------
+    feed : dict
+        Arrays of shape (n_samples, n_columns): single precision with NaN for missing
+        values, or objects.
+    """
+    if not hasattr(X, "iloc"):
+        ((name, is_text, _),) = inputs
+        X = X.toarray() if hasattr(X, "toarray") else X
+        return {name: X.astype(object if is_text else np.float32)}
+    return {
+        name: X.iloc[:, [place]].to_numpy(object)
+        if is_text
+        else X.iloc[:, [place]].to_numpy(np.float32, na_value=np.nan)
+        for place, (name, is_text, _) in enumerate(inputs)
+    }
 
 
 def _is_text(values, name):

@@ -82,8 +82,10 @@ class _Header:
         """Bytes of all arrays in memory, but the letters of texts as they stand."""
         n_numbers = sum(self.layer_sizes)  # inputs and biases
         for _, fan_in, fan_out, storage, n_values in self.layers():
-            is_dense = storage == "dense"
-            n_numbers += fan_in * fan_out if is_dense else 2 * n_values + fan_out + 1
+            if storage == "dense":
+                n_numbers += fan_in * fan_out
+            if n_values is not None:  # values and places, before they become dense
+                n_numbers += 2 * n_values + fan_out + 1
         n_bytes_of_labels = (n * dtype.itemsize for _, dtype, n in self.labels())
         return 8 * n_numbers + sum(n_bytes_of_labels)
 

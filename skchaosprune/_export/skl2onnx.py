@@ -50,20 +50,24 @@ class Convertible:
 
 def register(kind):
     """Let skl2onnx know a class of networks, and convert more imputers."""
-    update = _import_skl2onnx().update_registered_converter
-    from skl2onnx.common._registration import get_shape_calculator
-    from sklearn.impute import SimpleImputer
-
-    update(
+    _import_skl2onnx().update_registered_converter(
         kind,
         f"SkChaosPrune{kind.__name__}",
         _calculate_shapes,
         _convert,
         options="passthrough",  # _declare_outputs checks them
     )
+    from skl2onnx.common import _registration
+    from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
+
     # under the old name, which a pipeline that is being converted has read already
     name = "SklearnSimpleImputer"
-    update(SimpleImputer, name, get_shape_calculator(name), _convert_imputer)
+    known = _registration.get_converter(name)
+    if getattr(known, "_fct", known) is convert_sklearn_imputer:  # not the user's own
+        _registration.register_converter(name, _convert_imputer, overwrite=True)
+        _registration.register_shape_calculator(
+            name, _calculate_imputed_shape, overwrite=True
+        )
 
 
 def serialize(model, inputs, networks):
@@ -88,6 +92,7 @@ def serialize(model, inputs, networks):
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.ensemble import VotingClassifier, VotingRegressor
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
     for kind in networks:
         register(kind)
@@ -104,6 +109,8 @@ def serialize(model, inputs, networks):
         options={id(model): {"zipmap": False}} if with_labels else None,
         target_opset={"": OPSET, "ai.onnx.ml": _ML_OPSET},
         custom_conversion_functions={
+            StandardScaler: _convert_scaler,
+            MinMaxScaler: _convert_scaler,
             CalibratedClassifierCV: _convert_calibration,
             VotingClassifier: _convert_voting,
             VotingRegressor: _convert_voting,
@@ -227,6 +234,31 @@ def _convert(scope, operator, container):
     )
 
 
+def _convert_scaler(scope, operator, container):
+    """Scale in double precision, as differences of large numbers are small."""
+    from onnx import TensorProto
+    from skl2onnx.common.data_types import guess_proto_type
+
+    from skchaosprune._affine import Affine, compose
+
+    scaler = operator.raw_operator
+    if getattr(scaler, "clip", False):
+        _convert_as_skl2onnx(scope, operator, container)
+        return
+    affine = compose(Affine.identity(scaler), scaler)
+    name = _join_inputs(scope, operator, container)
+    name = _add(scope, container, "Cast", [name], to=TensorProto.DOUBLE)
+    numbers = ("Sub", affine.mean), ("Mul", affine.factor), ("Add", affine.offset)
+    for node, values in numbers:
+        constant = scope.get_unique_variable_name(node)
+        shape = [1, values.size]
+        container.add_initializer(constant, TensorProto.DOUBLE, shape, values)
+        name = _add(scope, container, node, [name, constant])
+    (output,) = operator.outputs
+    kind = guess_proto_type(output.type)
+    _add(scope, container, "Cast", [name], output.full_name, to=kind)
+
+
 def _join_inputs(scope, operator, container):
     """Add what joins the inputs to one matrix in single precision; return its name."""
     from onnx import TensorProto
@@ -290,8 +322,12 @@ def _convert_imputer(scope, operator, container):
     from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
 
     imputer = operator.raw_operator
-    if imputer.add_indicator:
+    if imputer.add_indicator and imputer.indicator_.features_.size:
         raise NotImplementedError("skl2onnx has no SimpleImputer(add_indicator=True).")
+    if any(value != value for value in imputer.statistics_.tolist()):
+        raise NotImplementedError(
+            "SimpleImputer drops a column that had no value in fit; leave it out."
+        )
     kind = operator.inputs[0].type
     missing = imputer.missing_values
     is_nan = isinstance(missing, float) and np.isnan(missing)
@@ -302,6 +338,14 @@ def _convert_imputer(scope, operator, container):
         missing = str(missing)
     operator.raw_operator = _copy(imputer, missing_values=missing)
     convert_sklearn_imputer(scope, operator, container)
+
+
+def _calculate_imputed_shape(operator):
+    """Set the type and shape of the output; skl2onnx takes some strings for numbers."""
+    first = operator.inputs[0]
+    n_columns = sum(part.type.shape[1] or 0 for part in operator.inputs)
+    kind = type(first.type)([first.get_first_dimension(), n_columns])
+    operator.outputs[0].set_type(kind)
 
 
 def _impute_doubles(scope, operator, container):
