@@ -20,7 +20,7 @@ def _find(*flags):
     return [name for name in found if name != "cc"] or found
 
 
-def _runs(compiler, *flags):
+def _runs(compiler, *flags, language="c"):
     program = b"int main(void) { return 0; }"
     run = partial(subprocess.run, check=True, capture_output=True)
     with (
@@ -28,13 +28,14 @@ def _runs(compiler, *flags):
         TemporaryDirectory() as folder,
     ):
         target = os.path.join(folder, "program")
-        run([compiler, *flags, "-xc", "-", "-o", target], input=program)
+        run([compiler, *flags, f"-x{language}", "-", "-o", target], input=program)
         run([target])
         return True
     return False
 
 
 COMPILERS, SANITIZING = _find(), _find(*SANITIZE)
+CPP = [name for name in COMPILERS if _runs(name, language="c++")]
 
 needs_compiler = pytest.mark.skipif(
     not COMPILERS, reason="needs a C compiler: cc, gcc or clang"
@@ -47,6 +48,8 @@ def compile_c(compiler, source, target, *flags, strict=STRICT):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
 
+
+needs_cpp = pytest.mark.skipif(not CPP, reason="needs a C++ compiler: gcc or clang")
 
 needs_sanitizer = pytest.mark.skipif(
     not SANITIZING, reason="needs a C compiler with undefined and address sanitizers"

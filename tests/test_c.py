@@ -37,11 +37,13 @@ from skchaosprune._network import mlp
 from skchaosprune._to_c import embed
 from tests.compilers import (
     COMPILERS,
+    CPP,
     SANITIZE,
     SANITIZING,
     Compiled,
     compile_c,
     needs_compiler,
+    needs_cpp,
     needs_sanitizer,
 )
 from tests.helpers import small
@@ -383,26 +385,27 @@ def test_names_that_differ_by_case(tmp_path):
     assert_same_outputs(code, "Net", second, X)
 
 
-@needs_compiler
+@needs_cpp
 def test_several_headers_in_one_program_also_of_cpp(tmp_path):
-    for name in "ab":
-        to_c(make_network((6, 4, 3), density=0.3), tmp_path / f"{name}.h")
-        to_c(make_network(), tmp_path / f"i{name}.h", np.eye(8), dtype="int16")
+    first, second = make_network((6, 4, 3), density=0.3), make_network()
+    X = np.random.RandomState(0).standard_normal((50, 8))
+    to_c(first, tmp_path / "a.h")
+    to_c(second, tmp_path / "b.h", X, dtype="int16")
     source = tmp_path / "main.cpp"
     source.write_text(
-        '#include "a.h"\n#include "b.h"\n#include "ia.h"\n#include "ib.h"\n'
+        '#include "a.h"\n#include "b.h"\n#include "a.h"\n'
         "int main() { float x[A_N_FEATURES] = {0};\n"
-        "return a_predict(x) + b_predict(x) + ia_predict(x) - ib_predict(x) > 9; }\n",
+        "return 10 * a_predict(x) + b_predict(x); }\n",
         encoding="utf-8",
     )
+    labels = [network.predict(np.zeros((1, 8)))[0] for network in (first, second)]
     strict = ["-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror", "-xc++"]
-    for standard in "c++98", "c++20":
-        flags = [
-            "-c",
-            f"-std={standard}",
-            *(["-Wno-long-long"] if "98" in standard else []),
-        ]
-        compile_c(COMPILERS[0], source, tmp_path / "main.o", *flags, strict=strict)
+    for compiler in CPP:
+        for standard in "c++98", "c++20":
+            flags = [f"-std={standard}", "-Wno-long-long"]  # of the system's headers
+            compile_c(compiler, source, tmp_path / "main", *flags, strict=strict)
+            run = subprocess.run(tmp_path / "main")
+            assert run.returncode == 10 * labels[0] + labels[1]
 
 
 def read_arrays(text):

@@ -358,11 +358,14 @@ def test_predictions_without_a_spread_are_no_loss(tmp_path):
         target_mean=1 / 3,
         target_scale=np.pi,
     )
-    for dtype in DTYPES:
-        constant.to_c(tmp_path / "net.h", np.eye(2), dtype=dtype)
-        network = make_network((4, 1), "identity")
-        network.to_c(tmp_path / "net.h", np.ones((20, 6)), dtype=dtype)
-        network.to_c(tmp_path / "net.h", np.ones((1, 6)), [5.0], dtype=dtype)
+    alike = make_network((4, 1), "identity")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for dtype in DTYPES:
+            constant.to_c(tmp_path / "net.h", np.eye(2), dtype=dtype)
+            alike.to_c(tmp_path / "net.h", np.ones((20, 6)), dtype=dtype)
+            alike.to_c(tmp_path / "net.h", np.ones((1, 6)), [5.0], dtype=dtype)
+    assert found == []
 
 
 def test_what_single_precision_costs_is_not_put_down_to_integers(tmp_path, iris):

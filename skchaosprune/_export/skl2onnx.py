@@ -323,7 +323,10 @@ def _convert_imputer(scope, operator, container):
 
     imputer = operator.raw_operator
     if imputer.add_indicator and imputer.indicator_.features_.size:
-        raise NotImplementedError("skl2onnx has no SimpleImputer(add_indicator=True).")
+        raise NotImplementedError(
+            "skl2onnx has no SimpleImputer(add_indicator=True) where values were "
+            "missing in fit; leave the indicator out."
+        )
     if any(value != value for value in imputer.statistics_.tolist()):
         raise NotImplementedError(
             "SimpleImputer drops a column that had no value in fit; leave it out."
