@@ -1,10 +1,12 @@
 """Limits on threads during a fit, and what ends it: Ctrl-C, or the exit of Python."""
 
 import atexit
+import gc
 import os
 import sys
 import threading
 import time
+import traceback
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -64,12 +66,25 @@ def one_thread_per_fit():
     try:
         _enter(fit)
         yield
+    except SystemExit as error:
+        if _is_exiting:
+            _free_tensors(error)
+        raise
     finally:
         try:
             _leave(fit)
         except BaseException:
             _leave(fit)
             raise
+
+
+def _free_tensors(error):
+    """Free what an ended fit held, while the exit of Python still waits for it.
+
+    A tensor that is freed gives the interpreter away and asks for it again.
+    """
+    traceback.clear_frames(error.__traceback__)
+    gc.collect()
 
 
 @atexit.register
