@@ -15,7 +15,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skchaosprune import ChaosCausalPrunedMLP, ImportanceDisplay, NetworkDisplay
+from skchaosprune import (
+    ChaosCausalPrunedMLP,
+    ImportanceDisplay,
+    NetworkDisplay,
+    pruning_report,
+)
 
 # %%
 # Real data, held-out rows, and the estimator with its defaults: half of the weights go.
@@ -24,15 +29,14 @@ data = load_breast_cancer(as_frame=True)
 X_train, X_test, y_train, y_test = train_test_split(
     data.data, data.target, stratify=data.target, random_state=0
 )
-scaler = StandardScaler().set_output(transform="pandas")
-model = make_pipeline(scaler, ChaosCausalPrunedMLP(random_state=0, verbose=1))
+mlp = ChaosCausalPrunedMLP(random_state=0, verbose=1)
+model = make_pipeline(StandardScaler(), mlp)
 model.fit(X_train, y_train)
 
 # %%
 # Before and after, and what the tests of causality are worth.
 
-pruned = model[-1]
-print(f"\n{pruned.report(scaler.transform(X_test), y_test)}")
+print(f"\n{pruning_report(model, X_test, y_test)}")
 print(
     "\nA weight called causal is no proof of a cause: exponents and error share the\n"
     "trend of a training that settles, see the user guide."
@@ -41,8 +45,8 @@ print(
 # %%
 # The same method prunes 95 %; what is left has fewer units, and the same outputs.
 
-small = make_pipeline(scaler, ChaosCausalPrunedMLP(prune_ratio=0.95, random_state=0))
-small.fit(X_train, y_train)
+mlp = ChaosCausalPrunedMLP(prune_ratio=0.95, random_state=0)
+small = make_pipeline(StandardScaler(), mlp).fit(X_train, y_train)
 compact = small[-1].compact()
 print(f"\n95 % pruned: test accuracy {small.score(X_test, y_test):.3f}\n{compact}")
 
@@ -50,7 +54,7 @@ print(f"\n95 % pruned: test accuracy {small.score(X_test, y_test):.3f}\n{compact
 # One figure: what drives the prediction before and after, and the small network.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(14, 7), layout="constrained")
-ImportanceDisplay.from_estimator(pruned, ax=left)
+ImportanceDisplay.from_estimator(model, ax=left)
 NetworkDisplay.from_estimator(small, ax=right)
 
 path = sys.argv[1] if len(sys.argv) > 1 else "demo.png"

@@ -20,7 +20,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skchaosprune import ChaosCausalPrunedMLP, NetworkDisplay
+from skchaosprune import (
+    ChaosCausalPrunedMLP,
+    NetworkDisplay,
+    pruning_report,
+    weight_table,
+)
 
 X, y = load_breast_cancer(return_X_y=True, as_frame=True)
 X_train, X_test, y_train, y_test = train_test_split(
@@ -41,10 +46,9 @@ model.fit(X_train, y_train)
 # ----------------
 #
 # The report compares the network before and after pruning on the held-out rows. It
-# wants them scaled, as the last step of the pipeline sees them.
+# takes them as ``model.predict`` does.
 
-mlp = model[-1]
-mlp.report(model[:-1].transform(X_test), y_test)
+pruning_report(model, X_test, y_test)
 
 # %%
 # Less than a third of the weights does nearly as well: one row more of 188 is wrong.
@@ -59,6 +63,7 @@ mlp.report(model[:-1].transform(X_test), y_test)
 # repair of connectivity sees to it that no weight is kept that is on no path from an
 # input to an output, so that the first two numbers are the same.
 
+mlp = model[-1]
 print("pruned:", round(mlp.sparsity_, 3))
 print("pruned or on no path:", round(mlp.effective_sparsity_, 3))
 print("pruned in each layer:", mlp.layer_sparsity_.round(2))
@@ -79,7 +84,7 @@ _ = NetworkDisplay.from_estimator(model)
 # evidence there is that its exponents cause the error, so the smaller its p-value. Here
 # are the five with the best scores.
 
-table = mlp.weight_table()
+table = weight_table(model)
 columns = ["from", "to", "initial", "dense", "final", "p_value", "score", "kept"]
 table.sort_values("score", ascending=False)[columns].head()
 

@@ -24,14 +24,17 @@ _HOMES = {
     "LyapunovDisplay": "display",
     "NetworkDisplay": "display",
     "PruningCurveDisplay": "display",
+    "feature_importances": "_importances",
     "granger_causality": "_kernels.granger",
     "largest_lyapunov_exponent": "_kernels.lyapunov",
     "legcnet_params": "_legcnet",
     "pruning_path": "report",
+    "pruning_report": "report",
     "register_onnx_converters": "_pipelines",
     "to_c": "_pipelines",
     "to_compact": "_pipelines",
     "to_onnx": "_pipelines",
+    "weight_table": "_placebo",
 }
 
 __all__ = [
@@ -44,14 +47,17 @@ __all__ = [
     "LyapunovDisplay",
     "NetworkDisplay",
     "PruningCurveDisplay",
+    "feature_importances",
     "granger_causality",
     "largest_lyapunov_exponent",
     "legcnet_params",
     "pruning_path",
+    "pruning_report",
     "register_onnx_converters",
     "to_c",
     "to_compact",
     "to_onnx",
+    "weight_table",
 ]
 
 

@@ -99,7 +99,7 @@ def compose(affine, step):
     TypeError
         If the step, or one in it, is something else.
     """
-    if step is None or isinstance(step, str) or _is_identity(step):
+    if is_identity(step):
         return affine
     if type(step) is Pipeline:
         for _, part in step.steps:
@@ -123,7 +123,10 @@ def compose(affine, step):
     return affine.scale(*_SCALERS[type(step)](step))
 
 
-def _is_identity(step):
+def is_identity(step):
+    """Tell whether a step leaves all features as they are."""
+    if step is None or isinstance(step, str):
+        return True
     return type(step) is FunctionTransformer and step.func is None
 
 
@@ -133,7 +136,7 @@ def _compose_columns(affine, step):
     weights = step.transformer_weights or {}
     parts = [affine.select(np.arange(0))]
     for name, part, columns in step.transformers_:
-        places = _find_columns(step, columns)
+        places = find_columns(step, columns)
         if len(places) == 0 or (isinstance(part, str) and part == "drop"):
             continue  # never fitted
         weight = weights.get(name, 1.0)
@@ -149,7 +152,7 @@ def _compose_columns(affine, step):
     return replace(affine, **joined)
 
 
-def _find_columns(step, columns):
+def find_columns(step, columns):
     """Return the indices of columns, given by indices, names, a slice or a mask."""
     indices = np.arange(step.n_features_in_)
     if isinstance(columns, UserList):  # of scikit-learn 1.6, warns where it is read

@@ -15,7 +15,7 @@ from skchaosprune._callback_params import (
 )
 from skchaosprune._export.skl2onnx import Convertible
 from skchaosprune._fit.progress import CallbackSupportMixin, Progress, with_callbacks
-from skchaosprune._names import name_units, take_snapshot
+from skchaosprune._names import name_target, name_units, take_snapshot
 from skchaosprune._network import mlp
 from skchaosprune._persistence import Versioned
 from skchaosprune._text import brief, shorten
@@ -26,14 +26,15 @@ from skchaosprune.compact import CompactMLP, compact_layers
 _LEARNED = """
 activation_ best_lags_ coefs_ dense_coefs_ dense_feature_importances_ dense_flops_
 dense_history_ dense_intercepts_ dense_loss_curve_ effective_sparsity_ engine_
-feature_importances_ flops_ history_ initial_coefs_ initial_intercepts_ intercepts_
-layer_sparsity_ loss_curve_ lyapunov_exponents_ magnitude_rounds_ masks_
-mean_lyapunov_exponents_ n_active_parameters_ n_features_in_ n_iter_ n_iter_dense_
-n_layers_ n_outputs_ n_parameters_ n_rounds_ n_untested_ n_weights_ n_windows_
-objective_curve_ out_activation_ p_values_ pruned_in_round_ record_every_ retrain_
-search_loss_curve_ snapshots_ sparsity_ target_series_ untested_reasons_ weight_scores_
-window_series_
-_criterion_name _criterion_params _loss _rows_of_fit _score_seed
+feature_directions_ feature_importances_ flops_ history_ initial_coefs_
+initial_intercepts_ intercepts_ layer_sparsity_ loss_curve_ lyapunov_exponents_
+magnitude_rounds_ masks_ mean_lyapunov_exponents_ n_active_parameters_ n_features_in_
+n_iter_ n_iter_dense_ n_layers_ n_outputs_ n_parameters_ n_rounds_ n_untested_
+n_weights_ n_windows_ objective_curve_ out_activation_ p_values_ pruned_in_round_
+record_every_ retrain_ search_loss_curve_ snapshots_ sparsity_ target_series_
+untested_reasons_ weight_scores_ window_series_
+_criterion_name _criterion_params _importance _loss _rows_of_fit _score_seed
+_target_name
 """.split()
 
 # What neither prediction nor explanation needs, and takes most of a pickle.
@@ -253,7 +254,7 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
             module, fitted._loss, fitted.out_activation_, **(defaults | settings)
         )
 
-    def report(self, X, y, *, feature_names=None):
+    def report(self, X, y, *, feature_names=None, scoring=None):
         """Compare the network before and after pruning, in one table.
 
         Warn if most rows of ``X`` are far out of the range of a column in ``fit``, for
@@ -267,6 +268,8 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
             Their targets.
         feature_names : sequence of str or None, default=None
             Names of the features; None takes those seen in fit.
+        scoring : str, callable, list, dict or None, default=None
+            Scores to add, as in scikit-learn.
 
         Returns
         -------
@@ -276,7 +279,12 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If ``X``, ``y`` or ``feature_names`` are not valid or do not fit.
+            If ``X``, ``y``, ``feature_names`` or ``scoring`` are not valid or do not
+            fit.
+
+        See Also
+        --------
+        skchaosprune.pruning_report : The same for a whole Pipeline, on raw rows.
 
         Notes
         -----
@@ -285,10 +293,7 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
         """
         from skchaosprune.report import make_report
 
-        fitted = take_snapshot(self)
-        report = make_report(fitted, X, y, feature_names)
-        fitted._warn_if_unlike(X)
-        return report
+        return make_report(take_snapshot(self), X, y, feature_names, scoring)
 
     def placebo_test(self, X=None, y=None, *, n_repeats=20, random_state=0):
         """Compare the share of causal weights with what its placebo calls causal.
@@ -454,6 +459,7 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
         criterion = get_criterion(self.prune_criterion)
         criterion.check_parameters()
         seeds = planning.draw_seeds(self.random_state)
+        target_name = name_target(y)
         X, y, known = self._validate_rows(X, y)
         sample_weight = _validation.check_sample_weight(sample_weight, len(X))
         X, y, sample_weight, places = planning.drop_absent(X, y, sample_weight)
@@ -472,7 +478,9 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
             data,
             validation,
             network=self._describe_network(X.shape[1], targets.shape[1]),
-            known=known | learned | {"_rows_of_fit": _scale.describe_rows(X)},
+            known=known
+            | learned
+            | {"_rows_of_fit": _scale.describe_rows(X), "_target_name": target_name},
             places=places,
         )
 
@@ -511,6 +519,16 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
             if name != "_lacking" and (name.startswith("_") or not name.endswith("_"))
         }
         self.__dict__ = rest | learned
+
+    def _recall_network(self):
+        """Describe what the fitted network computes."""
+        return mlp.Network(
+            (self.n_features_in_, *(W.shape[1] for W in self.coefs_)),
+            self.activation_,
+            self.out_activation_,
+            self._loss,
+            is_classifier(self),
+        )
 
     def _recall_rows(self, X, y):
         """Return rows as the criterion saw those of the fit."""

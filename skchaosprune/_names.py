@@ -5,6 +5,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skchaosprune._text import brief, shorten
+from skchaosprune._unwrap import take_apart
 
 
 def last_step(estimator, caller):
@@ -21,12 +22,21 @@ def last_step(estimator, caller):
     return model
 
 
-def read_fit(estimator, feature_names=None):
-    """Return a fitted estimator, out of its pipeline, and the names of its units."""
-    model = take_snapshot(last_step(estimator, "from_estimator"))
-    if feature_names is None and not hasattr(model, "feature_names_in_"):
-        feature_names = _ask_transformers(estimator)
-    return model, name_units(model, feature_names)
+def read_fit(model, feature_names=None, caller="from_estimator"):
+    """Return the network in a fitted model, and the names of its units."""
+    parts = take_apart(model, caller)
+    network = take_snapshot(parts.network)
+    return network, name_units_of(parts, network, feature_names)
+
+
+def name_units_of(parts, network, feature_names=None):
+    """Names of all units of a network in a model; of the features as given, or asked.
+
+    Transformers are asked for the names of the features where the fit saw none.
+    """
+    if feature_names is None and not hasattr(network, "feature_names_in_"):
+        feature_names = parts.name_columns()
+    return name_units(network, feature_names)
 
 
 def take_snapshot(model):
@@ -51,20 +61,16 @@ def name_units(model, feature_names=None):
             f"fitted on {model.n_features_in_} features; give one for each."
         )
     sizes = [model.n_features_in_, *(b.size for b in model.intercepts_)]
-    outputs = ["y"]
+    outputs = [vars(model).get("_target_name", "y")]  # older pickles have none
     if is_classifier(model):
         outputs = model.classes_[-model.n_outputs_ :]
     return unit_names(sizes, feature_names, outputs)
 
 
-def _ask_transformers(estimator):
-    """Feature names that a pipeline hands to its last step; None if it knows none."""
-    if not isinstance(estimator, Pipeline) or len(estimator) == 1:
-        return None
-    try:
-        return estimator[:-1].get_feature_names_out()
-    except (AttributeError, ValueError):  # not every transformer can
-        return None
+def name_target(y):
+    """Name of a regression target: that of a pandas Series, or y."""
+    name = getattr(y, "name", None)
+    return "y" if name is None else str(name)
 
 
 def unit_names(layer_sizes, inputs=None, outputs=None):

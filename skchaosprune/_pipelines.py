@@ -1,12 +1,9 @@
 """Functions that take an estimator or a whole model that contains one."""
 
-import copy
-
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +13,7 @@ from skchaosprune._export.columns import describe_columns, feed_columns
 from skchaosprune._files import write_file
 from skchaosprune._text import shorten
 from skchaosprune._to_c import write_c
+from skchaosprune._unwrap import list_steps, put_network
 from skchaosprune._warn import warn_all
 from skchaosprune.compact import CompactMLP, serialize_onnx
 from skchaosprune.estimators import (
@@ -110,14 +108,14 @@ def to_c(model, path, X=None, y=None, *, name=None, dtype="float32"):
     >>> with TemporaryDirectory() as folder:
     ...     to_c(model, f"{folder}/iris.h")
     """
-    *before, network = _list_steps(model)
+    *before, network = list_steps(model)
     if not _is_network(network):
         raise TypeError(
             "to_c takes a fitted ChaosCausalPrunedMLP, its regressor, a CompactMLP, or "
             "a Pipeline of scalers and one of these (of a search its best_estimator_). "
             f"Got {_name_type(network)} instead."
         )
-    compact = _replace_network(network)
+    compact = _make_compact(network)
     affine = _read_scalers(before, compact)
     write_c(model, compact, affine, path, X, y, name, dtype)
 
@@ -254,14 +252,14 @@ def to_compact(model):
     >>> bool((compact.predict(X) == model.predict(X)).all())
     True
     """
-    last = _list_steps(model)[-1]
+    last = list_steps(model)[-1]
     if not _is_network(last):
         raise TypeError(
             "to_compact takes a fitted ChaosCausalPrunedMLP, its regressor, a "
             "CompactMLP, or a Pipeline that ends in one of these (of a search its "
             f"best_estimator_). Got {_name_type(last)} instead."
         )
-    return _replace_network(model)
+    return put_network(model, _make_compact(last))
 
 
 def register_onnx_converters():
@@ -286,34 +284,12 @@ def _is_network(model):
     return isinstance(model, CompactMLP) or hasattr(type(model), "weight_table")
 
 
-def _real_steps(pipeline):
-    return [step for _, step in pipeline.steps if step not in (None, "passthrough")]
-
-
-def _list_steps(model):
-    """List what a Pipeline does, also one of Pipelines; else the model itself."""
-    if not isinstance(model, Pipeline) or not _real_steps(model):
-        return [model]
-    return [part for step in _real_steps(model) for part in _list_steps(step)]
-
-
 def _name_type(model):
     return shorten(type(model).__name__)
 
 
-def _replace_network(model):
-    """Return a model with its network compact."""
-    if isinstance(model, CompactMLP):
-        return model
-    if not isinstance(model, Pipeline):
-        return model.compact()
-    last = _real_steps(model)[-1]
-    compact = copy.copy(model)
-    compact.steps = [
-        (name, _replace_network(step) if step is last else step)
-        for name, step in model.steps
-    ]
-    return compact
+def _make_compact(network):
+    return network if isinstance(network, CompactMLP) else network.compact()
 
 
 def _split(model):
@@ -321,7 +297,7 @@ def _split(model):
 
     None for what is not a network, or one behind a StandardScaler.
     """
-    *before, network = _list_steps(model)
+    *before, network = list_steps(model)
     is_scaled = [type(step) for step in before] == [StandardScaler]
     if not _is_network(network) or not (is_scaled or not before):
         return None
@@ -330,7 +306,7 @@ def _split(model):
         (scaler,) = before
         check_is_fitted(scaler)
         scale = scaler.mean_ if scaler.with_mean else None, scaler.scale_
-    return scale, _replace_network(network)
+    return scale, _make_compact(network)
 
 
 def _list_networks(model):
@@ -346,7 +322,7 @@ def _list_networks(model):
         raise TypeError(
             "to_onnx takes a fitted ChaosCausalPrunedMLP, its regressor, a CompactMLP, "
             "or a Pipeline or an ensemble with one of these (of a search its "
-            f"best_estimator_). Got {_name_type(_list_steps(model)[-1])} instead."
+            f"best_estimator_). Got {_name_type(list_steps(model)[-1])} instead."
         )
     return kinds
 

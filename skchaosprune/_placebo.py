@@ -1,15 +1,42 @@
 """What a fit knows of its weights: the table of all, and the test against placebos."""
 
 import numpy as np
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone
 from sklearn.utils import Bunch
 
 from skchaosprune._fit.results import KEEP_BYTES
+from skchaosprune._names import read_fit
 from skchaosprune._network import mlp
 from skchaosprune._text import brief, shorten
 from skchaosprune._training.recording import TrainingRecord
 from skchaosprune._validation import check_rng
 from skchaosprune.criteria import runs_only_our_code
+
+
+def weight_table(model):
+    """Return a table with one row per weight.
+
+    Parameters
+    ----------
+    model : estimator, Pipeline, search or TransformedTargetRegressor
+        Fitted: a :class:`ChaosCausalPrunedMLP` or
+        :class:`ChaosCausalPrunedMLPRegressor`, or any of the others around one, also
+        nested.
+
+    Returns
+    -------
+    table : pandas.DataFrame or structured ndarray
+        As :meth:`ChaosCausalPrunedMLP.weight_table` describes it; a pipeline's
+        transformers name the inputs.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` contains none of our estimators.
+    NotFittedError
+        If ``model`` is not fitted.
+    """
+    return tabulate_weights(*read_fit(model, caller="weight_table"))
 
 
 def tabulate_weights(model, unit_names):
@@ -187,13 +214,7 @@ def recall_record(model, criterion, data):
                 f"with placebo=True of {brief(criterion)}."
             )
     return TrainingRecord(
-        network=mlp.Network(
-            (model.n_features_in_, *(W.shape[1] for W in model.coefs_)),
-            model.activation_,
-            model.out_activation_,
-            model._loss,
-            is_classifier(model),
-        ),
+        network=model._recall_network(),
         initial_params=mlp.flatten(model.initial_coefs_, model.initial_intercepts_),
         params=mlp.flatten(model.dense_coefs_, model.dense_intercepts_),
         alive=np.ones(model.n_weights_, dtype=bool),

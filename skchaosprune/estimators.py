@@ -268,6 +268,11 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     feature_importances_, dense_feature_importances_ : ndarray of shape \
             (n_features_in_,)
         Non-negative, sum to 1; of the pruned network, and of the dense one.
+    feature_directions_ : ndarray of shape (n_features_in_, n_outputs_) or None
+        In [-1, 1]: 1 where a larger value of the feature always raises the output of
+        the pruned network (of two classes, the second), -1 where it lowers it. By the
+        mean gradient over the training rows, or with ``importance="connection"`` the
+        products of weights, each as a share of the absolute ones; None with the others.
     n_layers_, n_outputs_ : int
         Layers, input and output included; output units.
     activation_, out_activation_ : str
@@ -715,6 +720,11 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     feature_importances_, dense_feature_importances_ : ndarray of shape \
             (n_features_in_,)
         Non-negative, sum to 1; of the pruned network, and of the dense one.
+    feature_directions_ : ndarray of shape (n_features_in_, n_outputs_) or None
+        In [-1, 1]: 1 where a larger value of the feature always raises the output of
+        the pruned network (of two classes, the second), -1 where it lowers it. By the
+        mean gradient over the training rows, or with ``importance="connection"`` the
+        products of weights, each as a share of the absolute ones; None with the others.
     n_layers_, n_outputs_ : int
         Layers, input and output included; output units.
     activation_, out_activation_ : str

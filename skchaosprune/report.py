@@ -9,20 +9,23 @@ from scipy.stats import spearmanr
 from sklearn.base import is_classifier, is_regressor
 from sklearn.metrics import (
     accuracy_score,
+    check_scoring,
     f1_score,
     r2_score,
     root_mean_squared_error,
 )
 
 from skchaosprune import _validation
-from skchaosprune._names import name_units
+from skchaosprune._importances import rank_features
+from skchaosprune._names import take_snapshot
 from skchaosprune._network.masks import effective_sparsity
 from skchaosprune._path import pruning_path
 from skchaosprune._text import pad, printable, shorten, width_of, wrap
 from skchaosprune._to_c import embed
+from skchaosprune._unwrap import put_network, take_apart
 from skchaosprune.compact import serialize_npz, serialize_onnx
 
-__all__ = ["PruningReport", "pruning_path"]
+__all__ = ["PruningReport", "pruning_path", "pruning_report"]
 
 # What a report compares: label and number format of each row, in their order.
 _MEASURES = {
@@ -60,11 +63,11 @@ _TEXT = "text-align: left"
 class PruningReport:
     """A network before and after pruning, in one table.
 
-    Made by :meth:`ChaosCausalPrunedMLP.report`. Prints as a plain table and is an HTML
-    table in notebooks. Names that the standard output cannot show are escaped in the
-    printed table; ``repr(report)``, for a file, has them as they are. "Before" is the
-    dense network when it was scored, "after" the pruned one; both are measured in their
-    compact form, in the same way.
+    Made by :func:`pruning_report` and :meth:`ChaosCausalPrunedMLP.report`. Prints as a
+    plain table and is an HTML table in notebooks. Names that the standard output cannot
+    show are escaped in the printed table; ``repr(report)``, for a file, has them as
+    they are. "Before" is the dense network when it was scored, "after" the pruned one;
+    both are measured in their compact form, in the same way.
 
     Attributes
     ----------
@@ -77,7 +80,8 @@ class PruningReport:
         where it is the unweighted mean over the classes that are there.
     before, after : dict
         From the name of a measure to its value. Of a classifier ``accuracy`` and
-        ``f1``, of a regressor ``r2`` and ``rmse``, the root mean squared error. Then
+        ``f1``, of a regressor ``r2`` and ``rmse``, the root mean squared error, and the
+        scores asked for by their names. Then
         ``n_weights``; ``effective_sparsity``, the share of weights that are zero or on
         no path from input to output; ``n_hidden_units`` and ``n_features``, those on
         such a path; ``flops``, one multiplication per row for each kept weight, as in
@@ -227,9 +231,16 @@ class PruningReport:
                 _show(self.after[name], form),
                 _show(self.ratio[name], ".3f"),
             )
-            for name, (label, form) in _MEASURES.items()
-            if name in self.before
+            for name, (label, form) in self._labels().items()
         ]
+
+    def _labels(self):
+        """Label and number format of each measure; scores asked for come first."""
+        labels = {name: _MEASURES.get(name) for name in self.before}
+        return {
+            name: (shorten(name.replace("_", " ")), ".4f") if known is None else known
+            for name, known in labels.items()
+        }
 
     def _features(self):
         return [
@@ -268,43 +279,103 @@ class PruningReport:
         ]
 
 
-def make_report(estimator, X, y, feature_names=None):
-    """Compare a fitted estimator with its dense network.
+def pruning_report(model, X, y, scoring=None):
+    """Compare a fitted model before and after pruning, in one table.
 
     Parameters
     ----------
-    estimator : ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor
-        Fitted.
-    X : array-like of shape (n_samples, n_features)
-        Rows to score on, scaled like the training rows.
+    model : estimator, Pipeline, search or TransformedTargetRegressor
+        Fitted: a :class:`ChaosCausalPrunedMLP` or
+        :class:`ChaosCausalPrunedMLPRegressor`, or any of the others around one, also
+        nested.
+    X : array-like or data frame of shape (n_samples, n_features)
+        Rows to score on, best held-out ones, as ``model.predict`` takes them.
     y : array-like of shape (n_samples,)
-        Their targets.
+        Their targets, as ``model.predict`` gives them.
+    scoring : str, callable, list, dict or None, default=None
+        Scores to add, as in scikit-learn, like ``"roc_auc"`` or
+        ``["balanced_accuracy", "neg_log_loss"]``. Computed by the whole model, with the
+        dense and with the pruned network in it.
+
+    Returns
+    -------
+    report : PruningReport
+        Prints as a table, is one in notebooks, and has ``to_dict()``. Scores are in
+        units of ``y``, features those of ``X``; sizes and times are those of the
+        network alone.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` contains none of our estimators.
+    ValueError
+        If ``X``, ``y`` or ``scoring`` are not valid or do not fit.
+    NotFittedError
+        If ``model`` is not fitted.
+
+    Warns
+    -----
+    UserWarning
+        If most rows are far out of the range of the fit.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skchaosprune import ChaosCausalPrunedMLP, pruning_report
+    >>> X, y = load_iris(return_X_y=True)
+    >>> mlp = ChaosCausalPrunedMLP((6,), max_iter=40, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), mlp).fit(X, y)
+    >>> report = pruning_report(model, X, y, scoring="neg_log_loss")
+    >>> report.after["accuracy"] == model.score(X, y)
+    True
+    """
+    return make_report(model, X, y, scoring=scoring)
+
+
+def make_report(model, X, y, feature_names=None, scoring=None):
+    """Compare a fitted model before and after pruning.
+
+    Parameters
+    ----------
+    model, X, y, scoring
+        As :func:`pruning_report` takes them.
     feature_names : sequence of str or None, default=None
-        Names of the features; None takes those seen in fit.
+        Names of the columns of ``X``; None takes those seen in fit.
 
     Returns
     -------
     report : PruningReport
         The comparison.
-
-    Raises
-    ------
-    ValueError
-        If ``X``, ``y`` or ``feature_names`` are not valid or do not fit the estimator.
     """
+    parts = take_apart(model, "pruning_report")
+    estimator = take_snapshot(parts.network)
+    inputs, encoded = parts.transform(X), parts.transform_target(y)
     rows, targets = _validation.check_rows(
-        estimator, X, y, order="C", reset=False, y_numeric=is_regressor(estimator)
+        estimator,
+        inputs,
+        encoded,
+        order="C",
+        reset=False,
+        y_numeric=is_regressor(estimator),
     )
-    names = [str(name) for name in name_units(estimator, feature_names)[0]]
+    ranking = rank_features(model, feature_names=feature_names)
     compact, dense_coefs, notes = estimator.compact(), estimator.dense_coefs_, {}
-    after = _score(compact, rows, targets) | {"n_weights": estimator.flops_}
+    if parts.target_transformers:
+        targets = np.ravel(y)  # what the whole model predicts
+
+    def score(network):
+        return _score(put_network(model, network), network, X, targets, scoring)
+
+    after = score(compact) | {"n_weights": estimator.flops_}
     after |= _count(compact, estimator.coefs_) | {"flops": estimator.flops_}
     if dense_coefs is None:
         before, networks = dict.fromkeys(after), [(after, compact)]
         notes["before"] = "forget_training() dropped it"
     else:
         dense = estimator._compact(dense_coefs, estimator.dense_intercepts_)
-        before = _score(dense, rows, targets) | _count(dense, dense_coefs)
+        before = score(dense) | _count(dense, dense_coefs)
         networks = [(before, dense), (after, compact)]
     before |= {"n_weights": estimator.n_weights_, "flops": estimator.dense_flops_}
     for measured, network in networks:
@@ -319,8 +390,9 @@ def make_report(estimator, X, y, feature_names=None):
             measured[f"latency_{name}"] = time
     before = {key: before.get(key) for key in after}  # in the same order
 
-    # of X as it came, as names of columns are compared once more
-    causal_share, placebo_share = _test_placebo(estimator, X, y, notes)
+    # of the inputs as they came, as names of columns are compared once more
+    causal_share, placebo_share = _test_placebo(estimator, inputs, encoded, notes)
+    estimator._warn_if_unlike(inputs)
     classes = getattr(compact, "classes_", None)
     is_binary = classes is not None and len(classes) == 2
     return PruningReport(
@@ -329,11 +401,11 @@ def make_report(estimator, X, y, feature_names=None):
         positive_class=str(classes[1]) if is_binary else None,
         before=before,
         after=after,
-        rank_agreement=_rank_agreement(estimator),
+        rank_agreement=_rank_agreement(ranking),
         causal_share=causal_share,
         placebo_share=placebo_share,
-        unused_features=[names[column] for column in compact.unused_features_],
-        strongest_features=_strongest_features(estimator, names),
+        unused_features=_unused_features(ranking, compact.unused_features_),
+        strongest_features=_strongest_features(ranking),
         notes=notes,
     )
 
@@ -341,8 +413,24 @@ def make_report(estimator, X, y, feature_names=None):
 # What a report measures.
 
 
-def _score(compact, X, y):
-    predicted = compact.predict(X)
+def _score(model, compact, X, y, scoring):
+    """Score a model by what it predicts; ``compact`` is the network in it."""
+    return _score_predictions(model, compact, X, y) | _score_by(model, X, y, scoring)
+
+
+def _score_by(model, X, y, scoring):
+    """Scores asked for, by their names."""
+    if scoring is None:
+        return {}
+    scores = check_scoring(model, scoring)(model, X, y)
+    if not isinstance(scores, dict):
+        is_name = isinstance(scoring, str)
+        scores = {scoring if is_name else "score": scores}
+    return {name: float(score) for name, score in scores.items()}
+
+
+def _score_predictions(model, compact, X, y):
+    predicted = model.predict(X)
     if not is_classifier(compact):
         r2 = float(r2_score(y, predicted)) if len(y) > 1 else None
         return {"r2": r2, "rmse": float(root_mean_squared_error(y, predicted))}
@@ -411,20 +499,30 @@ def _test_placebo(estimator, X, y, notes):
     return result.causal_share, result.placebo_share
 
 
-def _rank_agreement(estimator):
-    pair = estimator.dense_feature_importances_, estimator.feature_importances_
+def _rank_agreement(ranking):
+    pair = ranking.dense_importances, ranking.importances
     if any(np.ptp(importances) == 0.0 for importances in pair):
         return None
     return float(spearmanr(*pair).statistic)
 
 
-def _strongest_features(estimator, names):
-    before = estimator.dense_feature_importances_.tolist()
-    after = estimator.feature_importances_.tolist()
-    order = np.argsort(-estimator.feature_importances_, kind="stable")
+def _unused_features(ranking, unused_inputs):
+    """Names of the features all of whose inputs change nothing."""
+    unused = set(unused_inputs.tolist())
+    pairs = zip(ranking.names, ranking.inputs, strict=True)
+    return [name for name, inputs in pairs if unused.issuperset(inputs)]
+
+
+def _strongest_features(ranking):
+    before, after = ranking.dense_importances.tolist(), ranking.importances.tolist()
+    order = np.argsort(-ranking.importances, kind="stable")
     return [
-        {"name": names[column], "before": before[column], "after": after[column]}
-        for column in order[:_N_NAMES]
+        {
+            "name": ranking.names[feature],
+            "before": before[feature],
+            "after": after[feature],
+        }
+        for feature in order[:_N_NAMES]
     ]
 
 
@@ -432,7 +530,9 @@ def _strongest_features(estimator, names):
 
 
 def _divide(after, before):
-    return after / before if after is not None and before else None
+    if after is None or before is None or before <= 0:
+        return None
+    return after / before
 
 
 def _show(value, form):

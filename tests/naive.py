@@ -454,8 +454,28 @@ def gradient_importances(params, network, data, step=1e-6):
     return importances
 
 
-def permutation_importances(params, network, data, orders):
-    """Run the whole network again with each column in each order."""
+def gradient_directions(params, network, data, step=1e-6):
+    """Mean central difference of each logit, as a share of the mean absolute one."""
+    n_features, n_outputs = len(data.X[0]), network.layer_sizes[-1]
+    directions = np.zeros((n_features, n_outputs))
+    for j in range(n_features):
+        for k in range(n_outputs):
+            total, size = 0.0, 0.0
+            for x, weight in zip(data.X, data.sample_weight, strict=True):
+                both = []
+                for sign in (1, -1):
+                    moved = x.copy()
+                    moved[j] += sign * step
+                    both.append(row_logits(params, network, moved)[k])
+                slope = (both[0] - both[1]) / (2 * step)
+                total += weight * slope
+                size += weight * abs(slope)
+            directions[j, k] = total / size if size else 0.0
+    return directions
+
+
+def permutation_importances(params, network, data, orders, groups=None):
+    """Run the whole network again with each column, or group, in each order."""
 
     def mean_loss(X):
         total = 0.0
@@ -464,14 +484,15 @@ def permutation_importances(params, network, data, orders):
         return total / sum(data.sample_weight)
 
     importances = np.zeros(data.X.shape[1])
-    for j in range(data.X.shape[1]):
+    for group in groups or [[j] for j in range(data.X.shape[1])]:
         rises = []
         for order in orders:
             shuffled = data.X.copy()
             for row, other in enumerate(order):
-                shuffled[row, j] = data.X[other, j]
+                for j in group:
+                    shuffled[row, j] = data.X[other, j]
             rises.append(mean_loss(shuffled) - mean_loss(data.X))
-        importances[j] = max(0.0, sum(rises) / len(rises))
+        importances[group[0]] = max(0.0, sum(rises) / len(rises))
     return importances
 
 
@@ -490,6 +511,19 @@ def connection_importances(params, network):
     sizes = network.layer_sizes
     n_weights = sum(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
     return sum_over_paths([abs(weight) for weight in params[:n_weights]], sizes)
+
+
+def connection_directions(params, network):
+    """Products of weights along all paths to an output, as a share of their sizes."""
+    sizes = network.layer_sizes
+    weights = dict(zip(name_weights(sizes), params, strict=False))
+    signed, absolute = np.zeros((2, sizes[0], sizes[-1]))
+    for path in all_paths(sizes):
+        (_, first, _), (_, _, last) = path[0], path[-1]
+        product = math.prod(weights[weight] for weight in path)
+        signed[first, last] += product
+        absolute[first, last] += abs(product)
+    return np.divide(signed, absolute, out=np.zeros_like(signed), where=absolute > 0)
 
 
 def causal_importances(kept, p_values, layer_sizes):

@@ -19,8 +19,10 @@ from skchaosprune._network.importance import (
     IMPORTANCES,
     Explainable,
     causal_importances,
+    connection_directions,
     connection_importances,
     explain_uniform,
+    gradient_directions,
     gradient_importances,
     normalise_importances,
     permutation_importances,
@@ -102,6 +104,12 @@ def test_gradient_is_finite_differences(output):
             subject.params, subject.network, subject.data
         )
         np.testing.assert_allclose(gradient_importances(subject), expected, rtol=1e-6)
+        expected = naive.gradient_directions(
+            subject.params, subject.network, subject.data
+        )
+        # 0 / 0 without a path, which differences do not see to the last bit
+        np.testing.assert_allclose(gradient_directions(subject), expected, atol=1e-6)
+        assert expected.any()
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -122,6 +130,14 @@ def test_permutation_runs_the_network_on_shuffled_columns(output):
             found = permutation_importances(subject, n_repeats=3)
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-14)
             assert expected.any()
+
+            groups = [[0, 2], [1]]
+            found = permutation_importances(replace(subject, groups=groups), 3)
+            expected = naive.permutation_importances(
+                subject.params, subject.network, subject.data, orders, groups
+            )
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-14)
+            assert found[2] == 0.0
 
 
 def test_permutation_draws_values_as_often_as_their_weights_say():
@@ -148,6 +164,12 @@ def test_connection_and_causal_walk_all_paths(hidden):
         connections = naive.connection_importances(params, network)
         np.testing.assert_allclose(
             connection_importances(subject), connections, rtol=1e-12
+        )
+        np.testing.assert_allclose(
+            connection_directions(subject),
+            naive.connection_directions(params, network),
+            rtol=1e-9,
+            atol=1e-14,
         )
         causes = naive.causal_importances(
             flat(subject.masks), p_values, network.layer_sizes

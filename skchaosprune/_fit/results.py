@@ -8,6 +8,7 @@ from skchaosprune._fit.plan import FitPlan
 from skchaosprune._fit.scoring import Scored
 from skchaosprune._network import masks, mlp
 from skchaosprune._network.importance import (
+    DIRECTIONS,
     IMPORTANCES,
     Explainable,
     explain_uniform,
@@ -223,33 +224,37 @@ def explain(outcome):
     """
     rule = outcome.plan.schedule.importance
     mask = outcome.pruning.mask
-    dense = _measure(outcome, outcome.scored.run.params, np.ones_like(mask))
-    sparse = _measure(outcome, outcome.sparse.params, mask)
+    compute = IMPORTANCES[rule]
+    subject = _describe_network(outcome, outcome.sparse.params, mask)
+    params = outcome.scored.run.params
+    dense = compute(_describe_network(outcome, params, np.ones_like(mask)))
+    sparse = compute(subject)
     texts = []
     if not sparse.any():
         kept = mlp.split_layers(mask, outcome.plan.schedule.layer_sizes)
         has_path = masks.effective_sparsity(kept) < 1.0
         scaled = is_scaled(outcome.plan.training.data.X)
         texts = [explain_uniform(rule, has_path, scaled)]
+    directions = DIRECTIONS[rule](subject) if rule in DIRECTIONS else None
     attributes = {
         "feature_importances_": normalise_importances(sparse),
         "dense_feature_importances_": normalise_importances(dense),
+        "feature_directions_": directions,
+        "_importance": rule,
     }
     return Explanation(attributes, texts)
 
 
-def _measure(outcome, params, mask):
-    """Apply the rule of importances to the network of ``params``."""
-    training, schedule = outcome.plan.training, outcome.plan.schedule
-    return IMPORTANCES[schedule.importance](
-        Explainable(
-            network=training.network,
-            params=params,
-            data=training.data,
-            masks=mlp.split_layers(mask, schedule.layer_sizes),
-            p_values=outcome.scored.verdict.p_values,
-            seed=training.score_seed,
-        )
+def _describe_network(outcome, params, mask):
+    """Describe the network of ``params`` to a rule of importances."""
+    training = outcome.plan.training
+    return Explainable(
+        network=training.network,
+        params=params,
+        data=training.data,
+        masks=mlp.split_layers(mask, outcome.plan.schedule.layer_sizes),
+        p_values=outcome.scored.verdict.p_values,
+        seed=training.score_seed,
     )
 
 

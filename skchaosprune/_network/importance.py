@@ -11,8 +11,9 @@ from skchaosprune._network import mlp
 class Explainable:
     """A trained network whose inputs are to be ranked, and what is known of it.
 
-    ``params`` are flat, ``data`` the training rows, ``masks`` one boolean matrix per
-    layer, ``p_values`` those of the weights, where the criterion tests them.
+    ``params`` are flat, ``data`` the training rows or others, ``masks`` one boolean
+    matrix per layer, ``p_values`` those of the weights, where the criterion tests them.
+    ``groups`` are lists of columns that belong together; None: each stands alone.
     """
 
     network: mlp.Network
@@ -21,6 +22,7 @@ class Explainable:
     masks: list
     p_values: np.ndarray | None
     seed: int
+    groups: list | None = None
 
     @property
     def layers(self):
@@ -46,23 +48,64 @@ def gradient_importances(subject):
         Not normalised; exactly 0 for an input without a path of kept weights.
     """
     X, sample_weight = subject.data.X, subject.data.sample_weight
-    (coefs, intercepts), activation = subject.layers, subject.network.activation
     # not np.average, which makes a weighted copy of X
     mean = sample_weight @ X / sample_weight.sum()
     importances = np.zeros(X.shape[1])
+    for rows, gradients in _differentiate(subject):
+        distance = np.abs(X[rows] - mean) * sample_weight[rows, np.newaxis]
+        for gradient in gradients:
+            importances += np.sum(distance * np.abs(gradient), axis=0)
+    return importances / sample_weight.sum()
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def gradient_directions(subject):
+    """Mean gradient of each output, as a share of its mean absolute value.
+
+    Parameters
+    ----------
+    subject : Explainable
+        The network and its rows.
+
+    Returns
+    -------
+    directions : ndarray of shape (n_features, n_outputs)
+        In [-1, 1]: 1 where a larger value of the feature raises the output in all rows,
+        -1 where it lowers it; 0 without a path of kept weights.
+    """
+    sample_weight = subject.data.sample_weight
+    shape = subject.network.layer_sizes[0], subject.network.layer_sizes[-1]
+    sums, sizes = np.zeros(shape), np.zeros(shape)
+    for rows, gradients in _differentiate(subject):
+        for output, gradient in enumerate(gradients):
+            sums[:, output] += sample_weight[rows] @ gradient
+            sizes[:, output] += sample_weight[rows] @ np.abs(gradient)
+    return _divide(sums, sizes)
+
+
+def _differentiate(subject):
+    """Yield blocks of rows, and the gradients of the outputs in them, one by one."""
+    X = subject.data.X
+    (coefs, intercepts), activation = subject.layers, subject.network.activation
     # one output at a time, so that their number is no width
     for rows in mlp.row_blocks(X.shape[0], subject.network.layer_sizes[:-1]):
         layers = mlp.hidden_outputs(X[rows], coefs, intercepts, activation)
         slopes = [mlp.activation_slope(layer, activation) for layer in layers[1:]]
-        distance = np.abs(X[rows] - mean) * sample_weight[rows, np.newaxis]
-        for output in range(coefs[-1].shape[1]):
-            gradient = np.broadcast_to(
-                coefs[-1][:, output], (len(distance), coefs[-1].shape[0])
-            )
-            for W, slope in zip(coefs[-2::-1], slopes[::-1], strict=True):
-                gradient = (gradient * slope) @ W.T
-            importances += np.sum(distance * np.abs(gradient), axis=0)
-    return importances / sample_weight.sum()
+        yield rows, (_descend(w, coefs, slopes, len(layers[0])) for w in coefs[-1].T)
+
+
+def _descend(weights, coefs, slopes, n_rows):
+    """Lead the gradient of one output, with these weights, back to the inputs."""
+    gradient = np.broadcast_to(weights, (n_rows, len(weights)))
+    for W, slope in zip(coefs[-2::-1], slopes[::-1], strict=True):
+        gradient = (gradient * slope) @ W.T
+    return gradient
+
+
+def _divide(sums, sizes):
+    """Signed sums as shares of the sums of absolute values, 0 of 0 being 0."""
+    shares = np.divide(sums, sizes, out=np.zeros_like(sums), where=sizes > 0.0)
+    return np.clip(shares, -1.0, 1.0)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -105,6 +148,28 @@ def connection_importances(subject):
 
 
 @np.errstate(over="ignore", invalid="ignore")
+def connection_directions(subject):
+    """Products of weights, summed over all paths, as shares of their absolute sums.
+
+    Parameters
+    ----------
+    subject : Explainable
+        The network.
+
+    Returns
+    -------
+    directions : ndarray of shape (n_features, n_outputs)
+        In [-1, 1]: 1 where all paths to the output have a positive product, -1 where
+        they have a negative one; 0 without a path of kept weights.
+    """
+    coefs, _ = subject.layers
+    signed, absolute = coefs[0], np.abs(coefs[0])
+    for W in coefs[1:]:
+        signed, absolute = signed @ W, absolute @ np.abs(W)
+    return _divide(signed, absolute)
+
+
+@np.errstate(over="ignore", invalid="ignore")
 def permutation_importances(subject, n_repeats=5):
     """Mean rise of the training loss when one column is shuffled.
 
@@ -119,7 +184,8 @@ def permutation_importances(subject, n_repeats=5):
     -------
     importances : ndarray of shape (n_features,)
         Not normalised; 0 where shuffling lowers the loss, and exactly 0 for an input
-        without a path of kept weights.
+        without a path of kept weights. Columns of a group are shuffled as one, and
+        what that costs is that of the first of them.
 
     Notes
     -----
@@ -138,7 +204,10 @@ def permutation_importances(subject, n_repeats=5):
     """
     data, network = subject.data, subject.network
     coefs, intercepts = subject.layers
-    used = np.flatnonzero(coefs[0].any(axis=1))
+    groups = subject.groups
+    if groups is None:
+        groups = np.arange(len(coefs[0]))[:, np.newaxis]
+    used = [columns for columns in groups if coefs[0][columns].any()]
     rng = np.random.RandomState(subject.seed)
     orders = [_shuffle(data.sample_weight, rng) for _ in range(n_repeats)]
     rises = np.zeros(network.layer_sizes[0])
@@ -147,12 +216,12 @@ def permutation_importances(subject, n_repeats=5):
         weights = data.sample_weight[rows]
         z = X @ coefs[0] + intercepts[0]
         losses = _losses_from_first_layer(subject, z.copy(), targets)
-        for j in used:
+        for columns in used:
             for order in orders:
-                change = data.X[order[rows], j] - X[:, j]
-                shuffled = z + np.outer(change, coefs[0][j])
+                change = data.X[np.ix_(order[rows], columns)] - X[:, columns]
+                shuffled = z + change @ coefs[0][columns]
                 worse = _losses_from_first_layer(subject, shuffled, targets)
-                rises[j] += weights @ (worse - losses)
+                rises[columns[0]] += weights @ (worse - losses)
     return np.maximum(rises, 0.0) / (n_repeats * data.sample_weight.sum())
 
 
@@ -218,6 +287,9 @@ IMPORTANCES = {
     "permutation": permutation_importances,
     "causal": causal_importances,
 }
+
+# The rules that know whether a feature raises or lowers an output.
+DIRECTIONS = {"gradient": gradient_directions, "connection": connection_directions}
 
 # What it means that a rule found nothing in a network that still has a path; why, and
 # the way out.

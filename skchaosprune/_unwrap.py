@@ -1,0 +1,161 @@
+"""The network inside a fitted model, and what is around it."""
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skchaosprune._text import brief, shorten
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a model is made of.
+
+    Attributes
+    ----------
+    transformers : list of transformers
+        What changes the rows before the network, in this order; no Pipelines.
+    target_transformers : list of transformers
+        What changes the targets before the network, in this order.
+    network : ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor
+        Fitted or not.
+    """
+
+    transformers: list
+    target_transformers: list
+    network: BaseEstimator
+
+    def transform(self, X):
+        """Return rows as the network takes them."""
+        for transformer in self.transformers:
+            X = transformer.transform(X)
+        return X
+
+    def transform_target(self, y):
+        """Return targets as the network takes them."""
+        for transformer in self.target_transformers:
+            y = transformer.transform(np.reshape(y, (-1, 1)))[:, 0]
+        return y
+
+    def name_columns(self):
+        """Return the names of the network's inputs; None where a step knows none."""
+        names = None
+        try:
+            for transformer in self.transformers:
+                names = transformer.get_feature_names_out(names)
+        except (AttributeError, ValueError):  # not every transformer can
+            return None
+        return names
+
+
+def take_apart(model, caller):
+    """Find the network in a fitted model.
+
+    Parameters
+    ----------
+    model : estimator, Pipeline, search or TransformedTargetRegressor
+        One of our estimators, or any of the others around one, also nested.
+    caller : str
+        The function that needs it.
+
+    Returns
+    -------
+    parts : Parts
+        The network and what is around it.
+
+    Raises
+    ------
+    TypeError
+        If there is none.
+    ValueError
+        If a search has not refitted its best estimator.
+    NotFittedError
+        If a search or a TransformedTargetRegressor is not fitted.
+    """
+    *before, last = list_steps(model)
+    inner = _look_inside(last)
+    if inner is not None:
+        parts = take_apart(inner, caller)
+        is_of_target = isinstance(last, TransformedTargetRegressor)
+        of_target = [last.transformer_] if is_of_target else []
+        return replace(
+            parts,
+            transformers=before + parts.transformers,
+            target_transformers=of_target + parts.target_transformers,
+        )
+    if not hasattr(type(last), "weight_table"):
+        got = brief(last) if isinstance(last, type) else shorten(type(last).__name__)
+        raise TypeError(
+            f"{caller} needs a ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor, "
+            "or a Pipeline, search or TransformedTargetRegressor with one in it. Got "
+            f"{got} instead."
+        )
+    return Parts(before, [], last)
+
+
+def put_network(model, network):
+    """Return a fitted model with another network in its place.
+
+    Parameters
+    ----------
+    model : estimator, Pipeline, search or TransformedTargetRegressor
+        As :func:`take_apart` takes it. It stays as it is.
+    network : estimator
+        Fitted.
+
+    Returns
+    -------
+    changed : estimator
+        The network alone, or what is around it in a new copy that shares all other
+        steps; of a search the best estimator.
+    """
+    if not isinstance(model, Pipeline):
+        inner = _look_inside(model)
+        if inner is None:
+            return network
+        if not isinstance(model, TransformedTargetRegressor):
+            return put_network(inner, network)
+        changed = copy.copy(model)
+        changed.regressor_ = put_network(inner, network)
+        return changed
+    last = real_steps(model)[-1]
+    changed = copy.copy(model)
+    changed.steps = [
+        (name, put_network(step, network) if step is last else step)
+        for name, step in model.steps
+    ]
+    return changed
+
+
+def real_steps(pipeline):
+    """List the steps of a Pipeline that do something."""
+    return [step for _, step in pipeline.steps if step not in (None, "passthrough")]
+
+
+def list_steps(model):
+    """List what a Pipeline does, also one of Pipelines; else the model itself."""
+    if not isinstance(model, Pipeline) or not real_steps(model):
+        return [model]
+    return [part for step in real_steps(model) for part in list_steps(step)]
+
+
+def _look_inside(model):
+    """Return what a search or a TransformedTargetRegressor has fitted; else None."""
+    if isinstance(model, TransformedTargetRegressor):
+        check_is_fitted(model)
+        return model.regressor_
+    is_search = hasattr(model, "estimator") and hasattr(model, "refit")
+    if isinstance(model, type) or not is_search:
+        return None
+    check_is_fitted(model, "cv_results_")
+    if not hasattr(model, "best_estimator_"):
+        raise ValueError(
+            f"this {shorten(type(model).__name__)} has no best_estimator_, as it was "
+            f"fitted with refit={brief(model.refit)}. Fit it with refit=True."
+        )
+    return model.best_estimator_
