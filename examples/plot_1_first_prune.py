@@ -70,7 +70,9 @@ print("pruned in each layer:", mlp.layer_sparsity_.round(2))
 
 # %%
 # The network as a picture. Lines are weights that were kept. All features are still in
-# use, and fourteen of the sixteen hidden units: the hollow ones are on no path.
+# use, and fourteen of the sixteen hidden units: the others are on no path, and are not
+# drawn. Features are sorted so that few lines cross; ``input_order="importance"`` puts
+# the most important one on top.
 
 _ = NetworkDisplay.from_estimator(model)
 

@@ -40,7 +40,8 @@ print(f"{mlp.flops_} of {mlp.dense_flops_} weights")
 print(f"test accuracy {model.score(X_test, y_test):.3f}")
 
 # %%
-# What is left of it. Some pixels and hidden units are on no path any more.
+# What is left of it. Some pixels and hidden units are on no path any more, and are not
+# drawn.
 
 _ = NetworkDisplay.from_estimator(model)
 

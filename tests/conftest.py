@@ -68,6 +68,19 @@ def fitted_regressor(diabetes):
 
 
 @pytest.fixture
+def pyplot():
+    """Draw on no screen; at the end all that is open, as layouts warn only then."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    before = pyplot.get_backend()
+    pyplot.switch_backend("agg")
+    yield pyplot
+    for number in pyplot.get_fignums():
+        pyplot.figure(number).canvas.draw()
+    pyplot.close("all")
+    pyplot.switch_backend(before)
+
+
+@pytest.fixture
 def thread_counts(monkeypatch):
     """Let small nets use threads, too; how many they took, each time they did."""
     counts = []

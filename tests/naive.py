@@ -571,3 +571,13 @@ def compact(coefs, intercepts, activation):
     if not used:
         coefs, intercepts = [np.zeros((0, len(intercepts[-1])))], intercepts[-1:]
     return coefs, intercepts, used
+
+
+# Displays
+
+
+def count_crossings(edges):
+    lines = [
+        (i, j) for i, row in enumerate(edges) for j, edge in enumerate(row) if edge
+    ]
+    return sum(a < c and b > d for a, b in lines for c, d in lines)

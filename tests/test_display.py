@@ -5,10 +5,8 @@ import re
 import sys
 from inspect import signature
 
-import matplotlib
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -27,7 +25,6 @@ from skchaosprune import (
     display,
     pruning_path,
 )
-from skchaosprune._network import masks as _pruning
 from skchaosprune._text import width_of
 from skchaosprune.criteria import ChaosCausality
 from skchaosprune.display import (
@@ -37,10 +34,10 @@ from skchaosprune.display import (
     NetworkDisplay,
     PruningCurveDisplay,
 )
-from skchaosprune.display._axes import SMALLEST_FONT, label_ticks
-from skchaosprune.display._colors import BLUE, GREY, VERMILION
+from skchaosprune.display._axes import label_ticks
 from tests.helpers import small
 
+pytestmark = pytest.mark.usefixtures("pyplot")
 OF_FITTED = [LyapunovDisplay, CausalityDisplay, NetworkDisplay, ImportanceDisplay]
 WITH_NAMES = [
     kind
@@ -54,24 +51,6 @@ PATH = Bunch(
     sparsities=np.array([[0.0, 0.0], [0.5, 0.52], [0.9, 0.88]]),
     scores=np.array([[0.9, 1.0], [0.8, 0.9], [0.5, 0.7]]),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_screen():
-    before = matplotlib.get_backend()
-    matplotlib.use("agg")
-    yield
-    matplotlib.use(before)
-
-
-@pytest.fixture(autouse=True)
-def pyplot():
-    from matplotlib import pyplot
-
-    yield pyplot
-    for number in pyplot.get_fignums():
-        pyplot.figure(number).canvas.draw()  # a layout may warn only now
-    pyplot.close("all")
 
 
 def make_matrices(layer_sizes, seed=0):
@@ -235,13 +214,13 @@ class TestFeatureNames:
         X, y = iris
         names = ["sepal length", "sepal width", "petal length", "petal width"]
         model = small(max_iter=2).fit(pd.DataFrame(X, columns=names), y)
-        shown = NetworkDisplay.from_estimator(model)
+        shown = NetworkDisplay.from_estimator(model, input_order="given")
         assert texts(shown.input_texts_) == names
 
         pipeline = make_pipeline(StandardScaler(), clone(model))
         pipeline.fit(pd.DataFrame(X, columns=names), y)
         assert not hasattr(pipeline[-1], "feature_names_in_")
-        shown = NetworkDisplay.from_estimator(pipeline)
+        shown = NetworkDisplay.from_estimator(pipeline, input_order="given")
         assert texts(shown.input_texts_) == names
 
     def test_of_an_array(self, fitted, iris):
@@ -252,7 +231,7 @@ class TestFeatureNames:
             make_pipeline(StandardScaler().fit(iris[0]), fitted),
             make_pipeline(FunctionTransformer(), fitted),  # knows no names
         ):
-            shown = NetworkDisplay.from_estimator(estimator)
+            shown = NetworkDisplay.from_estimator(estimator, input_order="given")
             assert texts(shown.input_texts_) == names
             assert texts(shown.output_texts_) == ["0", "1", "2"]
 
@@ -275,7 +254,9 @@ class TestFeatureNames:
 
     def test_long_names_lose_their_middle(self, fitted):
         names = ["a", "b", "c", "a name that is far too long for a label, number 7"]
-        shown = NetworkDisplay.from_estimator(fitted, feature_names=names)
+        shown = NetworkDisplay.from_estimator(
+            fitted, feature_names=names, input_order="given"
+        )
         (*_, long) = texts(shown.input_texts_)
         assert len(long) == 24
         assert long.startswith("a name") and long.endswith("number 7") and "..." in long
@@ -395,89 +376,6 @@ class TestLyapunovDisplay:
                 LyapunovDisplay.from_estimator(model)
 
 
-class TestCausalityDisplay:
-    def test_maps(self, fitted):
-        shown = CausalityDisplay.from_estimator(fitted)
-        p_values = _pruning.split_layers(fitted.p_values_, (4, 6, 3))
-        for image, p in zip(shown.images_, p_values, strict=True):
-            shares = 10.0 ** -image.get_array().filled(np.nan)
-            assert_allclose(shares, np.maximum(p, 1e-10), rtol=1e-6)
-        assert texts(shown.axes_[0].get_yticklabels()) == ["x0", "x1", "x2", "x3"]
-        assert texts(shown.axes_[1].get_xticklabels()) == ["0", "1", "2"]
-        assert shown.axes_[0].get_xlabel() == shown.axes_[1].get_ylabel() == "hidden 1"
-
-    def test_colors_tell_what_is_significant(self):
-        p = np.array([[0.0, 0.0499, 0.05, 0.0501, 1.0]])
-        shown = CausalityDisplay(p_values=[p]).plot()
-        (image,) = shown.images_
-        light = image.to_rgba(image.get_array())[0, :, :3].mean(axis=1)
-        assert light[:2].max() < light[2:].min() - 0.15
-        assert light[2] == light[3] < light[4]
-
-    def test_level_is_on_the_bar(self, fitted):
-        shown = CausalityDisplay.from_estimator(fitted, significance_level=0.3)
-        assert shown.significance_level == 0.3
-        for level in (0.5, 0.05, 1e-4):
-            p_values = [np.array([[1e-5, 0.01, 0.7]])]
-            shown = CausalityDisplay(p_values=p_values, significance_level=level).plot()
-            bar, place = shown.colorbar_, -np.log10(level)
-            labels = texts(bar.ax.get_yticklabels())
-            labels = dict(zip(bar.get_ticks(), labels, strict=True))
-            assert labels[place] == f"{level:g} (level)"
-            lines = [line.get_ydata() for line in bar.ax.get_lines()]
-            assert any(np.allclose(line, place) for line in lines)
-            assert bar.norm(place) == 0.5
-
-    def test_levels_that_are_none(self):
-        for level in (0.0, 1.0, 2, np.nan):
-            shown = CausalityDisplay(p_values=[], significance_level=level)
-            with pytest.raises(ValueError, match=f"l={level} must be a number in"):
-                shown.plot()
-
-    @pytest.mark.parametrize("figsize", [None, (5, 3)])
-    def test_labels_do_not_overlap(self, figsize, pyplot):
-        shown, ax = make_display(CausalityDisplay, (30, 16, 8, 3)), None
-        if figsize is not None:
-            _, ax = pyplot.subplots(figsize=figsize, layout="constrained")
-        shown.plot(ax).figure_.canvas.draw()
-        for panel in shown.axes_:
-            boxes = [label.get_window_extent() for label in panel.get_xticklabels()]
-            for left, right in zip(boxes[:-1], boxes[1:], strict=True):
-                assert left.x1 <= right.x0 + 1.0
-            assert_below_each_other(
-                [label.get_window_extent() for label in panel.get_yticklabels()]
-            )
-
-    def test_level_of_the_criterion(self, fitted, iris):
-        assert CausalityDisplay.from_estimator(fitted).significance_level == 0.05
-        for kind in (ChaosCausality, Own):
-            criterion = kind(window_size=10, significance_level=0.3)
-            model = fit_quickly(iris, criterion)
-            assert CausalityDisplay.from_estimator(model).significance_level == 0.3
-
-    def test_untested(self):
-        p = np.array([[0.01, np.nan], [np.nan, 0.5]])
-        shown = CausalityDisplay(p_values=[p]).plot()
-        (image,) = shown.images_
-        assert_array_equal(np.ma.getmaskarray(image.get_array()), np.isnan(p))
-        assert image.cmap.get_bad()[3] == 0.0  # the hatched ground is seen
-        assert shown.ax_.patch.get_hatch()
-        (patch,) = shown.colorbar_.ax.get_legend().get_patches()
-        assert patch.get_hatch() == shown.ax_.patch.get_hatch()
-        assert texts(shown.colorbar_.ax.get_legend().get_texts()) == ["2 not tested"]
-
-    def test_all_or_none_tested(self):
-        shown = make_display(CausalityDisplay).plot()
-        assert shown.colorbar_.ax.get_legend() is None
-        shown = CausalityDisplay(p_values=[np.full((3, 2), np.nan)]).plot()
-        assert texts(shown.colorbar_.ax.get_legend().get_texts()) == ["6 not tested"]
-
-    def test_no_p_values(self, fitted):
-        model = as_if_fitted(fitted, p_values_=None, prune_criterion="magnitude")
-        with pytest.raises(ValueError, match="p_values_ is None.*'magnitude' tests"):
-            CausalityDisplay.from_estimator(model)
-
-
 def test_a_title_of_the_users_meets_no_legend(fitted):
     for kind in OF_FITTED:
         shown = kind.from_estimator(fitted)
@@ -510,114 +408,6 @@ def test_the_legend_covers_no_bar(pyplot):
         legend = shown.ax_.get_legend().get_window_extent()
         for bar in [*shown.bars_, *shown.dense_bars_]:
             assert not legend.overlaps(bar.get_window_extent())
-
-
-class TestNetworkDisplay:
-    def test_one_segment_per_kept_weight(self, fitted):
-        shown = NetworkDisplay.from_estimator(fitted)
-        for lines, mask in zip(shown.lines_, fitted.masks_, strict=True):
-            assert len(lines.get_segments()) == mask.sum()
-        assert "21 of 42 weights kept" in shown.ax_.get_title()
-
-    def test_segments_join_their_units(self):
-        coefs = [
-            np.array([[0.0, -2.0], [0.0, 0.0], [1.0, 0.0]]),
-            np.array([[3.0], [1.0]]),
-        ]
-        shown = NetworkDisplay(coefs=coefs, masks=[W != 0.0 for W in coefs]).plot()
-
-        places = [units.get_offsets() for units in shown.units_]
-        small, large = shown.lines_[0].get_segments()  # the larger one is drawn last
-        assert_allclose(small, [places[0][2], places[1][0]])
-        assert_allclose(large, [places[0][0], places[1][1]])
-        blue, orange = shown.lines_[0].get_colors()
-        assert_allclose(blue[:3], to_rgba(BLUE)[:3])
-        assert_allclose(orange[:3], to_rgba(VERMILION)[:3])
-        thin, thick = shown.lines_[0].get_linewidths()
-        assert thin < thick == max(shown.lines_[1].get_linewidths())
-
-    def test_dead_units_are_grey_and_hollow(self):
-        # x1 has no weight; h1_1 has an input and no output, h1_2 the reverse
-        masks = [
-            np.array([[True, True, False], [False, False, False]]),
-            np.array([[True, False], [False, False], [False, True]]),
-        ]
-        coefs = [np.ones(mask.shape) for mask in masks]
-        shown = NetworkDisplay(coefs=coefs, masks=masks).plot()
-
-        alive = [[True, False], [True, False, False], [True, False]]
-        hollow = to_rgba("white")
-        for units, flags in zip(shown.units_, alive, strict=True):
-            faces = [tuple(face) != hollow for face in units.get_facecolors()]
-            assert faces == flags
-        assert [text.get_color() == "black" for text in shown.input_texts_] == alive[0]
-        assert [text.get_color() == "black" for text in shown.output_texts_] == alive[2]
-        grey = to_rgba(GREY)[:3]
-        n_grey = sum(
-            np.allclose(color[:3], grey)
-            for lines in shown.lines_
-            for color in lines.get_colors()
-        )
-        assert n_grey == 2
-        assert shown.ax_.get_title() == "4 of 12 weights kept, 2 of them on no path"
-        assert texts(shown.ax_.get_xticklabels()) == [
-            "inputs\n1 of 2 used",
-            "hidden 1\n1 of 3 alive",
-            "outputs\n1 of 2 reached",
-        ]
-        assert "on no path" in texts(shown.ax_.get_legend().get_texts())
-
-    def test_all_alive(self):
-        coefs = make_matrices((3, 2))
-        shown = NetworkDisplay(coefs=coefs, masks=[W == W for W in coefs]).plot()
-        assert texts(shown.ax_.get_legend().get_texts()) == ["positive", "negative"]
-
-    def test_strongest_units(self):
-        coefs = make_matrices((5, 300, 2))
-        coefs[0][:, [7, 250]] += 100.0
-        masks = [np.ones(W.shape, dtype=bool) for W in coefs]
-        masks[0][0, 7] = False
-        shown = NetworkDisplay(coefs=coefs, masks=masks).plot(max_units=2)
-
-        assert [len(units.get_offsets()) for units in shown.units_] == [2, 2, 2]
-        assert texts(shown.ax_.get_xticklabels()) == [
-            "inputs\n5 of 5 used\n... 3 more",
-            "hidden 1\n300 of 300 alive\n... 298 more",
-            "outputs\n2 of 2 reached",
-        ]
-        assert [len(lines.get_segments()) for lines in shown.lines_] == [4, 4]
-        assert len(texts(shown.input_texts_)) == 2
-        assert "x0" not in texts(shown.input_texts_)  # the weight it lost was large
-
-    def test_labels_shrink_and_thin_out(self, pyplot):
-        sizes = {}
-        for n_features in (4, 64):
-            shown = make_display(NetworkDisplay, (n_features, 3)).plot()
-            assert len(shown.input_texts_) == n_features
-            sizes[n_features] = shown.input_texts_[0].get_fontsize()
-        assert SMALLEST_FONT <= sizes[64] < sizes[4]
-        _, ax = pyplot.subplots(figsize=(3, 2))
-        shown = make_display(NetworkDisplay, (64, 3)).plot(ax)
-        assert 1 < len(shown.input_texts_) < 32
-
-    def test_labels_do_not_overlap(self):
-        for n_features in (4, 64):
-            shown = make_display(NetworkDisplay, (n_features, 8, 3)).plot()
-            shown.figure_.canvas.draw()
-            boxes = [text.get_window_extent() for text in shown.input_texts_]
-            assert_below_each_other(boxes)
-            assert min(box.x0 for box in boxes) >= 0.0
-
-    def test_no_layer_but_the_output(self, iris):
-        criterion = ChaosCausality(window_size=10)
-        model = fit_quickly(iris, criterion, hidden_layer_sizes=())
-        assert len(NetworkDisplay.from_estimator(model).lines_) == 1
-        assert len(CausalityDisplay.from_estimator(model).axes_) == 1
-        assert len(LyapunovDisplay.from_estimator(model, by_layer=True).lines_) == 1
-
-    def test_bad_max_units(self):
-        with pytest.raises(ValueError, match="max_units=0 must be an int in"):
-            make_display(NetworkDisplay).plot(max_units=0)
 
 
 class TestImportanceDisplay:

@@ -59,10 +59,27 @@ def measure(ax):
     return np.array([extent.width, extent.height]) * 72.0 / ax.figure.dpi
 
 
+def find_ground(ax):
+    """Return the colour behind an axes, and whether it is light."""
+    from matplotlib.colors import to_rgb
+
+    figures = ax.figure, ax.figure.canvas.figure  # of a subfigure, the whole one
+    grounds = [part.get_facecolor() for part in (ax.patch, *(f.patch for f in figures))]
+    ground = to_rgb(next((color for color in grounds if color[3] > 0.0), "white"))
+    return ground, bool(are_light(ground))
+
+
+def are_light(colors):
+    """Tell whether dark marks are seen better on colours than light ones."""
+    return np.asarray(colors)[..., :3] @ [0.299, 0.587, 0.114] > 0.5
+
+
 def fit_labels(n_labels, length):
     """Font size in points, and how many labels to step, to fit into ``length``."""
     pitch = 0.75 * length / n_labels  # space between labels, and what a layout takes
     step = max(1, int(np.ceil(SMALLEST_FONT / pitch)))
+    decade = 10 ** int(np.log10(step))  # steps that are easy to count on from
+    step = next(n * decade for n in (1, 2, 5, 10) if n * decade >= step)
     return float(np.clip(pitch * step, SMALLEST_FONT, LARGEST_FONT)), step
 
 

@@ -1,20 +1,39 @@
 """The pruned network, as units and lines."""
 
+from dataclasses import dataclass
+from itertools import pairwise
+
 import numpy as np
+from sklearn.base import is_classifier
 
 from skchaosprune._names import name_layers, read_fit, unit_names
 from skchaosprune._network.masks import effective_masks
-from skchaosprune._validation import check_number
-from skchaosprune.display._axes import as_label, fit_labels, make_axes, measure
-from skchaosprune.display._colors import BLUE, GREY, VERMILION
+from skchaosprune._network.mlp import split_layers
+from skchaosprune._text import brief, wrap
+from skchaosprune._validation import check_bool, check_choice, check_number
+from skchaosprune.display._axes import (
+    LARGEST_FONT,
+    SMALLEST_FONT,
+    as_label,
+    find_ground,
+    fit_labels,
+    make_axes,
+    measure,
+)
+from skchaosprune.display._colors import GREY, INKS, SIGNS
+from skchaosprune.display._ordering import order_units
+
+_INPUT_ORDERS = ("barycentre", "importance", "given")
 
 
 class NetworkDisplay:
     """The pruned network: its units, and the weights that were kept.
 
-    Lines are kept weights, the wider the larger they are within their layer, blue where
-    positive and orange where negative. Units on no path from an input to an output, and
-    the kept weights between them, are grey; such units are hollow.
+    Lines are kept weights, the wider and the less transparent the larger they are
+    within their layer, blue where positive and orange where negative. Units are sorted
+    so that few lines cross. Inputs and hidden units on no path from an input to an
+    output are left out; on request they are hollow, and the kept weights between them
+    grey.
 
     Parameters
     ----------
@@ -24,6 +43,8 @@ class NetworkDisplay:
         True = kept.
     unit_names : list of sequence of str or None, default=None
         Names of the units, layer by layer, inputs and outputs included.
+    importances : array-like of shape (n_features,) or None, default=None
+        Importances of the inputs, to sort them by.
 
     Attributes
     ----------
@@ -32,9 +53,11 @@ class NetworkDisplay:
     figure_ : matplotlib Figure
         Their figure.
     lines_ : list of matplotlib LineCollection
-        The kept weights between units that are shown, one collection per layer.
+        The weights that are drawn, one collection per layer.
     units_ : list of matplotlib PathCollection
-        The units, from the inputs to the outputs.
+        The units that are drawn, from the inputs to the outputs.
+    unit_order_ : list of ndarray of int
+        Their indices in their layer, from top to bottom.
     input_texts_, output_texts_ : list of matplotlib Annotation
         Their names.
 
@@ -56,23 +79,44 @@ class NetworkDisplay:
     >>> plt.show()  # doctest: +SKIP
     """
 
-    def __init__(self, *, coefs, masks, unit_names=None):
+    def __init__(self, *, coefs, masks, unit_names=None, importances=None):
         self.coefs = coefs
         self.masks = masks
         self.unit_names = unit_names
+        self.importances = importances
 
     @classmethod
-    def from_estimator(cls, estimator, *, feature_names=None, max_units=64, ax=None):
+    def from_estimator(
+        cls,
+        estimator,
+        *,
+        feature_names=None,
+        target_name=None,
+        max_units=64,
+        max_edges=200,
+        input_order="barycentre",
+        show_unused=False,
+        ax=None,
+    ):
         """Draw the network of a fit.
 
         Parameters
         ----------
-        estimator : ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor or Pipeline
-            Fitted; a pipeline ends in one of them.
+        estimator : ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor
+            A fitted estimator, Pipeline, search or TransformedTargetRegressor.
         feature_names : sequence of str or None, default=None
             Names of the features; None takes those seen in fit.
+        target_name : str or None, default=None
+            Name of the output of a regressor; None takes that seen in fit, or y. The
+            outputs of a classifier are named by its classes.
         max_units : int, default=64
-            Units to show per layer, those with the strongest connections.
+            Units to draw per layer; see :meth:`plot`.
+        max_edges : int, default=200
+            Weights to draw; see :meth:`plot`.
+        input_order : {"barycentre", "importance", "given"}, default="barycentre"
+            Order of the inputs; see :meth:`plot`.
+        show_unused : bool, default=False
+            Whether to draw what is on no path; see :meth:`plot`.
         ax : matplotlib Axes or None, default=None
             Where to draw; None makes a new figure.
 
@@ -85,160 +129,220 @@ class NetworkDisplay:
         ------
         TypeError
             If the estimator is not one of ours.
+        ValueError
+            If ``target_name`` is given for a classifier.
         """
         model, names = read_fit(estimator, feature_names)
+        if target_name is not None:
+            if is_classifier(model):
+                raise ValueError(
+                    f"target_name={brief(target_name)} names the output of a "
+                    "regressor, and this is a classifier, whose outputs have the names "
+                    "of its classes; leave target_name out."
+                )
+            names = [*names[:-1], [target_name]]
         display = cls(
             coefs=model.coefs_,
             masks=model.masks_,
             unit_names=names,
+            importances=model.feature_importances_,
         )
-        return display.plot(ax, max_units=max_units)
+        return display.plot(
+            ax,
+            max_units=max_units,
+            max_edges=max_edges,
+            input_order=input_order,
+            show_unused=show_unused,
+        )
 
-    def plot(self, ax=None, *, max_units=64):
+    def plot(
+        self,
+        ax=None,
+        *,
+        max_units=64,
+        max_edges=200,
+        input_order="barycentre",
+        show_unused=False,
+    ):
         """Draw the network from left to right.
 
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
             Where to draw. Names need room: make the figure with
-            ``layout="constrained"``, as None does for a new one.
+            ``layout="constrained"``, as None does for a new one. Where not all names
+            fit, the inputs and outputs with the strongest connections are named.
         max_units : int, default=64
-            Units to show per layer, those with the strongest connections; the picture
-            says how many more there are.
+            Units to draw per layer, those with the strongest connections; the picture
+            says how many that leaves out.
+        max_edges : int, default=200
+            Weights to draw: the strongest of each unit on either side, then the
+            strongest of all, relative to the largest of their layer. The title says how
+            many that leaves out.
+        input_order : {"barycentre", "importance", "given"}, default="barycentre"
+            Order of the inputs from top to bottom: one in which few lines cross, from
+            the most important one down, or as in the data. The order of hidden units is
+            always one in which few lines cross, and that of the outputs as given.
+        show_unused : bool, default=False
+            Whether to draw inputs and hidden units on no path from an input to an
+            output, and the weights between them. Outputs are drawn in any case.
 
         Returns
         -------
         self : NetworkDisplay
             With the artists as attributes.
+
+        Raises
+        ------
+        ValueError
+            If ``input_order`` is "importance" and there are no importances.
         """
         check_number(max_units, "max_units", "int", 1)
-        masks = [np.asarray(mask, dtype=bool) for mask in self.masks]
-        weights = [
-            np.where(mask, W, 0.0) for W, mask in zip(self.coefs, masks, strict=True)
-        ]
+        check_number(max_edges, "max_edges", "int", 1)
+        check_choice(input_order, "input_order", _INPUT_ORDERS)
+        check_bool(show_unused, "show_unused")
+        graph = _choose_graph(
+            self.coefs,
+            self.masks,
+            max_units=max_units,
+            max_edges=max_edges,
+            ranks=self._rank_inputs(input_order),
+            show_unused=show_unused,
+        )
         names = self.unit_names
         if names is None:
-            names = unit_names([len(masks[0]), *(m.shape[1] for m in masks)])
-        effective = effective_masks(masks)
-        alive = _flag_ends(effective)
-        shown = _choose_units(weights, max_units)
-        largest = max(len(units) for units in shown)
-        self.ax_ = make_axes(ax, (7.5, np.clip(1.2 + 0.155 * largest, 4.0, 11.5)))
+            names = unit_names([len(flags) for flags in graph.alive])
+        self.unit_order_ = graph.units
+        n_most = max(map(len, graph.units))
+        self.ax_ = make_axes(ax, (7.5, np.clip(1.2 + 0.155 * n_most, 4.0, 11.5)))
         self.figure_ = self.ax_.figure
+        is_light = find_ground(self.ax_)[1]
 
-        heights = _place_units(alive, shown)
-        self.lines_ = [
-            self._draw_weights(layer, *arrays)
-            for layer, arrays in enumerate(
-                zip(weights, masks, effective, heights[:-1], heights[1:], strict=True)
-            )
-        ]
-        pitch = measure(self.ax_)[1] / largest
-        size = np.clip(0.55 * pitch, 2.5, 10.0)
-        self.units_ = [
-            self._draw_units(layer, height[units], flags[units], size)
-            for layer, (height, flags, units) in enumerate(
-                zip(heights, alive, shown, strict=True)
-            )
-        ]
+        self._draw_frame(graph)
+        # titles and labels take their room, then the rest fits into what is left
+        self.figure_.canvas.figure.draw_without_rendering()
+        size = np.clip(0.55 * measure(self.ax_)[1] / n_most, 2.5, 8.0)
+        layers = range(len(graph.units))
+        self.lines_ = [self._draw_edges(graph, i, is_light) for i in layers[:-1]]
+        self.units_ = [self._draw_units(graph, i, size) for i in layers]
         self.input_texts_, self.output_texts_ = (
-            self._draw_names(
-                layer % len(alive),
-                names[layer],
-                heights[layer],
-                alive[layer],
-                shown[layer],
-                size,
-            )
-            for layer in (0, -1)
+            self._draw_names(graph, i, names[i], size) for i in (0, layers[-1])
         )
-        self._draw_frame(alive, shown)
-        self.ax_.set_title(_write_title(masks, effective))
-        self._draw_legend(is_all_alive=all(flags.all() for flags in alive))
+        self._draw_legend(graph, is_light)
         return self
 
-    def _draw_weights(self, layer, weights, mask, effective, above, below):
+    def _rank_inputs(self, input_order):
+        """Keys to sort the inputs by; None leaves the order free."""
+        if input_order == "barycentre":
+            return None
+        if input_order == "given":
+            return np.arange(len(self.masks[0]))
+        if self.importances is None:
+            raise ValueError(
+                "input_order='importance' needs importances, and there are none; give "
+                "them to NetworkDisplay, or use from_estimator."
+            )
+        return -np.asarray(self.importances, dtype=float)
+
+    def _draw_edges(self, graph, layer, is_light):
         from matplotlib.collections import LineCollection
         from matplotlib.colors import to_rgba
 
-        sources, targets = np.nonzero(mask)
-        visible = ~np.isnan(above[sources] + below[targets])
-        sources, targets = sources[visible], targets[visible]
-        sizes = np.abs(weights[sources, targets])
-        order = np.argsort(sizes, kind="stable")  # the largest are drawn last
-        sources, targets, sizes = sources[order], targets[order], sizes[order]
-        shares = sizes / max(np.abs(weights).max(), np.finfo(float).tiny)
+        weights, edges = graph.weights[layer], graph.edges[layer]
+        sources, targets = np.nonzero(edges)
+        shares = _to_shares(weights, edges)[sources, targets]
+        order = np.argsort(shares, kind="stable")  # the largest are drawn last
+        sources, targets, shares = sources[order], targets[order], shares[order]
 
         negative = weights[sources, targets] < 0.0
-        colors = np.array([to_rgba(BLUE), to_rgba(VERMILION)])[negative.astype(int)]
+        signs = np.array([to_rgba(color) for color in SIGNS[is_light]])
+        colors = signs[negative.astype(int)]
         colors[:, 3] = 0.35 + 0.6 * shares
-        colors[~effective[sources, targets]] = to_rgba(GREY, 0.6)
+        colors[~graph.effective[layer][sources, targets]] = to_rgba(GREY, 0.6)
         ends = np.empty((len(sources), 2, 2))
-        ends[:, 0, 0], ends[:, 1, 0] = layer, layer + 1
-        ends[:, 0, 1], ends[:, 1, 1] = above[sources], below[targets]
+        ends[:, :, 0] = layer, layer + 1
+        ends[:, 0, 1] = _find_heights(graph.units[layer])[sources]
+        ends[:, 1, 1] = _find_heights(graph.units[layer + 1])[targets]
         lines = LineCollection(
-            ends, colors=colors, linewidths=0.6 + 2.0 * shares, zorder=1
+            ends, colors=colors, linewidths=0.5 + 2.1 * shares, zorder=1
         )
         return self.ax_.add_collection(lines)
 
-    def _draw_units(self, layer, heights, alive, size):
+    def _draw_units(self, graph, layer, size):
+        units = graph.units[layer]
+        alive = graph.alive[layer][units]
+        ground, is_light = find_ground(self.ax_)
+        ink = INKS[is_light]
         return self.ax_.scatter(
-            np.full(len(heights), layer),
-            heights,
+            np.full(len(units), layer),
+            _find_heights(units),
             s=size**2,
-            facecolors=np.where(alive, "0.15", "white"),
-            edgecolors=np.where(alive, "0.15", GREY),
+            facecolors=[ink if flag else ground for flag in alive],
+            edgecolors=[ink if flag else GREY for flag in alive],
             linewidths=0.8,
             zorder=2,
         )
 
-    def _draw_names(self, layer, names, heights, alive, shown, size):
+    def _draw_names(self, graph, layer, names, size):
         """Write names left of the inputs or right of the outputs, as many as fit."""
-        font, step = fit_labels(len(shown), measure(self.ax_)[1])
+        units = graph.units[layer]
+        font, step = fit_labels(max(len(units), 1), measure(self.ax_)[1])
         side = -1.0 if layer == 0 else 1.0
+        heights = _find_heights(units)
         return [
             self.ax_.annotate(
-                as_label(names[unit]),
-                (layer, heights[unit]),
+                as_label(names[units[place]]),
+                (layer, heights[place]),
                 xytext=(side * (size / 2.0 + 4.0), 0.0),
                 textcoords="offset points",
                 horizontalalignment="right" if layer == 0 else "left",
                 verticalalignment="center",
                 fontsize=font,
-                color="black" if alive[unit] else "0.55",
+                alpha=1.0 if graph.alive[layer][units[place]] else 0.5,
                 annotation_clip=False,
             )
-            for unit in shown[::step]
+            for place in _choose_places(graph.strengths[layer], step)
         ]
 
-    def _draw_frame(self, alive, shown):
-        """Say what the columns are, and leave room for the legend."""
-        ax = self.ax_
-        labels = name_layers(len(alive))
-        verbs = ["used", *["alive"] * (len(alive) - 2), "reached"]
-        for layer, (flags, units) in enumerate(zip(alive, shown, strict=True)):
+    def _draw_frame(self, graph):
+        """Say what the columns are, and what is not drawn."""
+        ax, n_layers = self.ax_, len(graph.units)
+        labels = name_layers(n_layers)
+        verbs = ["used", *["alive"] * (n_layers - 2), "reached"]
+        for layer, flags in enumerate(graph.alive):
             labels[layer] += f"\n{flags.sum()} of {len(flags)} {verbs[layer]}"
-            if len(units) < len(flags):
-                labels[layer] += f"\n... {len(flags) - len(units)} more"
-        ax.set_xticks(range(len(alive)), labels=labels)
+            n_more = graph.eligible[layer].sum() - len(graph.units[layer])
+            if n_more:
+                labels[layer] += f"\n{n_more} weaker not drawn"
+        width, _ = measure(ax)
+        longest = max(len(line) for label in labels for line in label.split("\n"))
+        font = np.clip(width / n_layers / (0.6 * longest), SMALLEST_FONT, LARGEST_FONT)
+        ax.set_xticks(range(n_layers), labels=labels, fontsize=font)
         ax.tick_params(axis="x", length=0)
         ax.set_yticks([])
         ax.spines[:].set_visible(False)
-        # the legend has its place inside the axes, so that a title finds its own
-        room = 20.0 / measure(ax)[1]
-        ax.set(xlim=(-0.1, len(alive) - 0.9), ylim=(0.0, 1.0 + room))
+        ax.set(xlim=(-0.1, n_layers - 0.9), ylim=(0.0, 1.0))
+        lines = [wrap(line, max(20, int(width / 5.0))) for line in graph.describe()]
+        ax.set_title("\n".join(sum(lines, [])), fontsize="medium")
 
-    def _draw_legend(self, is_all_alive):
+    def _draw_legend(self, graph, is_light):
         from matplotlib.lines import Line2D
 
         handles = [
-            Line2D([], [], color=BLUE, linewidth=2.0, label="positive"),
-            Line2D([], [], color=VERMILION, linewidth=2.0, label="negative"),
+            Line2D([], [], color=color, linewidth=2.0, label=label)
+            for color, label in zip(
+                SIGNS[is_light], ("positive", "negative"), strict=True
+            )
         ]
-        if not is_all_alive:
-            hollow = {"marker": "o", "markerfacecolor": "white"}
+        if not all(
+            flags[units].all()
+            for flags, units in zip(graph.alive, graph.units, strict=True)
+        ):
+            hollow = {"marker": "o", "markerfacecolor": find_ground(self.ax_)[0]}
             line = Line2D([], [], color=GREY, label="on no path", **hollow)
             handles.append(line)
+        # the legend has its place inside the axes, so that a title finds its own
+        self.ax_.set_ylim(0.0, 1.0 + 20.0 / measure(self.ax_)[1])
         self.ax_.legend(
             handles=handles,
             loc="upper center",
@@ -249,14 +353,103 @@ class NetworkDisplay:
         )
 
 
-def _write_title(masks, effective):
-    """Count the weights that are kept, and those of them that change nothing."""
-    n_kept = sum(int(mask.sum()) for mask in masks)
-    n_useless = n_kept - sum(int(mask.sum()) for mask in effective)
-    title = f"{n_kept} of {sum(mask.size for mask in masks)} weights kept"
-    if n_useless:
-        title += f", {n_useless} of them on no path"
-    return title
+@dataclass(frozen=True)
+class _Graph:
+    """What to draw of a network, layer by layer.
+
+    Matrices have one row and one column per unit that is drawn, in the order drawn.
+    """
+
+    units: list  # indices of the units that are drawn, from top to bottom
+    edges: list  # matrices of bool, True = drawn
+    weights: list  # matrices
+    effective: list  # matrices of bool, True = on a path from an input to an output
+    strengths: list  # of the units that are drawn
+    alive: list  # flags of all units
+    eligible: list  # flags of all units, True = not left out as unused
+    n_weights: int
+    n_kept: int
+    n_effective: int
+    n_drawable: int  # weights that are not left out as unused
+
+    def describe(self):
+        """Count the weights that are kept, and say what is not drawn."""
+        n_useless = self.n_kept - self.n_effective
+        text = f"{self.n_kept:,} of {self.n_weights:,} weights kept"
+        if n_useless:
+            text += f", {n_useless:,} of them on no path"
+        notes = [*self._describe_edges(), *self._describe_units()]
+        return [text, ", ".join(notes)]
+
+    def _describe_edges(self):
+        n_edges = sum(int(part.sum()) for part in self.edges)
+        if n_edges < self.n_drawable:
+            n_units = sum(len(part) for part in self.units)
+            all_units = n_units == sum(int(flags.sum()) for flags in self.eligible)
+            which = "the strongest " if all_units else ""
+            yield f"{which}{n_edges:,} of {self.n_drawable:,} drawn"
+
+    def _describe_units(self):
+        n_unused = [len(flags) - int(flags.sum()) for flags in self.eligible]
+        counts = (n_unused[0], "unused input"), (sum(n_unused[1:]), "unused unit")
+        unused = [_count(number, noun) for number, noun in counts if number]
+        if unused:
+            yield f"{' and '.join(unused)} not drawn"
+        n_bare = self._count_bare()
+        if n_bare:
+            yield f"{_count(n_bare, 'unit')} with no weight drawn"
+
+    def _count_bare(self):
+        """Count the living units that no edge drawn starts or ends at."""
+        ends = _flag_ends(self.edges)
+        for layer, edges in enumerate(self.edges):
+            ends[layer] = ends[layer] | edges.any(axis=1)
+        return sum(
+            int((flags[units] & ~has_edge).sum())
+            for flags, units, has_edge in zip(self.alive, self.units, ends, strict=True)
+        )
+
+
+def _choose_graph(coefs, masks, *, max_units, max_edges, ranks, show_unused):
+    """Choose what to draw of a network, and in which order."""
+    masks = [np.asarray(mask, dtype=bool) for mask in masks]
+    coefs = [np.asarray(W, dtype=float) for W in coefs]
+    effective = effective_masks(masks)
+    alive = _flag_ends(effective)
+    drawable = masks if show_unused else effective
+    # an output answers even where no path ends, so it is drawn in any case
+    eligible = [flags | show_unused for flags in alive[:-1]]
+    eligible.append(np.ones_like(alive[-1]))
+
+    shares = [_to_shares(W, mask) for W, mask in zip(coefs, drawable, strict=True)]
+    strengths = _sum_shares(shares)
+    units = [
+        _choose_strongest(strength, flags, max_units)
+        for strength, flags in zip(strengths, eligible, strict=True)
+    ]
+    if ranks is not None:
+        units[0] = units[0][np.argsort(ranks[units[0]], kind="stable")]
+    edges = _choose_edges(_cut(shares, units), _cut(drawable, units), max_edges)
+    fixed = {len(masks)} if ranks is None else {0, len(masks)}
+    orders = order_units(edges, fixed)
+    units = [part[order] for part, order in zip(units, orders, strict=True)]
+    return _Graph(
+        units=units,
+        edges=_cut(edges, orders),
+        weights=_cut(coefs, units),
+        effective=_cut(effective, units),
+        strengths=[part[chosen] for part, chosen in zip(strengths, units, strict=True)],
+        alive=alive,
+        eligible=eligible,
+        n_weights=sum(mask.size for mask in masks),
+        n_kept=sum(int(mask.sum()) for mask in masks),
+        n_effective=sum(int(mask.sum()) for mask in effective),
+        n_drawable=sum(int(mask.sum()) for mask in drawable),
+    )
+
+
+def _count(number, noun):
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _flag_ends(effective):
@@ -265,21 +458,67 @@ def _flag_ends(effective):
     return [inputs, *(mask.any(axis=0) for mask in effective)]
 
 
-def _choose_units(weights, max_units):
-    """Indices of the units with the largest sum of absolute weights, in their order."""
-    sizes = [np.abs(W) for W in weights]
-    strengths = [size.sum(axis=1) for size in sizes] + [sizes[-1].sum(axis=0)]
-    for layer, size in enumerate(sizes[:-1], start=1):
-        strengths[layer] = strengths[layer] + size.sum(axis=0)
+def _to_shares(weights, mask):
+    """Absolute weights as shares of the largest that is kept; 0 for the others."""
+    sizes = np.where(mask, np.abs(weights), 0.0)
+    return sizes / max(sizes.max(initial=0.0), np.finfo(float).tiny)
+
+
+def _sum_shares(shares):
+    """Strengths of the units, layer by layer: the shares on both sides."""
+    outputs = [part.sum(axis=1) for part in shares]
+    inputs = [part.sum(axis=0) for part in shares]
+    between = [a + b for a, b in zip(inputs[:-1], outputs[1:], strict=True)]
+    return [outputs[0], *between, inputs[-1]]
+
+
+def _choose_strongest(strengths, eligible, max_units):
+    """Indices of the strongest eligible units, in their order."""
+    units = np.flatnonzero(eligible)
+    return np.sort(units[np.argsort(-strengths[units], kind="stable")][:max_units])
+
+
+def _choose_edges(shares, masks, max_edges):
+    """Flag edges up to a number: the strongest of each unit, then those of all."""
+    first = [_flag_strongest(*parts) for parts in zip(shares, masks, strict=True)]
+    flat_first, flat_shares, flat_masks = (
+        np.concatenate([part.ravel() for part in parts])
+        for parts in (first, shares, masks)
+    )
+    order = np.lexsort((-flat_shares, ~flat_first, ~flat_masks))
+    chosen = np.zeros(len(order), dtype=bool)
+    chosen[order[:max_edges]] = True
+    sizes = [len(masks[0]), *(mask.shape[1] for mask in masks)]
+    return split_layers(chosen & flat_masks, sizes)
+
+
+def _flag_strongest(shares, mask):
+    """Flag the strongest edge of each row and of each column."""
+    flags = np.zeros(mask.shape, dtype=bool)
+    if mask.size:
+        ranks = np.where(mask, shares, -1.0)
+        flags[np.arange(len(mask)), ranks.argmax(axis=1)] = True
+        flags[ranks.argmax(axis=0), np.arange(mask.shape[1])] = True
+    return flags & mask
+
+
+def _cut(matrices, units):
+    """Rows and columns of units, layer by layer, in their order."""
     return [
-        np.sort(np.argsort(-strength, kind="stable")[:max_units])
-        for strength in strengths
+        matrix[np.ix_(*ends)]
+        for matrix, ends in zip(matrices, pairwise(units), strict=True)
     ]
 
 
-def _place_units(alive, shown):
-    """Heights of all units, layer by layer; NaN for those that are not shown."""
-    heights = [np.full(len(flags), np.nan) for flags in alive]
-    for height, units in zip(heights, shown, strict=True):
-        height[units] = 1.0 - (np.arange(len(units)) + 0.5) / len(units)
-    return heights
+def _find_heights(units):
+    """Heights of the units of a layer, from top to bottom."""
+    return 1.0 - (np.arange(len(units)) + 0.5) / max(len(units), 1)
+
+
+def _choose_places(strengths, step):
+    """Places of the strongest units that are at least ``step`` places apart."""
+    places = []
+    for place in np.argsort(-strengths, kind="stable"):
+        if all(abs(place - other) >= step for other in places):
+            places.append(place)
+    return sorted(places)
