@@ -107,8 +107,8 @@ print(f"{'weights':13}{mlp.mean_lyapunov_exponents_.mean():.2f}")
 # ---------
 #
 # Do the exponents of a weight help to predict the misclassification rate, beyond its
-# own past? One p-value per weight, drawn as a map of each layer; dark is significant.
-# Few weights are.
+# own past? One p-value per weight, drawn as a map of each layer; purple is significant.
+# Few weights are. Dots mark the weights that were kept.
 
 _ = CausalityDisplay.from_estimator(model)
 

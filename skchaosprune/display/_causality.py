@@ -1,24 +1,34 @@
 """P-values of the weights, as maps."""
 
-from itertools import pairwise
-
 import numpy as np
 
 from skchaosprune._names import name_layers, read_fit, unit_names
 from skchaosprune._network.mlp import split_layers
 from skchaosprune._text import brief
 from skchaosprune._validation import check_number
-from skchaosprune.display._axes import import_pyplot, label_ticks, make_panels
+from skchaosprune.display._axes import (
+    are_light,
+    find_ground,
+    import_pyplot,
+    label_ticks,
+    make_panels,
+    measure,
+)
+from skchaosprune.display._colors import INKS
 
 _SMALLEST_P = 1e-10  # smaller p-values share one colour
+_SMALLEST_CELL = 2.0  # points; dots in smaller ones would hide the colours
+# What is not significant takes the first part of a colour map, what is the last.
+_QUIET, _LOUD = 0.3, 0.7
 
 
 class CausalityDisplay:
     """P-values of all weights as maps, one per layer, with the level marked.
 
     Rows are the units that a layer's weights come from, columns those that they go to.
-    The colours jump at the significance level; weights that could not be tested are
-    hatched.
+    What is not significant fades into the page, evidence stands out, and the colours
+    jump at the significance level. Dots mark the weights that were kept; weights that
+    could not be tested are hatched.
 
     Parameters
     ----------
@@ -28,6 +38,8 @@ class CausalityDisplay:
         A weight with a smaller p-value is causal.
     unit_names : list of sequence of str or None, default=None
         Names of the units, layer by layer, inputs and outputs included.
+    masks : list of array-like of bool of shape (fan_in, fan_out) or None, default=None
+        True = kept; None marks nothing.
 
     Attributes
     ----------
@@ -39,6 +51,9 @@ class CausalityDisplay:
         Their figure.
     images_ : list of matplotlib AxesImage
         The maps, of ``-log10(p)``, cut at 10.
+    dots_ : list of matplotlib PathCollection
+        The marks of the weights that were kept, one collection per layer; empty where
+        nothing is marked.
     colorbar_ : matplotlib Colorbar
         The scale that all maps share.
 
@@ -61,10 +76,13 @@ class CausalityDisplay:
     >>> plt.show()  # doctest: +SKIP
     """
 
-    def __init__(self, *, p_values, significance_level=0.05, unit_names=None):
+    def __init__(
+        self, *, p_values, significance_level=0.05, unit_names=None, masks=None
+    ):
         self.p_values = p_values
         self.significance_level = significance_level
         self.unit_names = unit_names
+        self.masks = masks
 
     @classmethod
     def from_estimator(
@@ -74,8 +92,8 @@ class CausalityDisplay:
 
         Parameters
         ----------
-        estimator : ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor or Pipeline
-            Fitted; a pipeline ends in one of them.
+        estimator : ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor
+            A fitted estimator, Pipeline, search or TransformedTargetRegressor.
         significance_level : float or None, default=None
             The level to mark; None takes that of the criterion.
         feature_names : sequence of str or None, default=None
@@ -109,10 +127,11 @@ class CausalityDisplay:
             p_values=split_layers(model.p_values_, sizes),
             significance_level=significance_level,
             unit_names=names,
+            masks=model.masks_,
         )
         return display.plot(ax)
 
-    def plot(self, ax=None, *, cmap="cividis_r"):
+    def plot(self, ax=None, *, cmap=None):
         """Draw the maps side by side.
 
         Parameters
@@ -121,8 +140,9 @@ class CausalityDisplay:
             One axes is switched off and makes room for one panel per layer; an array
             holds one axes per layer. Names need room: make the figure with
             ``layout="constrained"``, as None does for a new one.
-        cmap : str or matplotlib Colormap, default="cividis_r"
-            The lower third colours what is not significant, the upper what is.
+        cmap : str, matplotlib Colormap or None, default=None
+            The lower third colours what is not significant, the upper what is. None
+            takes colours that go from that of the page to purple.
 
         Returns
         -------
@@ -146,37 +166,83 @@ class CausalityDisplay:
         )
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
 
-        maps = [_to_map(p, self.significance_level) for p in layers]
-        norm, colors = _split_colors(cmap, maps, self.significance_level)
-        names_of_layers = name_layers(len(layers) + 1)
-        self.images_ = [
-            self._draw_map(
-                panel, values, f"layer {layer}", ends, norm=norm, cmap=colors
-            )
-            for layer, (panel, values, ends) in enumerate(
-                zip(self.axes_, maps, pairwise(names_of_layers), strict=True), start=1
-            )
-        ]
+        self._draw_maps(layers, cmap)
         self._draw_colorbar()
-        n_untested = sum(int(np.isnan(p).sum()) for p in layers)
-        if n_untested:
-            self._draw_legend(n_untested)
+        self._draw_dots()
+        self._draw_legend(layers)
         # once to give the layout an idea, once to fit into the space it leaves
         self._label_units(names)
         self.figure_.canvas.figure.draw_without_rendering()
         self._label_units(names)
+        self._fit_cells()
         return self
 
-    def _draw_map(self, panel, values, title, ends, **colors):
-        # seen through the cells that are NaN
-        panel.patch.set(facecolor="white", edgecolor="0.5", hatch="//////")
-        panel.set(title=title, ylabel=ends[0], xlabel=ends[1])
-        return panel.imshow(values, aspect="auto", interpolation="nearest", **colors)
+    def _draw_maps(self, layers, cmap):
+        maps = [_to_map(p, self.significance_level) for p in layers]
+        if cmap is None:
+            cmap = _make_colors(*find_ground(self.ax_))
+        norm, colors = _split_colors(cmap, maps, self.significance_level)
+        self.images_ = []
+        for layer, (panel, values) in enumerate(
+            zip(self.axes_, maps, strict=True), start=1
+        ):
+            # seen through the cells that are NaN
+            panel.patch.set(edgecolor="0.5", hatch="//////")
+            panel.set_title(f"layer {layer}")
+            self.images_.append(
+                panel.imshow(
+                    values,
+                    aspect="auto",
+                    interpolation="nearest",
+                    norm=norm,
+                    cmap=colors,
+                )
+            )
+
+    def _draw_dots(self):
+        """Mark the weights that were kept, light on dark cells and dark on light."""
+        ground, _ = find_ground(self.ax_)
+        self.dots_ = []
+        if self.masks is None:
+            return
+        for panel, image, mask in zip(
+            self.axes_, self.images_, self.masks, strict=True
+        ):
+            rows, columns = np.nonzero(mask)
+            cells = image.to_rgba(image.get_array()[rows, columns])
+            cells[cells[:, 3] == 0.0, :3] = ground  # not tested
+            colors = [INKS[light] for light in are_light(cells).tolist()]
+            self.dots_.append(
+                panel.scatter(columns, rows, facecolors=colors, linewidths=0.0)
+            )
+
+    def _fit_cells(self):
+        """Fit the dots into the cells, and let no row vanish where rows are thin."""
+        for layer, (panel, image) in enumerate(
+            zip(self.axes_, self.images_, strict=True)
+        ):
+            n_rows, n_columns = image.get_array().shape
+            cell = min(measure(panel) / (n_columns, n_rows))
+            if cell < 1.0:
+                image.set(interpolation="antialiased", interpolation_stage="rgba")
+            if not self.dots_:
+                continue
+            self.dots_[layer].set_sizes([min(0.5 * cell, 4.0) ** 2])
+            if cell < _SMALLEST_CELL:
+                self.dots_[layer].set_visible(False)
+                panel.set_title(f"{panel.get_title()}, too fine to mark what is kept")
 
     def _label_units(self, names):
+        """Label rows and columns, as many as are legible, and say how many."""
+        layers = name_layers(len(names))
         for layer, panel in enumerate(self.axes_):
-            label_ticks(panel.yaxis, names[layer])
-            label_ticks(panel.xaxis, names[layer + 1])
+            for axis, end in (panel.yaxis, layer), (panel.xaxis, layer + 1):
+                label_ticks(axis, names[end])
+                places = axis.get_ticklocs()
+                label = layers[end]
+                if len(places) < len(names[end]):
+                    label += f" ({len(names[end])})"
+                axis.set_label_text(label)
 
     def _draw_colorbar(self):
         strongest = self.images_[0].norm.vmax
@@ -199,28 +265,37 @@ class CausalityDisplay:
             ],
         )
         bar.minorticks_off()
-        bar.ax.axhline(level, color="black", linewidth=2.0)
+        ink = INKS[find_ground(self.ax_)[1]]
+        bar.ax.axhline(level, color=ink, linewidth=2.0)
         self.colorbar_ = bar
 
-    def _draw_legend(self, n_untested):
+    def _draw_legend(self, layers):
+        from matplotlib.lines import Line2D
         from matplotlib.patches import Patch
 
-        patch = Patch(
-            facecolor="white",
-            edgecolor="0.5",
-            hatch="//////",
-            label=f"{n_untested} not tested",
-        )
-        self.colorbar_.ax.legend(
-            handles=[patch],
-            loc="upper left",
-            bbox_to_anchor=(0.0, -0.02),
-            borderpad=0.0,
-            borderaxespad=0.0,
-            handlelength=1.2,
-            frameon=False,
-            fontsize="small",
-        )
+        ground, is_light = find_ground(self.ax_)
+        handles = []
+        if self.masks is not None:
+            n_kept = sum(int(np.sum(mask)) for mask in self.masks)
+            n_weights = sum(p.size for p in layers)
+            dot = {"marker": "o", "markersize": 4.0, "linestyle": "none"}
+            label = f"{n_kept:,} of {n_weights:,} kept"
+            handles.append(Line2D([], [], color=INKS[is_light], label=label, **dot))
+        n_untested = sum(int(np.isnan(p).sum()) for p in layers)
+        if n_untested:
+            hatch = {"facecolor": ground, "edgecolor": "0.5", "hatch": "//////"}
+            handles.append(Patch(label=f"{n_untested:,} not tested", **hatch))
+        if handles:
+            self.colorbar_.ax.legend(
+                handles=handles,
+                loc="upper left",
+                bbox_to_anchor=(0.0, 0.0),
+                borderpad=0.0,
+                borderaxespad=1.0,
+                handlelength=1.2,
+                frameon=False,
+                fontsize="small",
+            )
 
 
 def _to_map(p_values, significance_level):
@@ -231,6 +306,21 @@ def _to_map(p_values, significance_level):
     return np.where(p_values < significance_level, np.maximum(values, level), below)
 
 
+def _make_colors(ground, is_light):
+    """Colours that leave the ground behind: a breath of purple, then all of it."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    purples = (
+        ("#E9DCE6", "#A9478A", "#4B0B3A")
+        if is_light
+        else ("#2B1A27", "#B05C98", "#FFD9F2")
+    )
+    places = 0.0, _QUIET, _LOUD, 1.0
+    return LinearSegmentedColormap.from_list(
+        "p-values", list(zip(places, (ground, *purples), strict=True))
+    )
+
+
 def _split_colors(cmap, maps, significance_level):
     """Norm and colours of the maps, with a jump at the level."""
     from matplotlib.colors import ListedColormap, TwoSlopeNorm
@@ -239,5 +329,5 @@ def _split_colors(cmap, maps, significance_level):
     values = np.concatenate([part.ravel() for part in maps])
     strongest = np.fmax.reduce(values, initial=2.0 * level)  # fmax leaves out NaN
     norm = TwoSlopeNorm(level, vmin=0.0, vmax=strongest)
-    places = np.concatenate([np.linspace(0, 0.3, 128), np.linspace(0.7, 1, 128)])
-    return norm, ListedColormap(import_pyplot().get_cmap(cmap)(places))
+    places = [np.linspace(0.0, _QUIET, 128), np.linspace(_LOUD, 1.0, 128)]
+    return norm, ListedColormap(import_pyplot().get_cmap(cmap)(np.concatenate(places)))
