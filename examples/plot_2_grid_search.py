@@ -33,27 +33,15 @@ model = make_pipeline(
 # The search
 # ----------
 #
-# The best mean often belongs to a ratio that cannot be told from its neighbours. A
-# common rule takes the sparsest candidate within one standard error of the best one.
-# ``refit`` accepts such a rule, as a function from the results to the number of a
-# candidate.
+# The best mean often belongs to a ratio that cannot be told from its neighbours.
+# ``one_standard_error`` takes the sparsest candidate within one standard error of the
+# best one.
 
-import numpy as np
+from skchaosprune import one_standard_error
 
 ratio_name = "chaoscausalprunedmlp__prune_ratio"
 criterion_name = "chaoscausalprunedmlp__prune_criterion"
 cv = StratifiedKFold(n_splits=5, shuffle=True, random_state=0)
-
-
-def sparsest_within_one_error(results):
-    """Return the candidate of the largest ratio whose mean is close to the best."""
-    mean, std = results["mean_test_score"], results["std_test_score"]
-    best = mean.argmax()
-    close = mean >= mean[best] - std[best] / np.sqrt(cv.n_splits)
-    ratios = np.asarray(results[f"param_{ratio_name}"], dtype=float)
-    return int(np.where(close, ratios, -1.0).argmax())
-
-
 search = GridSearchCV(
     model,
     {
@@ -61,7 +49,7 @@ search = GridSearchCV(
         ratio_name: [0.0, 0.5, 0.8, 0.9, 0.95, 0.97],
     },
     cv=cv,
-    refit=sparsest_within_one_error,
+    refit=one_standard_error,
 )
 search.fit(X_train, y_train)
 
@@ -69,11 +57,11 @@ search.fit(X_train, y_train)
 # What it found
 # -------------
 #
-# Each curve is a criterion, faint points are folds, bars their standard deviation. Up
-# to 90 % removed the means stay within a point of the dense network, up to 97 % within
-# a point and a half, which is less than the folds differ from each other. From .8 on
-# both criteria only make a first cut, and a descent by the curvature of the loss does
-# the rest.
+# Each curve is a criterion, faint points are folds, bars standard errors of the means,
+# and the ring is the choice. Up to 97 % removed the means stay within a point of the
+# dense network, which is less than the folds differ from each other. From .8 on both
+# criteria only make a first cut, and a descent by the curvature of the loss does the
+# rest.
 
 from skchaosprune import PruningCurveDisplay
 
@@ -82,9 +70,8 @@ _ = PruningCurveDisplay.from_search(search)
 # %%
 # The means, by criterion:
 
-results = search.cv_results_
-ratios = np.asarray(results[f"param_{ratio_name}"], dtype=float)
-print("removed      " + "".join(f"{ratio:7.2f}" for ratio in np.unique(ratios)))
+results, ratios = search.cv_results_, search.param_grid[ratio_name]
+print("removed      " + "".join(f"{ratio:7.2f}" for ratio in ratios))
 for criterion in ("magnitude", "intervention"):
     chosen = results[f"param_{criterion_name}"] == criterion
     means = results["mean_test_score"][chosen]
@@ -94,7 +81,7 @@ for criterion in ("magnitude", "intervention"):
 # The chosen network
 # ------------------
 #
-# It was trained again on all training rows. A fifth of the weights is left. Only now
+# It was trained again on all training rows. A tenth of the weights is left. Only now
 # the rows that were held out:
 
 best = search.best_estimator_
@@ -109,7 +96,8 @@ print(f"test accuracy {best.score(X_test, y_test):.3f}")
 #
 # Where nothing but the ratio varies, ``pruning_path`` gives the same scores for less:
 # it trains and scores the dense network once per fold, and not once per ratio. Here is
-# magnitude again, with the dense network as a dotted line.
+# magnitude again, with the dense network as a dotted line. ``path.best_ratio()`` is the
+# choice by the same rule.
 
 from sklearn.base import clone
 
@@ -118,6 +106,6 @@ from skchaosprune import pruning_path
 by_magnitude = clone(model).set_params(
     chaoscausalprunedmlp__prune_criterion="magnitude"
 )
-path = pruning_path(by_magnitude, X_train, y_train, list(np.unique(ratios)), cv=cv)
-_ = PruningCurveDisplay.from_path(path, score_name="accuracy")
-print("".join(f"{mean:7.3f}" for mean in path.scores.mean(axis=1)))
+path = pruning_path(by_magnitude, X_train, y_train, ratios, cv=cv)
+_ = PruningCurveDisplay.from_path(path)
+print(path)

@@ -19,13 +19,15 @@ from skchaosprune import _validation
 from skchaosprune._importances import rank_features
 from skchaosprune._names import take_snapshot
 from skchaosprune._network.masks import effective_sparsity
-from skchaosprune._path import pruning_path
+from skchaosprune._path import PruningPath, pruning_path
 from skchaosprune._text import pad, printable, shorten, width_of, wrap
 from skchaosprune._to_c import embed
 from skchaosprune._unwrap import put_network, take_apart
 from skchaosprune.compact import serialize_npz, serialize_onnx
 
-__all__ = ["PruningReport", "pruning_path", "pruning_report"]
+__all__ = ["PruningPath", "PruningReport", "pruning_path", "pruning_report"]
+
+PruningPath.__module__ = __name__  # its public home, for pickles and documentation
 
 # What a report compares: label and number format of each row, in their order.
 _MEASURES = {

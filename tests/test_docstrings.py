@@ -10,7 +10,7 @@ import skchaosprune
 from skchaosprune import criteria
 
 # Nobody makes these but us: their fields are attributes, not parameters.
-RESULTS = ["GrangerCausalityResult", "report.PruningReport"]
+RESULTS = ["GrangerCausalityResult", "report.PruningPath", "report.PruningReport"]
 
 NOT_ASKED_FOR = {
     "ES01": "a summary that says it all needs no second paragraph",
@@ -26,7 +26,7 @@ SAID_THERE = {"PR01", "RT01"}
 
 def public_names():
     own = [f"criteria.{name}" for name in criteria.__all__ if not name.isupper()]
-    return [*skchaosprune.__all__, *own, "report.PruningReport"]
+    return sorted({*skchaosprune.__all__, *own, *RESULTS})
 
 
 def is_ours(thing):

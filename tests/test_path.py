@@ -1,17 +1,19 @@
 """One dense training per fold, and many ratios."""
 
 import pickle
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.metrics import accuracy_score, check_scoring, make_scorer, max_error
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -22,17 +24,24 @@ from skchaosprune import (
     pruning_path,
 )
 from skchaosprune.criteria import ChaosCausality
+from skchaosprune.report import PruningPath
 from tests.helpers import count_trainings, small
 
 
-def naive_path(estimator, name, X, y, ratios, folds):
+def naive_path(estimator, name, X, y, ratios, folds, weights=None, scoring=None):
     """Fit every ratio on every fold on its own."""
     sparsities, scores = np.empty((2, len(ratios), len(folds)))
+    score = check_scoring(estimator, scoring)
+    prefix = name.removesuffix("prune_ratio")
     for fold, (train, test) in enumerate(folds):
         for place, ratio in enumerate(ratios):
             model = clone(estimator).set_params(**{name: ratio})
-            model.fit(X[train], y[train])
-            scores[place, fold] = model.score(X[test], y[test])
+            fit, held_out = {}, {}
+            if weights is not None:
+                fit = {f"{prefix}sample_weight": weights[train]}
+                held_out = {"sample_weight": weights[test]}
+            model.fit(X[train], y[train], **fit)
+            scores[place, fold] = score(model, X[test], y[test], **held_out)
             last = model[-1] if isinstance(model, Pipeline) else model
             sparsities[place, fold] = last.sparsity_
     return sparsities, scores
@@ -49,6 +58,9 @@ def test_path_equals_single_fits(iris):
     assert path.ratios == ratios
     assert path.scores.shape == path.effective_sparsities.shape == (3, 3)
     assert np.all(path.effective_sparsities >= path.sparsities)
+    assert_array_equal(path.n_weights, 21)
+    assert_array_equal(path.n_weights_kept, np.round(21 * (1 - path.sparsities)))
+    assert path.score_name == "accuracy"
     # without pruning, the sparse training repeats the dense one
     assert_array_equal(path.dense_scores, path.scores[1])
 
@@ -65,6 +77,7 @@ def test_path_of_a_regressor(diabetes):
     assert_array_equal(path.sparsities, sparsities)
     assert_array_equal(path.scores, scores)
     assert path.ratios == [0.2, 0.8]
+    assert path.score_name == "R2"
 
 
 def test_path_of_a_pipeline(iris):
@@ -78,25 +91,149 @@ def test_path_of_a_pipeline(iris):
     assert_array_equal(path.sparsities, sparsities)
     assert_array_equal(path.scores, scores)
     assert not hasattr(model[0], "mean_")
-
-
-def test_path_of_a_pipeline_of_one_step(iris):
     path = pruning_path(make_pipeline(small()), *iris, [0.5], cv=2)
-
     assert_array_equal(path.scores, pruning_path(small(), *iris, [0.5], cv=2).scores)
 
 
-@pytest.mark.parametrize(
-    "cv, n_folds", [(None, 5), (2, 2), (KFold(3, shuffle=True), 3)]
-)
-def test_one_dense_training_per_fold(iris, monkeypatch, cv, n_folds):
-    masks = count_trainings(monkeypatch)
-    path = pruning_path(small(max_iter=2), *iris, [0.5, 0.8], cv=cv)
+def double_accuracy(estimator, X, y, sample_weight=None):
+    return 2.0 * estimator.score(X, y, sample_weight)
 
-    assert sum(mask.all() for mask in masks) == n_folds
-    assert len(masks) == n_folds * (1 + 1)  # .8 takes a descent
-    assert path.scores.shape == (2, n_folds)
-    assert path.dense_scores.shape == (n_folds,)
+
+def test_path_with_weights_scoring_and_groups(iris):
+    X, y = iris
+    rng = np.random.default_rng(0)
+    weights = rng.integers(0, 4, len(y)).astype(float)
+    groups = rng.permutation(np.arange(len(y)) // 5)
+    folds = list(GroupKFold(3).split(X, y, groups))
+    model = small(hidden_layer_sizes=(5,))
+    pipeline = make_pipeline(StandardScaler(), model)
+    for estimator, prefix, scoring, name in (
+        (model, "", None, "accuracy"),
+        (model, "", "neg_log_loss", "neg log loss"),
+        (pipeline, "chaoscausalprunedmlp__", "roc_auc_ovr", "roc auc ovr"),
+        (model, "", double_accuracy, "double accuracy"),
+    ):
+        for sample_weight in (weights, None):
+            path = pruning_path(
+                estimator,
+                X,
+                y,
+                [0.0, 0.8],
+                cv=GroupKFold(3),
+                scoring=scoring,
+                groups=groups.tolist(),
+                sample_weight=sample_weight,
+            )
+            sparsities, scores = naive_path(
+                estimator,
+                f"{prefix}prune_ratio",
+                X,
+                y,
+                [0.0, 0.8],
+                folds,
+                sample_weight,
+                scoring,
+            )
+            assert_array_equal(path.sparsities, sparsities)
+            assert_array_equal(path.scores, scores)
+            # the sparse training repeats the dense one; compact sums differ in rounding
+            assert_allclose(path.dense_scores, scores[0])
+            assert path.score_name == name
+
+    one = pruning_path(model, X, y, [0.5], cv=2, sample_weight=3.0)
+    same = pruning_path(model, X, y, [0.5], cv=2, sample_weight=[3.0] * len(y))
+    assert_array_equal(one.scores, same.scores)
+
+
+def test_bad_scoring_and_weights_are_known_before_any_training(iris, monkeypatch):
+    trainings = count_trainings(monkeypatch)
+    X, y = iris
+    ones = np.ones(len(y))
+    for options, kind, match in (
+        ({"scoring": "acuracy"}, ValueError, "scoring='acuracy' is not known"),
+        ({"scoring": ["r2"]}, TypeError, r"scoring=\['r2'\] must be the name"),
+        ({"scoring": accuracy_score}, ValueError, "scoring"),
+        (
+            {"scoring": make_scorer(max_error), "sample_weight": ones},
+            TypeError,
+            "max_error.*takes no sample_weight",
+        ),
+        ({"sample_weight": -ones}, ValueError, "negative"),
+        ({"sample_weight": ones[1:]}, ValueError, "one weight per sample"),
+        ({"sample_weight": y == 0, "cv": KFold(3)}, ValueError, "0 for all.*fold 1/3"),
+        ({"groups": y[1:], "cv": GroupKFold(3)}, ValueError, "inconsistent"),
+        ({"cv": GroupKFold(3)}, ValueError, "groups"),
+    ):
+        with pytest.raises(kind, match=match):
+            pruning_path(small(), X, y, [0.5], **options)
+    assert trainings == []
+
+
+def make_path(ratios, scores, kept):
+    scores, kept = np.array(scores, dtype=float), np.array(kept, dtype=float)
+    return PruningPath(
+        ratios=ratios,
+        scores=scores,
+        dense_scores=np.array([0.9, 0.8]),
+        sparsities=1.0 - kept / 2000,
+        effective_sparsities=1.0 - kept / 2000,
+        n_weights_kept=kept,
+        n_weights=np.array([2000.0, 2000.0]),
+        score_name="roc auc",
+    )
+
+
+def test_choice_table_and_frame(monkeypatch):
+    scores = [[0.8, 0.84], [0.92, 0.88], [0.89, 0.88], [0.99, np.nan]]
+    kept = [[2000, 2000], [1000, 1000], [300, 301], [60, np.nan]]
+    path = make_path([0.0, 0.5, None, 0.97], scores, kept)
+
+    assert path.best_ratio("best") == 0.5
+    assert path.best_ratio() is None  # .885 is within .02 of .9, with fewer weights
+    with pytest.raises(ValueError, match="rule='2se' is not known; use one of '1se'"):
+        path.best_ratio("2se")
+    assert repr(path).splitlines() == [
+        "prune_ratio  weights kept  roc auc  standard error",
+        "dense               2,000   0.8500          0.0500",
+        "0.0                 2,000   0.8200          0.0200",
+        "0.5                 1,000   0.9000          0.0200  best",
+        "None                300.5   0.8850          0.0050  1se",
+        "0.97                   60   0.9900             nan  1 failed",
+    ]
+    assert repr(pickle.loads(pickle.dumps(path))) == str(path) == repr(path)
+    assert b"_path" not in pickle.dumps(path)
+
+    frame = path.to_frame()
+    assert frame.shape == (8, 7)
+    assert_array_equal(
+        frame["prune_ratio"], [0, 0, 0.5, 0.5, np.nan, np.nan, 0.97, 0.97]
+    )
+    assert frame["fold"].tolist() == [1, 2] * 4
+    assert_array_equal(frame["score"], np.ravel(scores))
+    assert_array_equal(frame["n_weights_kept"], np.ravel(kept))
+    assert frame["dense_score"].tolist() == [0.9, 0.8] * 4
+    means = frame.groupby("prune_ratio")["score"].mean()
+    assert means[0.5] == pytest.approx(0.9)
+
+    failed = make_path([0.97], scores[3:], kept[3:])
+    assert "1 failed" in repr(failed)
+    with pytest.raises(ValueError, match="no candidate to pick"):
+        failed.best_ratio()
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="to_frame.. needs pandas.*pip install"):
+        path.to_frame()
+
+
+def test_one_dense_training_per_fold(iris, monkeypatch):
+    masks = count_trainings(monkeypatch)
+    for cv, n_folds in ((None, 5), (2, 2), (KFold(3, shuffle=True), 3)):
+        masks.clear()
+        path = pruning_path(small(max_iter=2), *iris, [0.5, 0.8], cv=cv)
+
+        assert sum(mask.all() for mask in masks) == n_folds
+        assert len(masks) == n_folds * (1 + 1)  # .8 takes a descent
+        assert path.scores.shape == (2, n_folds)
+        assert path.dense_scores.shape == (n_folds,)
 
 
 def test_path_with_the_significance_rule(iris):
@@ -154,9 +291,9 @@ def test_path_is_silent_or_verbose(iris, capsys):
     assert "dense training: epoch 12/12" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "ratios, kind, match",
-    [
+def test_bad_ratios_are_known_before_any_training(iris, monkeypatch):
+    trainings = count_trainings(monkeypatch)
+    for ratios, kind, match in (
         ([], ValueError, r"prune_ratios=\[\] must be a list"),
         (0.5, TypeError, "prune_ratios=0.5 must be a list"),
         ("0.5", TypeError, "prune_ratios='0.5' must be a list"),
@@ -164,29 +301,21 @@ def test_path_is_silent_or_verbose(iris, capsys):
         ([0.5, "0.6"], TypeError, "prune_ratio='0.6' must be the share"),
         ([0.5, 0.999], ValueError, "prune_ratio=0.999"),
         ([0.5, None], ValueError, "prune_ratio=None needs a criterion"),
-    ],
-)
-def test_bad_ratios_are_known_before_any_training(
-    iris, monkeypatch, ratios, kind, match
-):
-    trainings = count_trainings(monkeypatch)
-    with pytest.raises(kind, match=match):
-        pruning_path(small(), *iris, ratios)
+    ):
+        with pytest.raises(kind, match=match):
+            pruning_path(small(), *iris, ratios)
     assert trainings == []
 
 
-@pytest.mark.parametrize(
-    "estimator, name",
-    [
+def test_other_estimators(iris):
+    for estimator, name in (
         (LogisticRegression(), "LogisticRegression"),
         (make_pipeline(StandardScaler(), LogisticRegression()), "LogisticRegression"),
         (make_pipeline(small(), StandardScaler()), "StandardScaler"),
         (ChaosCausalPrunedMLP, "class"),
-    ],
-)
-def test_other_estimators(iris, estimator, name):
-    with pytest.raises(TypeError, match=f"(?s)pruning_path needs a.*Got .*{name}"):
-        pruning_path(estimator, *iris, [0.5])
+    ):
+        with pytest.raises(TypeError, match=f"(?s)pruning_path needs a.*Got .*{name}"):
+            pruning_path(estimator, *iris, [0.5])
 
 
 def test_path_needs_as_many_targets_as_rows(iris):
@@ -259,7 +388,7 @@ def test_path_in_two_jobs_keeps_the_configuration(iris):
             for n_jobs in (None, 2)
         )
     for name in ("scores", "sparsities", "dense_scores"):
-        assert_array_equal(one[name], two[name])
+        assert_array_equal(getattr(one, name), getattr(two, name))
 
 
 def test_path_without_folds_and_with_odd_verbose(iris):

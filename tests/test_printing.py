@@ -26,7 +26,7 @@ NAMES = {"ASCII": ["size", "height", "age"], "others": ["größe", "高さ", "в
 LABELS = {"ASCII": ["no", "yes"], "others": ["no", "où€"]}
 
 # Axis labels of figures.
-NOT_PRINTED = {" (mean ± std of folds)"}
+NOT_PRINTED = {"\n(mean ± standard error)"}
 
 
 class Größe(ChaosCausalPrunedMLP):
