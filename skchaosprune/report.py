@@ -19,7 +19,7 @@ from skchaosprune import _validation
 from skchaosprune._importances import rank_features
 from skchaosprune._names import take_snapshot
 from skchaosprune._network.masks import effective_sparsity
-from skchaosprune._path import PruningPath, pruning_path
+from skchaosprune._path import PruningPath, name_score, pruning_path
 from skchaosprune._text import pad, printable, shorten, width_of, wrap
 from skchaosprune._to_c import embed
 from skchaosprune._unwrap import put_network, take_apart
@@ -427,7 +427,7 @@ def _score_by(model, X, y, scoring):
     scores = check_scoring(model, scoring)(model, X, y)
     if not isinstance(scores, dict):
         is_name = isinstance(scoring, str)
-        scores = {scoring if is_name else "score": scores}
+        scores = {scoring if is_name else name_score(model, scoring): scores}
     return {name: float(score) for name, score in scores.items()}
 
 
