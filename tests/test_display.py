@@ -8,7 +8,6 @@ from inspect import signature
 import numpy as np
 import pytest
 from matplotlib.text import Text
-from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -38,6 +37,7 @@ from tests.helpers import small
 
 pytestmark = pytest.mark.usefixtures("pyplot")
 OF_FITTED = [LyapunovDisplay, CausalityDisplay, NetworkDisplay, ImportanceDisplay]
+OF_PANELS = [LyapunovDisplay, CausalityDisplay]  # two of them, of arrays
 WITH_NAMES = [
     kind
     for kind in OF_FITTED
@@ -140,33 +140,33 @@ class TestContract:
             figure.canvas.draw()
             assert shown.figure_ is figure
             assert not other.has_data()
-            if kind in (LyapunovDisplay, CausalityDisplay):
+            if kind in OF_PANELS:
                 assert not ax.axison
                 assert shown.ax_.get_position().x1 < 0.5
             else:
                 assert shown.ax_ is ax
         assert len(pyplot.get_fignums()) == 2
 
-    @pytest.mark.parametrize("kind", [LyapunovDisplay, CausalityDisplay])
-    def test_array_of_axes(self, kind, pyplot):
-        figure, axes = pyplot.subplots(1, 2)
+    def test_array_of_axes(self, pyplot):
+        for kind in OF_PANELS:
+            figure, axes = pyplot.subplots(1, 2)
 
-        shown = make_display(kind).plot(axes)
+            shown = make_display(kind).plot(axes)
 
-        assert shown.ax_ is axes[0]
-        assert shown.figure_ is figure
-        assert axes[1].has_data()
+            assert shown.ax_ is axes[0]
+            assert shown.figure_ is figure
+            assert axes[1].has_data()
 
-    @pytest.mark.parametrize("kind", [LyapunovDisplay, CausalityDisplay])
-    def test_axes_without_room(self, kind, pyplot):
-        figure, axes = pyplot.subplots(1, 3)
-        with pytest.raises(ValueError, match="ax has 3 axes, and 2 are needed"):
-            make_display(kind).plot(axes)
-        make_display(kind).plot(axes[0])
-        with pytest.raises(ValueError, match="switched off by an earlier plot"):
+    def test_axes_without_room(self, pyplot):
+        for kind in OF_PANELS:
+            figure, axes = pyplot.subplots(1, 3)
+            with pytest.raises(ValueError, match="ax has 3 axes, and 2 are needed"):
+                make_display(kind).plot(axes)
             make_display(kind).plot(axes[0])
-        with pytest.raises(ValueError, match="an array of 2 axes"):
-            make_display(kind).plot(figure.add_axes((0.1, 0.1, 0.8, 0.8)))
+            with pytest.raises(ValueError, match="switched off by an earlier plot"):
+                make_display(kind).plot(axes[0])
+            with pytest.raises(ValueError, match="an array of"):
+                make_display(kind).plot(figure.add_axes((0.1, 0.1, 0.8, 0.8)))
 
     @pytest.mark.parametrize("kind", OF_FITTED)
     def test_from_estimator(self, kind, fitted, fitted_regressor, pyplot):
@@ -279,89 +279,6 @@ class TestFeatureNames:
             assert {text.get_rotation() for text in ax.get_xticklabels()} == {rotation}
 
 
-class TestLyapunovDisplay:
-    def test_lines(self, fitted):
-        shown = LyapunovDisplay.from_estimator(fitted, weights=[3, 25])
-
-        exponents = fitted.lyapunov_exponents_
-        (line,) = shown.lines_
-        assert_allclose(line.get_ydata(), np.median(exponents, axis=1), rtol=1e-6)
-        assert_array_equal(line.get_xdata(), np.arange(1, fitted.n_windows_ + 1))
-        for weight, line in zip([3, 25], shown.weight_lines_, strict=True):
-            assert_array_equal(line.get_ydata(), exponents[:, weight])
-        assert_array_equal(shown.target_line_.get_ydata(), fitted.target_series_)
-        assert shown.target_ax_.get_ylabel() == "misclassification"
-        assert "nats per record" in shown.ax_.get_ylabel()
-        assert texts(shown.ax_.get_legend().get_texts()) == [
-            "median and 5-95 % of 42 weights",
-            "3: x0 -> h1_3",
-            "25: h1_0 -> 1",
-        ]
-
-    def test_band(self):
-        exponents = np.tile(np.linspace(-1.0, 1.0, 101), (8, 1))
-        shown = LyapunovDisplay(
-            lyapunov_exponents=exponents, target_series=np.arange(8.0)
-        ).plot()
-        (band,) = shown.bands_
-        (path,) = band.get_paths()
-        assert_allclose(
-            [path.vertices[:, 1].min(), path.vertices[:, 1].max()], [-0.9, 0.9]
-        )
-
-    def test_layers(self, fitted):
-        shown = LyapunovDisplay.from_estimator(fitted, by_layer=True)
-        parts = np.split(fitted.lyapunov_exponents_, [24], axis=1)
-        assert len(shown.lines_) == len(shown.bands_) == 2
-        for line, part in zip(shown.lines_, parts, strict=True):
-            assert_allclose(line.get_ydata(), np.median(part, axis=1), rtol=1e-6)
-        colors = {line.get_color() for line in shown.lines_}
-        assert len(colors) == 2
-
-    def test_without_names(self):
-        shown = make_display(LyapunovDisplay)
-        with pytest.raises(ValueError, match="by_layer=True needs unit_names"):
-            shown.plot(by_layer=True)
-        shown.plot(weights=[5])
-        assert shown.weight_lines_[0].get_label() == "weight 5"
-        for weights, match in (([42], "0 to 41"), ([-1], "0 to 41"), (3, "a sequence")):
-            with pytest.raises(ValueError, match=match):
-                shown.plot(weights=weights)
-
-    def test_target_name(self, iris):
-        def miss(targets, outputs):
-            return np.mean(np.abs(targets - outputs))
-
-        for kind in (ChaosCausality, Own):
-            for target, name in (
-                ("auto", "misclassification"),
-                ("loss", "loss"),
-                (miss, "target"),
-            ):
-                model = fit_quickly(iris, kind(window_size=10, target=target))
-                shown = LyapunovDisplay.from_estimator(model)
-                assert shown.target_name == name
-
-    def test_target_name_of_a_regressor(self, fitted_regressor):
-        shown = LyapunovDisplay.from_estimator(fitted_regressor)
-        assert shown.target_ax_.get_ylabel() == "squared error"
-        robust = as_if_fitted(fitted_regressor, _loss="huber")
-        assert LyapunovDisplay.from_estimator(robust).target_name == "Huber loss"
-
-    def test_missing_exponents(self, fitted):
-        nothing = {"lyapunov_exponents_": None, "mean_lyapunov_exponents_": None}
-        cases = [
-            ({"lyapunov_exponents_": None}, "took more than 50 MB"),
-            (nothing | {"n_windows_": 0}, "ended before one window was full"),
-            (nothing | {"n_windows_": None}, "prune_criterion='magnitude' computes no"),
-            (nothing, "Fit with a criterion that does: 'chaos_causal_magnitude'"),
-        ]
-        for attributes, message in cases:
-            model = as_if_fitted(fitted, prune_criterion="magnitude", **attributes)
-            with pytest.raises(ValueError, match=message):
-                LyapunovDisplay.from_estimator(model)
-
-
 def test_a_title_of_the_users_meets_no_legend(fitted):
     for kind in OF_FITTED:
         shown = kind.from_estimator(fitted)
@@ -370,65 +287,3 @@ def test_a_title_of_the_users_meets_no_legend(fitted):
         title = shown.ax_.title.get_window_extent()
         legend = shown.ax_.get_legend()
         assert legend is None or not title.overlaps(legend.get_window_extent())
-
-
-def test_the_legend_covers_no_exponent():
-    for n_weights in (1, 42):
-        shown = make_display(LyapunovDisplay).plot(weights=range(n_weights))
-        shown.figure_.canvas.draw()
-        legend = shown.ax_.get_legend()
-        assert len(legend.get_texts()) == min(n_weights + 1, 10)
-        for line in [*shown.lines_, *shown.weight_lines_]:
-            points = line.get_transform().transform(line.get_xydata())
-            assert points[:, 1].max() < legend.get_window_extent().y0
-
-
-def test_the_legend_covers_no_bar(pyplot):
-    for n_features, size in ((4, None), (20, None), (20, (3, 2))):
-        importances = np.full(n_features, 1.0 / n_features)
-        shown = ImportanceDisplay(
-            importances=importances, dense_importances=importances
-        )
-        shown.plot(None if size is None else pyplot.subplots(figsize=size)[1])
-        shown.figure_.canvas.draw()
-        legend = shown.ax_.get_legend().get_window_extent()
-        for bar in [*shown.bars_, *shown.dense_bars_]:
-            assert not legend.overlaps(bar.get_window_extent())
-
-
-class TestImportanceDisplay:
-    def test_bars(self):
-        shown = ImportanceDisplay(
-            importances=[0.1, 0.6, 0.0, 0.3],
-            dense_importances=[0.4, 0.3, 0.2, 0.1],
-            feature_names=["a", "b", "c", "d"],
-        ).plot()
-        widths = [bar.get_width() for bar in shown.bars_]
-        dense = [bar.get_width() for bar in shown.dense_bars_]
-        assert_allclose(widths, [0.6, 0.3, 0.1, 0.0])
-        assert_allclose(dense, [0.3, 0.1, 0.4, 0.2])
-        assert texts(shown.ax_.get_yticklabels()) == ["b", "d", "a", "c"]
-        assert shown.ax_.yaxis_inverted()
-        assert shown.ax_.get_title() == ""
-        assert texts(shown.ax_.get_legend().get_texts()) == ["dense", "pruned"]
-
-    def test_the_most_important(self):
-        shown = make_display(ImportanceDisplay, (64, 3)).plot()
-        assert len(shown.bars_) == 20
-        assert shown.ax_.get_title().startswith("20 of 64 features")
-        largest = np.sort(shown.importances)[::-1][:20]
-        assert_allclose([bar.get_width() for bar in shown.bars_], largest)
-
-        shown.plot(max_features=3)
-        assert len(shown.dense_bars_) == 3
-        with pytest.raises(ValueError, match="max_features=0 must be an int in"):
-            shown.plot(max_features=0)
-
-    def test_from_estimator(self, fitted):
-        dense = np.array([0.1, 0.2, 0.3, 0.4])
-        model = as_if_fitted(fitted, dense_feature_importances_=dense)
-        shown = ImportanceDisplay.from_estimator(model, max_features=2)
-        assert_array_equal(shown.importances, fitted.feature_importances_)
-        assert_array_equal(shown.dense_importances, dense)
-        assert list(shown.feature_names) == ["x0", "x1", "x2", "x3"]
-        assert len(shown.bars_) == 2

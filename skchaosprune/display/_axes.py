@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skchaosprune._text import shorten, width_of
+from skchaosprune._text import shorten, width_of, wrap
 
 SMALLEST_FONT, LARGEST_FONT = 5.0, 10.0  # points
 
@@ -102,3 +102,15 @@ def label_ticks(axis, names):
 def as_label(name, width=24):
     """Shorten a name, and keep matplotlib from reading formulas."""
     return shorten(name, width).replace("$", r"\$")
+
+
+def ink(ax):
+    """Colour of the text of an axes, which stands out on a light and a dark page."""
+    return ax.yaxis.label.get_color()
+
+
+def write_note(ax, text):
+    """Write a sentence above an axes, in small lines that are no wider than it."""
+    font = 8.5
+    width = max(20, int(measure(ax)[0] / (0.55 * font)))
+    ax.set_title("\n".join(wrap(text, width)), fontsize=font)

@@ -8,10 +8,11 @@ from sklearn.base import is_classifier
 from skchaosprune._names import read_fit
 from skchaosprune._network.mlp import split_layers
 from skchaosprune._text import brief, shorten
-from skchaosprune.display._axes import as_label, make_panels, measure
-from skchaosprune.display._colors import COLORS, GREY
+from skchaosprune.display._axes import as_label, ink, make_panels, measure, write_note
+from skchaosprune.display._colors import BLUE, COLORS, GREY
 
 _MOST_LABELS = 10  # in a legend over many lines
+_FEW_WINDOWS = 20  # drawn as points, too
 
 
 class LyapunovDisplay:
@@ -32,11 +33,15 @@ class LyapunovDisplay:
     unit_names : list of sequence of str or None, default=None
         Names of the units, layer by layer, inputs and outputs included. Needed to tell
         the layers apart and to name single weights.
+    placebo_exponents : array-like of shape (n_windows, n_weights) or None, default=None
+        Exponents that know nothing of the training, for comparison.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The panel of the exponents.
+        The panel of the exponents, or of those of the first layer.
+    axes_ : ndarray of matplotlib Axes
+        The panels of the exponents, one or one per layer.
     target_ax_ : matplotlib Axes
         The panel of the target, below.
     figure_ : matplotlib Figure
@@ -45,6 +50,8 @@ class LyapunovDisplay:
         Medians over the weights, of all or of each layer.
     bands_ : list of matplotlib PolyCollection
         From the 5th to the 95th percentile of the same weights.
+    placebo_bands_ : list of matplotlib PolyCollection
+        The same of the placebo; empty without one.
     weight_lines_ : list of matplotlib Line2D
         The single weights.
     target_line_ : matplotlib Line2D
@@ -75,17 +82,22 @@ class LyapunovDisplay:
         target_series,
         target_name="target",
         unit_names=None,
+        placebo_exponents=None,
     ):
         self.lyapunov_exponents = lyapunov_exponents
         self.target_series = target_series
         self.target_name = target_name
         self.unit_names = unit_names
+        self.placebo_exponents = placebo_exponents
 
     @classmethod
     def from_estimator(
         cls, estimator, *, feature_names=None, weights=None, by_layer=False, ax=None
     ):
-        """Draw the exponents that a fit recorded.
+        """Draw the exponents that a fit recorded, beside a placebo.
+
+        The placebo are the exponents of each weight, shuffled in time with a fixed
+        seed, as in :meth:`ChaosCausalPrunedMLP.placebo_test`.
 
         Parameters
         ----------
@@ -97,7 +109,7 @@ class LyapunovDisplay:
             Flat indices of weights to draw one by one; the first few are labelled.
         by_layer : bool, default=False
             Draw median and band of each layer instead of all weights.
-        ax : matplotlib Axes, array of two Axes or None, default=None
+        ax : matplotlib Axes, array of Axes or None, default=None
             Where to draw; see :meth:`plot`.
 
         Returns
@@ -120,6 +132,7 @@ class LyapunovDisplay:
             target_series=model.target_series_,
             target_name=_name_target(model),
             unit_names=names,
+            placebo_exponents=_shuffle_in_time(model.lyapunov_exponents_),
         )
         return display.plot(ax, weights=weights, by_layer=by_layer)
 
@@ -128,13 +141,14 @@ class LyapunovDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, array of two Axes or None, default=None
-            One axes is switched off and makes room for two panels; of two, the first
-            takes the exponents. None makes a new figure.
+        ax : matplotlib Axes, array of Axes or None, default=None
+            One axes is switched off and makes room for the panels; of an array, the
+            last takes the target, and the others (one, or one per layer) the
+            exponents. None makes a new figure.
         weights : sequence of int or None, default=None
             Flat indices of weights to draw one by one; the first few are labelled.
         by_layer : bool, default=False
-            Draw median and band of each layer instead of all weights.
+            Draw each layer in a panel of its own, all on one scale.
 
         Returns
         -------
@@ -144,63 +158,79 @@ class LyapunovDisplay:
         Raises
         ------
         ValueError
-            If ``by_layer`` is set without ``unit_names``, or there are no such weights.
+            If ``by_layer`` is set without ``unit_names``, there are no such weights, or
+            the placebo has another shape than the exponents.
         """
         exponents = np.asarray(self.lyapunov_exponents)
+        placebo = self._check_placebo(exponents.shape)
         groups = self._group_weights(exponents.shape[1], by_layer)
         weights = self._check_weights(weights, exponents.shape[1])
-        axes = make_panels(ax, (7.0, 5.0), 2, 1, height_ratios=[5, 3])
-        self.ax_, self.target_ax_ = axes
+        n_panels = len(groups)
+        figsize, ratios = (7.0, min(3.0 + 1.8 * n_panels, 12.0)), [5] * n_panels + [3]
+        axes = make_panels(ax, figsize, n_panels + 1, 1, height_ratios=ratios)
+        self.axes_, self.ax_, self.target_ax_ = axes[:-1], axes[0], axes[-1]
         self.figure_ = self.ax_.figure
-        self.lines_, self.bands_, self.weight_lines_ = [], [], []
+        self.lines_, self.bands_, self.placebo_bands_ = [], [], []
+        self.weight_lines_ = []
 
-        windows = np.arange(1, len(exponents) + 1)
-        colors, dashes = cycle(COLORS), cycle(["--", ":", "-."])
-        self.ax_.axhline(0.0, color=GREY, linewidth=0.8, zorder=0)
-        for label, columns in groups:
-            color = next(colors)
-            low, median, high = np.quantile(
-                exponents[:, columns], [0.05, 0.5, 0.95], axis=1
-            )
-            self.bands_.append(
-                self.ax_.fill_between(
-                    windows, low, high, color=color, alpha=0.2, linewidth=0.0
-                )
-            )
-            self.lines_ += self.ax_.plot(windows, median, color=color, label=label)
-        for weight in weights:
-            self.weight_lines_ += self.ax_.plot(
-                windows,
-                exponents[:, weight],
-                color=next(colors),
-                linewidth=1.0,
-                linestyle=next(dashes),
-                label=self._name_weight(weight),
-            )
-        (self.target_line_,) = self.target_ax_.plot(
-            windows, self.target_series, color="black", linewidth=1.2
+        colors, dashes = cycle([*COLORS[1:-1], ink(self.ax_)]), cycle(["--", ":", "-."])
+        for panel, columns in zip(self.axes_, groups, strict=True):
+            panel.axhline(0.0, color=GREY, linewidth=0.8, zorder=0)
+            entries = self._draw_bands(panel, exponents, placebo, columns)
+            for weight in np.intersect1d(weights, columns):
+                style = {"color": next(colors), "linestyle": next(dashes)}
+                style |= {"linewidth": 1.0, "label": self._name_weight(weight)}
+                self.weight_lines_ += _draw_line(panel, exponents[:, weight], **style)
+                entries.append((self.weight_lines_[-1], style["label"]))
+            _draw_legend(panel, entries)
+        self._label_panels(is_stacked=np.ndim(ax) == 0)
+        (self.target_line_,) = _draw_line(
+            self.target_ax_, self.target_series, color=ink(self.ax_), linewidth=1.2
         )
-        self.ax_.set_ylabel("largest Lyapunov exponent\n(nats per record)")
-        self._draw_legend()
         self.target_ax_.set(xlabel="window", ylabel=shorten(self.target_name, 40))
         return self
 
-    def _draw_legend(self):
-        """Inside the axes, above the lines, so that a title finds its own place."""
-        handles, labels = self.ax_.get_legend_handles_labels()
-        shown = slice(_MOST_LABELS)
-        n_rows = -(-len(labels[shown]) // 2)
-        low, high = self.ax_.get_ylim()
-        room = min(0.5, (6.0 + 14.0 * n_rows) / measure(self.ax_)[1])
-        self.ax_.set_ylim(low, high + (high - low) * room / (1.0 - room))
-        self.ax_.legend(
-            handles[shown],
-            labels[shown],
-            loc="upper left",
-            ncols=2,
-            frameon=False,
-            fontsize="small",
-        )
+    def _draw_bands(self, ax, exponents, placebo, columns):
+        """Draw median and band, the placebo below; return what the legend says."""
+        entries = []
+        if placebo is not None:
+            low, _, high = _summarise(placebo[:, columns])
+            grey = {"facecolor": (0.5, 0.5, 0.5, 0.2), "edgecolor": "0.5"}
+            band = _draw_band(ax, low, high, zorder=1.5, **grey)
+            self.placebo_bands_.append(band)
+            entries = [(band, "placebo: the same, shuffled in time")]
+        low, median, high = _summarise(exponents[:, columns])
+        self.bands_.append(_draw_band(ax, low, high, color=BLUE, alpha=0.35))
+        label = f"median and 5-95 % of {len(columns)} weights"
+        self.lines_ += _draw_line(ax, median, color=BLUE, label=label)
+        return [((self.bands_[-1], self.lines_[-1]), label), *entries]
+
+    def _label_panels(self, is_stacked):
+        """Give the panels one scale and their labels, and say how to read them."""
+        low, high = np.transpose([ax.get_ylim() for ax in self.axes_])
+        for layer, ax in enumerate(self.axes_, start=1):
+            ax.set_ylim(low.min(), high.max())
+            label = "largest Lyapunov exponent\n(nats per record)"
+            if len(self.axes_) > 1:
+                label = f"exponent\nof layer {layer}\n(nats per record)"
+            ax.set_ylabel(label)
+            if is_stacked:
+                ax.tick_params(labelbottom=False)
+        if self.placebo_bands_:
+            note = "Where blue and grey differ, many exponents change together"
+            write_note(self.ax_, note)
+
+    def _check_placebo(self, shape):
+        """Return the exponents of the placebo, None for none."""
+        if self.placebo_exponents is None:
+            return None
+        placebo = np.asarray(self.placebo_exponents)
+        if placebo.shape != shape:
+            raise ValueError(
+                f"placebo_exponents has shape {placebo.shape}, and lyapunov_exponents "
+                f"has {shape}; give the same windows and weights."
+            )
+        return placebo
 
     def _check_weights(self, weights, n_weights):
         """Return flat indices of weights that exist, none for None."""
@@ -220,21 +250,17 @@ class LyapunovDisplay:
         return indices.tolist()
 
     def _group_weights(self, n_weights, by_layer):
-        """Label and columns of each group of weights."""
-        band = "median and 5-95 % of"
+        """Return the columns of each panel."""
         if not by_layer:
-            return [(f"{band} {n_weights} weights", slice(None))]
+            return [np.arange(n_weights)]
         if self.unit_names is None:
             raise ValueError(
                 "by_layer=True needs unit_names, which say how many units the layers "
                 "have; give them, or use from_estimator."
             )
         sizes = [len(names) for names in self.unit_names]
-        indices = split_layers(np.arange(n_weights), sizes)
-        return [
-            (f"{band} layer {number}", part.ravel())
-            for number, part in enumerate(indices, start=1)
-        ]
+        parts = split_layers(np.arange(n_weights), sizes)
+        return [part.ravel() for part in parts]
 
     def _name_weight(self, weight):
         if self.unit_names is None:
@@ -246,6 +272,42 @@ class LyapunovDisplay:
                 above = as_label(self.unit_names[layer][source])
                 below = as_label(self.unit_names[layer + 1][target])
         return f"{weight}: {above} -> {below}"
+
+
+def _shuffle_in_time(exponents):
+    """Shuffle the windows of each weight, always in the same way."""
+    return np.random.default_rng(0).permuted(exponents, axis=0)
+
+
+def _summarise(exponents):
+    """5th, 50th and 95th percentile over the weights, window by window."""
+    return np.quantile(exponents, [0.05, 0.5, 0.95], axis=1)
+
+
+def _draw_line(ax, series, **style):
+    """Draw a series over the windows; a few windows as points, too."""
+    marker = "." if len(series) <= _FEW_WINDOWS else ""
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    return ax.plot(np.arange(1, len(series) + 1), series, marker=marker, **style)
+
+
+def _draw_band(ax, low, high, **style):
+    """Fill a band; its edge shows where there is one window only."""
+    windows = np.arange(1, len(low) + 1)
+    return ax.fill_between(windows, low, high, linewidth=0.8, **style)
+
+
+def _draw_legend(ax, entries):
+    """Inside the axes, above the lines, so that a title finds its own place."""
+    handles, labels = zip(*entries[:_MOST_LABELS], strict=True)
+    width, height = measure(ax)
+    n_columns = 2 if width > 340.0 else 1
+    n_rows = -(-len(labels) // n_columns)
+    low, high = ax.get_ylim()
+    room = min(0.5, (6.0 + 14.0 * n_rows) / height)
+    ax.set_ylim(low, high + (high - low) * room / (1.0 - room))
+    style = {"frameon": False, "fontsize": "small"}
+    ax.legend(handles, labels, loc="upper left", ncols=n_columns, **style)
 
 
 def _name_target(model):
