@@ -5,13 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before scipy is imported
 
+import numpy as np
 import pytest
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
-from sklearn.preprocessing import scale
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler, scale
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune._kernels.full_batch import Objective
 from skchaosprune.criteria import _blocks
+from tests.helpers import small
 
 # Files whose tests start processes: one after the other, and from one pool of joblib's.
 PROCESSES = {"test_dask.py", "test_faults.py", "test_files.py", "test_memory.py"}
@@ -65,6 +70,32 @@ def fitted_regressor(diabetes):
     return ChaosCausalPrunedMLPRegressor((5,), max_iter=10, random_state=0).fit(
         *diabetes
     )
+
+
+@pytest.fixture(scope="session")
+def frame_model():
+    """A regressor on strings, bools and missing values, its target scaled; its rows."""
+    pd = pytest.importorskip("pandas")
+    rng, n_rows = np.random.default_rng(0), 300
+    cities = [f"city {place}" for place in range(14)]
+    X = pd.DataFrame(
+        {
+            "age": rng.integers(20, 50, n_rows).astype(float),
+            "city": rng.choice(cities, n_rows, p=np.arange(14, 0, -1) / 105),
+            "smoker": rng.random(n_rows) < 0.3,
+        }
+    )
+    y = 100.0 * X["age"] + 500.0 * (X["city"] == "city 1") - 900.0 * X["smoker"]
+    X.loc[::10, "age"] = np.nan
+    X.loc[5::10, "city"] = np.nan
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    strings = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    columns = make_column_transformer((numbers, ["age"]), (strings, ["city", "smoker"]))
+    network = small(ChaosCausalPrunedMLPRegressor, max_iter=40)
+    model = TransformedTargetRegressor(
+        make_pipeline(columns, network), transformer=StandardScaler()
+    )
+    return model.fit(X, y), X, y
 
 
 @pytest.fixture

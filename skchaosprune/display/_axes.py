@@ -3,6 +3,7 @@
 import numpy as np
 
 from skchaosprune._text import shorten, width_of, wrap
+from skchaosprune.display._colors import INKS
 
 SMALLEST_FONT, LARGEST_FONT = 5.0, 10.0  # points
 
@@ -105,8 +106,19 @@ def as_label(name, width=24):
 
 
 def ink(ax):
-    """Colour of the text of an axes, which stands out on a light and a dark page."""
-    return ax.yaxis.label.get_color()
+    """Return a neutral colour that stands out on the ground of an axes."""
+    return INKS[find_ground(ax)[1]]
+
+
+def arrange_legend(ax, labels, most_columns):
+    """Columns of a legend in small letters that fit on an axes, and its rows."""
+    widths = [40.0 + 4.8 * width_of(label) for label in labels]
+    for n_columns in range(min(most_columns, len(labels)), 0, -1):
+        n_rows = -(-len(labels) // n_columns)
+        starts = range(0, len(labels), n_rows)
+        if sum(max(widths[i : i + n_rows]) for i in starts) <= measure(ax)[0]:
+            break
+    return n_columns, n_rows
 
 
 def write_note(ax, text):

@@ -8,7 +8,14 @@ from sklearn.base import is_classifier
 from skchaosprune._names import read_fit
 from skchaosprune._network.mlp import split_layers
 from skchaosprune._text import brief, shorten
-from skchaosprune.display._axes import as_label, ink, make_panels, measure, write_note
+from skchaosprune.display._axes import (
+    arrange_legend,
+    as_label,
+    ink,
+    make_panels,
+    measure,
+    write_note,
+)
 from skchaosprune.display._colors import BLUE, COLORS, GREY
 
 _MOST_LABELS = 10  # in a legend over many lines
@@ -300,11 +307,9 @@ def _draw_band(ax, low, high, **style):
 def _draw_legend(ax, entries):
     """Inside the axes, above the lines, so that a title finds its own place."""
     handles, labels = zip(*entries[:_MOST_LABELS], strict=True)
-    width, height = measure(ax)
-    n_columns = 2 if width > 340.0 else 1
-    n_rows = -(-len(labels) // n_columns)
+    n_columns, n_rows = arrange_legend(ax, labels, most_columns=2)
     low, high = ax.get_ylim()
-    room = min(0.5, (6.0 + 14.0 * n_rows) / height)
+    room = min(0.5, (6.0 + 14.0 * n_rows) / measure(ax)[1])
     ax.set_ylim(low, high + (high - low) * room / (1.0 - room))
     style = {"frameon": False, "fontsize": "small"}
     ax.legend(handles, labels, loc="upper left", ncols=n_columns, **style)
