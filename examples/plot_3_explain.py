@@ -21,7 +21,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skchaosprune import ChaosCausalPrunedMLP, ImportanceDisplay
+from skchaosprune import ChaosCausalPrunedMLP, EffectDisplay, ImportanceDisplay
 
 data = load_wine()
 X, y = data.data, data.target
@@ -47,14 +47,24 @@ print(f"test accuracy {model.score(X_test, y_test):.3f}")
 #
 # An importance is the mean over the training rows of how far a feature is from its
 # mean, times how steeply the outputs change with it. All of them sum to 1. Here the
-# order is nearly the same before and after. Magnesium is no longer used at all.
+# order is nearly the same before and after. Magnesium is no longer used at all. The
+# colours are about the first grower.
 
 from scipy.stats import spearmanr
 
-_ = ImportanceDisplay.from_estimator(model, feature_names=names)
+_ = ImportanceDisplay.from_estimator(model, target=0, feature_names=names)
 mlp = model[-1]
 before, after = mlp.dense_feature_importances_, mlp.feature_importances_
 print(f"rank correlation, before and after: {spearmanr(before, after).statistic:.2f}")
+
+# %%
+# Shapes
+# ------
+#
+# How the probabilities change with a feature, on average over the rows, in its own
+# units. The grey bars count the rows: where there are few, the curve says little.
+
+_ = EffectDisplay.from_estimator(model, X_train, max_features=3, feature_names=names)
 
 # %%
 # Other rules

@@ -27,6 +27,7 @@ from skchaosprune._text import width_of
 from skchaosprune.criteria import ChaosCausality
 from skchaosprune.display import (
     CausalityDisplay,
+    EffectDisplay,
     ImportanceDisplay,
     LyapunovDisplay,
     NetworkDisplay,
@@ -37,13 +38,13 @@ from tests.helpers import small
 
 pytestmark = pytest.mark.usefixtures("pyplot")
 OF_FITTED = [LyapunovDisplay, CausalityDisplay, NetworkDisplay, ImportanceDisplay]
-OF_PANELS = [LyapunovDisplay, CausalityDisplay]  # two of them, of arrays
+OF_PANELS = [LyapunovDisplay, CausalityDisplay, EffectDisplay]  # two of them, of arrays
 WITH_NAMES = [
     kind
     for kind in OF_FITTED
     if "feature_names" in signature(kind.from_estimator).parameters
 ]
-ALL = [*OF_FITTED, PruningCurveDisplay]
+ALL = [*OF_FITTED, EffectDisplay, PruningCurveDisplay]
 LAYER_SIZES = [(64, 32, 10), (5, 1), (6, 4, 3, 2)]
 PATH = Bunch(
     ratios=np.array([0.0, 0.5, 0.9]),
@@ -76,6 +77,14 @@ def make_display(kind, layer_sizes=(4, 6, 3)):
         return kind(
             importances=rng.dirichlet(np.ones(layer_sizes[0])),
             dense_importances=rng.dirichlet(np.ones(layer_sizes[0])),
+        )
+    if kind is EffectDisplay:
+        return kind(
+            feature_names=["x0", "x1"],
+            values=[np.arange(5.0), np.array(["a", "b"], dtype=object)],
+            effects=[rng.random((3, 5)), rng.random((3, 2))],
+            observed=[rng.normal(2.0, size=50), ["a", "b", "a"]],
+            output_names=["p", "q", "r"],
         )
     return kind(sparsities=PATH.sparsities, scores=PATH.scores)
 
@@ -130,9 +139,9 @@ class TestContract:
                 assert getattr(shown, name) is value
         assert len(pyplot.get_fignums()) == len(LAYER_SIZES)
 
-    @pytest.mark.parametrize("kind", ALL)
-    def test_given_axes(self, kind, pyplot):
-        for layout in (None, "constrained"):
+    @pytest.mark.parametrize("layout", [None, "constrained"])
+    def test_given_axes(self, layout, pyplot):
+        for kind in ALL:
             figure, (ax, other) = pyplot.subplots(1, 2, figsize=(12, 5), layout=layout)
 
             shown = make_display(kind).plot(ax)
@@ -145,7 +154,7 @@ class TestContract:
                 assert shown.ax_.get_position().x1 < 0.5
             else:
                 assert shown.ax_ is ax
-        assert len(pyplot.get_fignums()) == 2
+        assert len(pyplot.get_fignums()) == len(ALL)
 
     def test_array_of_axes(self, pyplot):
         for kind in OF_PANELS:
@@ -181,6 +190,7 @@ class TestContract:
             ChaosCausalPrunedMLP(),
             ChaosCausalPrunedMLPRegressor(),
             make_pipeline(StandardScaler(), ChaosCausalPrunedMLP()),
+            GridSearchCV(fitted, {}),
         ):
             with pytest.raises(NotFittedError, match="is not fitted yet"):
                 kind.from_estimator(estimator)
@@ -188,7 +198,6 @@ class TestContract:
             ChaosCausalPrunedMLP,
             LogisticRegression(),
             make_pipeline(StandardScaler(), LogisticRegression()),
-            GridSearchCV(fitted, {}),
         ):
             with pytest.raises(TypeError, match="needs a ChaosCausalPrunedMLP or"):
                 kind.from_estimator(estimator)
@@ -239,17 +248,17 @@ class TestFeatureNames:
         shown = ImportanceDisplay.from_estimator(pipeline)
         assert shown.feature_names == ["pca0", "pca1", "pca2", "pca3"]
 
-    @pytest.mark.parametrize("kind", WITH_NAMES)
-    def test_given(self, kind, fitted):
+    def test_given(self, fitted):
         names = ["a", "$b_$c", "_d", "long" * 20]
-        shown = kind.from_estimator(fitted, feature_names=names)
-        if kind is ImportanceDisplay:
-            assert list(shown.feature_names) == names
-        else:
-            assert shown.unit_names[0] == names
-        shown.figure_.canvas.draw()  # no formula in a name stops it
-        with pytest.raises(ValueError, match="has 2 names, and the estimator was"):
-            kind.from_estimator(fitted, feature_names=["a", "b"])
+        for kind in WITH_NAMES:
+            shown = kind.from_estimator(fitted, feature_names=names)
+            if kind is ImportanceDisplay:
+                assert list(shown.feature_names) == names
+            else:
+                assert shown.unit_names[0] == names
+            shown.figure_.canvas.draw()  # no formula in a name stops it
+            with pytest.raises(ValueError, match="has 2 names, and the estimator was"):
+                kind.from_estimator(fitted, feature_names=["a", "b"])
 
     def test_long_names_lose_their_middle(self, fitted):
         names = ["a", "b", "c", "a name that is far too long for a label, number 7"]
@@ -261,15 +270,15 @@ class TestFeatureNames:
         assert long.startswith("a name") and long.endswith("number 7") and "..." in long
 
     @pytest.mark.filterwarnings("ignore:Glyph")  # of fonts without Chinese letters
-    @pytest.mark.parametrize("kind", WITH_NAMES)
-    def test_wide_names_take_no_more_columns_than_narrow_ones(self, kind, fitted):
+    def test_wide_names_take_no_more_columns_than_narrow_ones(self, fitted):
         names = ["\u8eab\u9577" * 100, "\x1b[31m", "a\u202eb", "\ud800"]
-        options = {"weights": range(0, 24, 6)} if kind is LyapunovDisplay else {}
-        shown = kind.from_estimator(fitted, feature_names=names, **options)
-        drawn = " ".join(text.get_text() for text in shown.figure_.findobj(Text))
-        wide = re.findall("\\S*\u8eab\\S*", drawn)
-        assert wide and all(width_of(name) <= 24 for name in wide)
-        assert r"\x1b[31m" in drawn and r"\u202e" in drawn and r"\ud800" in drawn
+        for kind in WITH_NAMES:
+            options = {"weights": range(0, 24, 6)} if kind is LyapunovDisplay else {}
+            shown = kind.from_estimator(fitted, feature_names=names, **options)
+            drawn = " ".join(text.get_text() for text in shown.figure_.findobj(Text))
+            wide = re.findall("\\S*\u8eab\\S*", drawn)
+            assert wide and all(width_of(name) <= 24 for name in wide)
+            assert r"\x1b[31m" in drawn and r"\u202e" in drawn and r"\ud800" in drawn
 
     @pytest.mark.filterwarnings("ignore:Glyph")
     def test_labels_stand_upright_where_their_letters_are_wide(self, pyplot):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skchaosprune.criteria import ChaosCausality
@@ -36,7 +37,7 @@ def span(band):
     return [heights.min(), heights.max()]
 
 
-def test_bands():
+def test_bands(pyplot):
     exponents = np.tile(np.linspace(-1.0, 1.0, 101), (8, 1))
     given = {"lyapunov_exponents": exponents, "target_series": np.arange(8.0)}
     shown = LyapunovDisplay(**given).plot()
@@ -46,6 +47,10 @@ def test_bands():
     shown = LyapunovDisplay(**given, placebo_exponents=exponents / 2.0).plot()
     assert_allclose(span(shown.placebo_bands_[0]), [-0.45, 0.45])
     assert shown.ax_.get_title().startswith("Where blue and grey differ")
+    with pyplot.style.context("dark_background"):
+        shown = LyapunovDisplay(**given).plot()
+    assert min(to_rgb(shown.target_line_.get_color())) > 0.8
+    assert max(to_rgb(shown.lines_[0].get_color())) > 0.8
     with pytest.raises(ValueError, match=r"placebo_exponents has shape \(7, 101\)"):
         LyapunovDisplay(**given, placebo_exponents=exponents[1:]).plot()
 
@@ -86,7 +91,7 @@ def test_without_names():
             shown.plot(weights=weights)
 
 
-def test_target_name(iris):
+def test_target_name(iris, fitted_regressor):
     def miss(targets, outputs):
         return np.mean(np.abs(targets - outputs))
 
@@ -99,9 +104,6 @@ def test_target_name(iris):
             model = fit_quickly(iris, kind(window_size=10, target=target))
             shown = LyapunovDisplay.from_estimator(model)
             assert shown.target_name == name
-
-
-def test_target_name_of_a_regressor(fitted_regressor):
     shown = LyapunovDisplay.from_estimator(fitted_regressor)
     assert shown.target_ax_.get_ylabel() == "squared error"
     robust = as_if_fitted(fitted_regressor, _loss="huber")

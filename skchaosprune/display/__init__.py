@@ -1,10 +1,11 @@
 """The plots: what a fit recorded, tested and kept.
 
-Each display takes arrays and draws them with ``plot``; its ``from_estimator`` fetches
-fitted attributes and computes nothing. matplotlib is imported when something is drawn.
+Each display takes arrays and draws them with ``plot``; its ``from_estimator`` gets them
+from a fitted model. matplotlib is imported when something is drawn.
 """
 
 from skchaosprune.display._causality import CausalityDisplay
+from skchaosprune.display._effect import EffectDisplay
 from skchaosprune.display._importance import ImportanceDisplay
 from skchaosprune.display._lyapunov import LyapunovDisplay
 from skchaosprune.display._network import NetworkDisplay
@@ -12,6 +13,7 @@ from skchaosprune.display._pruning_curve import PruningCurveDisplay
 
 __all__ = [
     "CausalityDisplay",
+    "EffectDisplay",
     "ImportanceDisplay",
     "LyapunovDisplay",
     "NetworkDisplay",

@@ -112,7 +112,7 @@ def ink(ax):
 
 def arrange_legend(ax, labels, most_columns):
     """Columns of a legend in small letters that fit on an axes, and its rows."""
-    widths = [40.0 + 4.8 * width_of(label) for label in labels]
+    widths = [35.0 + 4.4 * width_of(label) for label in labels]
     for n_columns in range(min(most_columns, len(labels)), 0, -1):
         n_rows = -(-len(labels) // n_columns)
         starts = range(0, len(labels), n_rows)

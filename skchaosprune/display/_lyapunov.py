@@ -11,12 +11,13 @@ from skchaosprune._text import brief, shorten
 from skchaosprune.display._axes import (
     arrange_legend,
     as_label,
+    find_ground,
     ink,
     make_panels,
     measure,
     write_note,
 )
-from skchaosprune.display._colors import BLUE, COLORS, GREY
+from skchaosprune.display._colors import COLORS, GREY, SIGNS
 
 _MOST_LABELS = 10  # in a legend over many lines
 _FEW_WINDOWS = 20  # drawn as points, too
@@ -207,9 +208,10 @@ class LyapunovDisplay:
             self.placebo_bands_.append(band)
             entries = [(band, "placebo: the same, shuffled in time")]
         low, median, high = _summarise(exponents[:, columns])
-        self.bands_.append(_draw_band(ax, low, high, color=BLUE, alpha=0.35))
+        blue = SIGNS[find_ground(ax)[1]][0]
+        self.bands_.append(_draw_band(ax, low, high, color=blue, alpha=0.35))
         label = f"median and 5-95 % of {len(columns)} weights"
-        self.lines_ += _draw_line(ax, median, color=BLUE, label=label)
+        self.lines_ += _draw_line(ax, median, color=blue, label=label)
         return [((self.bands_[-1], self.lines_[-1]), label), *entries]
 
     def _label_panels(self, is_stacked):
