@@ -58,6 +58,7 @@ words = make_pipeline(
 prepare = make_column_transformer(
     (numbers, make_column_selector(dtype_include="number")),
     (words, make_column_selector(dtype_exclude="number")),
+    verbose_feature_names_out=False,
 )
 model = make_pipeline(prepare, ChaosCausalPrunedMLP((16,), random_state=0))
 

@@ -153,11 +153,15 @@ def rank_features(model, X=None, y=None, rule=None, group=True, *, feature_names
     else:
         data = _prepare_rows(parts, network, X, y, rule)
         sparse, dense, directions = _measure(network, data, rule, groups)
+    is_reversed = False
+    if parts.target_transformers:
+        mean, scale = network._target_units()
+        is_reversed = parts.is_target_reversed(mean - scale, mean + scale)
     return Ranking(
         names=names,
         importances=_add_up(sparse, groups),
         dense_importances=_add_up(dense, groups),
-        directions=_pick(directions, groups),
+        directions=_pick(directions, groups, -1.0 if is_reversed else 1.0),
         columns=columns,
         inputs=groups,
         rule=rule,
@@ -224,12 +228,12 @@ def _add_up(values, groups):
     return np.array([values[columns].sum() for columns in groups])
 
 
-def _pick(directions, groups):
-    """Directions of single columns; NaN for groups of several."""
+def _pick(directions, groups, sign):
+    """Directions of single columns, times a sign; NaN for groups of several."""
     if directions is None:
         return None
     is_one = np.array([len(columns) == 1 for columns in groups])
-    first = directions[[columns[0] for columns in groups]]
+    first = sign * directions[[columns[0] for columns in groups]]
     return np.where(is_one[:, np.newaxis], first, np.nan)
 
 

@@ -42,6 +42,13 @@ class Parts:
             y = transformer.transform(np.reshape(y, (-1, 1)))[:, 0]
         return y
 
+    def is_target_reversed(self, low, high):
+        """Tell whether of two outputs of the network the larger is the lower target."""
+        outputs = np.array([[low], [high]])
+        for transformer in reversed(self.target_transformers):
+            outputs = np.reshape(transformer.inverse_transform(outputs), (2, 1))
+        return outputs[1, 0] < outputs[0, 0]
+
     def name_columns(self):
         """Return the names of the network's inputs; None where a step knows none."""
         names = None

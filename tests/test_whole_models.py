@@ -267,6 +267,15 @@ def test_networks_are_found_wherever_they_are(raw, titled, diabetes):
     np.testing.assert_allclose(changed.predict(X), outer.predict(X), rtol=1e-12)
     assert list(feature_importances(outer, X, y, "permutation").index) == list(X)
 
+    # a target transformer that turns the target round turns the directions, too
+    plain = small(ChaosCausalPrunedMLPRegressor).fit(X, -y)
+    turned = TransformedTargetRegressor(
+        clone(plain), func=np.negative, inverse_func=np.negative
+    )
+    np.testing.assert_array_equal(
+        rank_features(turned.fit(X, y)).directions, -plain.feature_directions_
+    )
+
 
 def test_a_regressor_names_its_target(diabetes):
     X, y = diabetes

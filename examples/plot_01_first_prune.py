@@ -54,7 +54,7 @@ pruning_report(model, X_test, y_test)
 # Less than a third of the weights does nearly as well: one row more of 188 is wrong.
 # The files are smaller. The last rows say that the criterion calls 7 % of the weights
 # causal, and 4 % when the exponents are shuffled in time, which is the placebo. Even a
-# larger share is no proof of a cause; :doc:`plot_4_look_inside` goes on from here.
+# larger share is no proof of a cause; :doc:`plot_04_look_inside` goes on from here.
 #
 # Where the weights went
 # ----------------------
