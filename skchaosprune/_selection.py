@@ -94,8 +94,8 @@ def find_best(scores):
     is_complete = np.isfinite(scores).all(axis=1)
     if not is_complete.any():
         raise ValueError(
-            "there is no candidate to pick, as each has a fold without a score, whose "
-            "fit failed; see the warnings, or error_score='raise' of a search."
+            "there is no candidate to pick, as each has a fold without a score: a fit "
+            "or scorer failed; see the warnings, or error_score='raise' of a search."
         )
     means, _ = mean_and_error(scores)
     return int(np.argmax(np.where(is_complete, means, -np.inf)))
@@ -121,6 +121,7 @@ def find_sparsest(scores, sizes):
         return best
     means, errors = mean_and_error(scores)
     lowest = means[best] - np.nan_to_num(errors[best])
+    lowest -= 1e-12 * np.abs(lowest)  # equal means may differ in their rounding
     is_close = np.isfinite(scores).all(axis=1) & (means >= lowest)
     rows = np.flatnonzero(is_close & ~np.isnan(sizes).any(axis=1))
     order = np.lexsort([-means[rows], *sizes[rows].T[::-1]])

@@ -48,6 +48,9 @@ def test_the_rule_of_breiman():
     assert np.mean(FAR) > 0.9 - np.std(BEST, ddof=1)
     # one fold has no error, and equal ones go to the sparsest
     assert pick([(ratio(0.0), [0.9]), (ratio(0.5), [0.9]), (ratio(0.9), [0.89])]) == 1
+    # equal means that differ in rounding, without an error
+    assert np.mean([0.85, 0.95]) < 0.9
+    assert pick([(ratio(0.5), (0.9, 0.9)), (ratio(0.8), (0.85, 0.95))]) == 1
     # of one ratio the best mean, then the first
     rows = [(ratio(0.9, alpha=0.1 * i), s) for i, s in enumerate([CLOSE, BEST, BEST])]
     assert pick(rows) == 1
@@ -96,7 +99,9 @@ def test_failed_fits_and_halving():
     rows = [(ratio(0.0), CLOSE), (ratio(0.5), BEST), (ratio(0.9), failed)]
     assert pick(rows) == 1
     assert pick([*rows[:2], (ratio(0.9), (-np.inf, 0.9))]) == 1
-    with pytest.raises(ValueError, match="no candidate to pick.*whose fit failed"):
+    with pytest.raises(
+        ValueError, match="no candidate to pick.*a fit or scorer failed"
+    ):
         pick(rows[2:])
 
     # scores of fewer resources say nothing of those of more
