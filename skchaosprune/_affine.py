@@ -153,7 +153,10 @@ def _compose_columns(affine, step):
 
 
 def find_columns(step, columns):
-    """Return the indices of columns, given by indices, names, a slice or a mask."""
+    """Return the indices of columns, given by indices, names, a slice or a mask.
+
+    A single index or name stands for one column, which the part gets as a vector.
+    """
     indices = np.arange(step.n_features_in_)
     if isinstance(columns, UserList):  # of scikit-learn 1.6, warns where it is read
         columns = columns.data
@@ -164,7 +167,7 @@ def find_columns(step, columns):
         first = None if columns.start is None else names.index(columns.start)
         last = None if columns.stop is None else names.index(columns.stop) + 1
         return indices[first:last]
-    columns = list(columns)
+    columns = [columns] if np.isscalar(columns) else list(columns)
     if columns and isinstance(columns[0], str):
         names = step.feature_names_in_.tolist()
         return np.array([names.index(name) for name in columns])

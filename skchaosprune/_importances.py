@@ -39,8 +39,9 @@ def feature_importances(model, X=None, y=None, rule=None, group=True):
         fit. Nothing is fitted again.
     group : bool, default=True
         Add up the columns that a pipeline makes of one feature, as a one-hot encoder
-        does; "permutation" shuffles them as one. Columns made of several features
-        stay on their own. False takes the columns that reach the network.
+        does; "permutation" with rows shuffles them as one. Columns made of several
+        features, or of unknown ones, stay on their own. False takes the columns that
+        reach the network.
 
     Returns
     -------
@@ -175,16 +176,17 @@ def _prepare_rows(parts, network, X, y, rule):
     if X is None or (y is None and rule == "permutation"):
         needs, call = ("X", "X") if rule == "gradient" else ("X and y", "X, y")
         raise ValueError(
-            f"rule={brief(rule)} needs {needs} where it is not the rule of the fit, or "
-            "one of them is given: "
-            f"feature_importances(model, {call}, rule={brief(rule)})."
+            f"rule={brief(rule)} needs {needs} for importances that fit has not "
+            f"computed: feature_importances(model, {call}, rule={brief(rule)})."
         )
     X = parts.transform(X)
+    rows = _validation.check_rows(
+        network, X, order="C", reset=False, ensure_min_samples=2
+    )
     network._warn_if_unlike(X)
     if y is not None:
         return network._recall_rows(X, parts.transform_target(y))
-    X = _validation.check_rows(network, X, order="C", reset=False, ensure_min_samples=2)
-    return mlp.TrainingData(X, None, None, np.ones(len(X)), float(len(X)))
+    return mlp.TrainingData(rows, None, None, np.ones(len(rows)), float(len(rows)))
 
 
 def _measure(network, data, rule, groups):
@@ -258,6 +260,9 @@ def _group_columns(parts, network, group, feature_names):
         key = (0, *sources) if len(sources) == 1 else (1, column)
         features.setdefault(key, []).append(column)
     keys = sorted(features)
+    own_names = [
+        f"transformed {name}" if name in names_of_raw else name for name in own_names
+    ]
     return (
         [own_names[key] if is_own else names_of_raw[key] for is_own, key in keys],
         [None if is_own else raw[key] for is_own, key in keys],

@@ -35,7 +35,9 @@ def name_units_of(parts, network, feature_names=None):
     Transformers are asked for the names of the features where the fit saw none.
     """
     if feature_names is None and not hasattr(network, "feature_names_in_"):
-        feature_names = parts.name_columns()
+        names = parts.name_columns()
+        if names is not None and len(names) == network.n_features_in_:
+            feature_names = names
     return name_units(network, feature_names)
 
 
@@ -69,8 +71,9 @@ def name_units(model, feature_names=None):
 
 def name_target(y):
     """Name of a regression target: that of a pandas Series, or y."""
-    name = getattr(y, "name", None)
-    return "y" if name is None else str(name)
+    is_series = getattr(y, "ndim", 1) == 1  # of a data frame it would be a column
+    name = getattr(y, "name", None) if is_series else None
+    return "y" if name is None or name == "" else str(name)
 
 
 def unit_names(layer_sizes, inputs=None, outputs=None):

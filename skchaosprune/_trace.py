@@ -8,7 +8,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion
 
 from skchaosprune._affine import find_columns, is_identity
-from skchaosprune._unwrap import list_steps
+from skchaosprune._unwrap import NAMELESS, list_steps
 
 # What stands for the name of a column while a transformer names what it makes of it.
 _MARK, _MARKS = "\x02{}\x03", re.compile("\x02(\\d+)\x03")
@@ -73,10 +73,14 @@ def _trace_parts(step, sources):
         places = find_columns(step, columns)
         if len(places) == 0 or (isinstance(part, str) and part == "drop"):
             continue  # never fitted
+        made = step.output_indices_[name]
+        n_columns = made.stop - made.start
+        if len(places) == 1:  # all is made of it, whatever it is called
+            joined += [sources[places[0]]] * n_columns
+            continue
         traced = _follow(list_steps(part), [sources[place] for place in places])
-        if traced is None:
-            n_columns = len(range(10**9)[step.output_indices_[name]])
-            traced = [set() for _ in range(n_columns)]
+        if traced is None or len(traced) != n_columns:
+            traced = [set()] * n_columns
         joined += traced
     return joined
 
@@ -91,5 +95,5 @@ def _name_by_marks(step, n_columns):
         if hasattr(shadow, "feature_names_in_"):
             shadow.feature_names_in_ = marks
         return shadow.get_feature_names_out(marks)
-    except (AttributeError, NotImplementedError, TypeError, ValueError):
-        return None  # not every transformer can
+    except NAMELESS:
+        return None

@@ -11,6 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skchaosprune._text import brief, shorten
 
+# What get_feature_names_out raises of transformers that cannot name their columns.
+NAMELESS = AttributeError, NotImplementedError, TypeError, ValueError
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -39,7 +42,7 @@ class Parts:
     def transform_target(self, y):
         """Return targets as the network takes them."""
         for transformer in self.target_transformers:
-            y = transformer.transform(np.reshape(y, (-1, 1)))[:, 0]
+            y = np.ravel(transformer.transform(np.reshape(y, (-1, 1))))
         return y
 
     def is_target_reversed(self, low, high):
@@ -55,7 +58,7 @@ class Parts:
         try:
             for transformer in self.transformers:
                 names = transformer.get_feature_names_out(names)
-        except (AttributeError, ValueError):  # not every transformer can
+        except NAMELESS:
             return None
         return names
 
@@ -156,10 +159,11 @@ def _look_inside(model):
     if isinstance(model, TransformedTargetRegressor):
         check_is_fitted(model)
         return model.regressor_
-    is_search = hasattr(model, "estimator") and hasattr(model, "refit")
+    # others have one of these, too, like TunedThresholdClassifierCV
+    is_search = hasattr(model, "refit") and hasattr(model, "error_score")
     if isinstance(model, type) or not is_search:
         return None
-    check_is_fitted(model, "cv_results_")
+    check_is_fitted(model)
     if not hasattr(model, "best_estimator_"):
         raise ValueError(
             f"this {shorten(type(model).__name__)} has no best_estimator_, as it was "

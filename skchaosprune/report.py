@@ -20,7 +20,7 @@ from skchaosprune._importances import rank_features
 from skchaosprune._names import take_snapshot
 from skchaosprune._network.masks import effective_sparsity
 from skchaosprune._path import PruningPath, name_score, pruning_path
-from skchaosprune._text import pad, printable, shorten, width_of, wrap
+from skchaosprune._text import brief, pad, printable, shorten, width_of, wrap
 from skchaosprune._to_c import embed
 from skchaosprune._unwrap import put_network, take_apart
 from skchaosprune.compact import serialize_npz, serialize_onnx
@@ -362,7 +362,8 @@ def make_report(model, X, y, feature_names=None, scoring=None):
         reset=False,
         y_numeric=is_regressor(estimator),
     )
-    ranking = rank_features(model, feature_names=feature_names)
+    # of the same fit, whatever other threads fit meanwhile
+    ranking = rank_features(put_network(model, estimator), feature_names=feature_names)
     compact, dense_coefs, notes = estimator.compact(), estimator.dense_coefs_, {}
     if parts.target_transformers:
         targets = np.ravel(y)  # what the whole model predicts
@@ -417,7 +418,17 @@ def make_report(model, X, y, feature_names=None, scoring=None):
 
 def _score(model, compact, X, y, scoring):
     """Score a model by what it predicts; ``compact`` is the network in it."""
-    return _score_predictions(model, compact, X, y) | _score_by(model, X, y, scoring)
+    ours = _score_predictions(model, compact, X, y)
+    asked = _score_by(model, X, y, scoring)
+    for name in _MEASURES.keys() & asked.keys():
+        same = ours.get(name, np.nan)
+        if same is not None and not np.isclose(asked[name], same):
+            raise ValueError(
+                f"scoring={brief(scoring)} calls a score {name!r}, which is another "
+                "measure of the report; give it a name of its own, as in "
+                f"scoring={{'my_{name}': ...}}."
+            )
+    return ours | asked
 
 
 def _score_by(model, X, y, scoring):

@@ -11,6 +11,7 @@ from sklearn.compose import (
 )
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -21,7 +22,7 @@ from sklearn.metrics import (
     mean_absolute_error,
     root_mean_squared_error,
 )
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -84,6 +85,20 @@ class Silent(TransformerMixin, BaseEstimator):
         return np.hstack([X, X])
 
 
+class Curt(Silent):
+    """Names its columns without asking for those that it gets."""
+
+    def get_feature_names_out(self):
+        return ["one", "two"]
+
+
+class Wrong(Silent):
+    """Names half of its columns."""
+
+    def get_feature_names_out(self, input_features=None):
+        return ["one"]
+
+
 @pytest.fixture(scope="module")
 def raw():
     return make_frame()
@@ -132,10 +147,12 @@ def test_columns_are_traced_to_those_that_move_them(raw, prepare):
     rare = OneHotEncoder(max_categories=2, sparse_output=False)
     bins = KBinsDiscretizer(3, encode="onehot-dense")
     best = make_pipeline(clone(prepare), SelectKBest(k=5))
+    letters = CountVectorizer(token_pattern=".")
     cases = [
         (X, prepare),
         (X, clone(prepare).set_params(remainder="drop")),
         (whole, join((ENCODE, words), ("passthrough", [3]), ("drop", ["age"]))),
+        (whole, join((letters, "port"), (letters, 4), (Silent(), [3]))),
         (whole[words], first_alone),
         (whole[words], rare),
         (whole[words], OrdinalEncoder()),
@@ -156,9 +173,10 @@ def test_columns_are_traced_to_those_that_move_them(raw, prepare):
     # of these it is not known; a part that says nothing leaves the others alone
     model = make_pipeline(PCA(2), StandardScaler()).fit(numbers)
     assert trace_columns([model[0], model[1]]) == [set(), set()]
-    assert trace_columns([Silent().fit(numbers)]) is None
-    mixed = join((Silent(), ["age"]), (StandardScaler(), ["noise"])).fit(numbers)
-    assert trace_columns([mixed]) == [set(), set(), {2}]
+    for silent in Silent(), Curt():
+        assert trace_columns([silent.fit(numbers)]) is None
+        mixed = join((silent, ["age", "fare"]), (StandardScaler(), ["noise"]))
+        assert trace_columns([mixed.fit(numbers)]) == [set()] * 4 + [{2}]
 
 
 # Importances.
@@ -188,6 +206,17 @@ def test_importances_of_one_feature_are_added_up(raw, titled, monkeypatch):
     place = titled[:-1].get_feature_names_out().tolist().index("part 0__fare")
     assert ranking.directions[3] == titled[-1].feature_directions_[place] < 0.0
     assert ranking.columns == list(X.columns)
+
+    # names of the pipeline's own are not those of raw columns
+    rows = titled[:-1].transform(X)[:, :3]
+    for silent in Silent(), Curt(), Wrong():
+        halves = join((silent, [1, 2]), (StandardScaler(), [0]))
+        found = feature_importances(make_pipeline(halves, small()).fit(rows, y))
+        assert list(found.index) == [
+            "x0",
+            *(f"transformed x{i}" for i in range(3)),
+            "x3",
+        ]
 
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     table = feature_importances(titled)
@@ -260,7 +289,8 @@ def test_networks_are_found_wherever_they_are(raw, titled, diabetes):
     )
     with pytest.raises(NotFittedError):
         feature_importances(outer)
-    outer.set_params(transformer=FunctionTransformer(np.log, np.exp)).fit(X, y)
+    logarithm = FunctionTransformer(np.log, np.exp, feature_names_out="one-to-one")
+    outer.set_params(transformer=logarithm.set_output(transform="pandas")).fit(X, y)
     parts = take_apart(outer, "test")
     np.testing.assert_allclose(parts.transform_target(y), np.sqrt(np.log(y)))
     changed = put_network(outer, parts.network.compact())
@@ -281,21 +311,25 @@ def test_a_regressor_names_its_target(diabetes):
     X, y = diabetes
     named = small(ChaosCausalPrunedMLPRegressor).fit(X, pd.Series(y, name="hwy"))
     assert weight_table(named)["to"].iloc[-1] == "hwy"
-    unnamed = named.fit(X, pd.Series(y))
-    assert weight_table(unnamed)["to"].iloc[-1] == "y"
+    with pytest.warns(match="column-vector"):
+        named.fit(X, pd.DataFrame({"name": y}))
+    assert weight_table(named)["to"].iloc[-1] == "y"
+    for name in None, "":
+        named.fit(X, pd.Series(y, name=name))
+        assert weight_table(named)["to"].iloc[-1] == "y"
 
 
 # Reports.
 
 
-def test_report_of_a_pipeline_scores_the_whole_of_it(raw, titled):
+def test_report_of_a_pipeline_scores_the_whole_of_it(raw, titled, monkeypatch):
     X, y = raw
     search = GridSearchCV(
         titled, {f"{titled.steps[-1][0]}__prune_ratio": [0.5]}, cv=2
     ).fit(X, y)
     unpruned = clone(titled).set_params(**{f"{titled.steps[-1][0]}__prune_ratio": 0.0})
     dense = unpruned.fit(X, y)
-    scoring = ["balanced_accuracy", "neg_log_loss"]
+    scoring = ["accuracy", "balanced_accuracy", "neg_log_loss"]
     for model in titled, search:
         report = pruning_report(model, X, y, scoring)
         for side, whole in (report.after, model), (report.before, dense):
@@ -318,6 +352,15 @@ def test_report_of_a_pipeline_scores_the_whole_of_it(raw, titled):
     ranking = rank_features(titled)
     groups = zip(ranking.names, ranking.inputs, strict=True)
     assert report.unused_features == [n for n, g in groups if set(g) <= unused]
+
+    def refit_first(*args, **kwargs):
+        dense[-1].fit(titled[:-1].transform(X), y[::-1])
+        return rank_features(*args, **kwargs)
+
+    before = pruning_report(dense, X, y).strongest_features
+    monkeypatch.setattr("skchaosprune.report.rank_features", refit_first)
+    assert pruning_report(dense, X, y).strongest_features == before
+    assert [f["name"] for f in before] != list(feature_importances(dense).index)
 
 
 def test_report_is_in_units_of_the_raw_target(diabetes):
@@ -349,6 +392,16 @@ def test_wrong_models_and_rows_are_refused(raw, titled):
         (lambda: weight_table(other), TypeError, "Got LogisticRegression"),
         (lambda: pruning_report(small, X, y), TypeError, "pruning_report needs"),
         (
+            lambda: weight_table(TunedThresholdClassifierCV(titled)),
+            TypeError,
+            "Got TunedThresholdClassifierCV",
+        ),
+        (
+            lambda: feature_importances(titled, X[:1], y[:1], "permutation"),
+            ValueError,
+            "minimum of 2",
+        ),
+        (
             lambda: feature_importances(titled, rule="permutation"),
             ValueError,
             "rule='permutation' needs X and y",
@@ -371,6 +424,16 @@ def test_wrong_models_and_rows_are_refused(raw, titled):
         ),
         (lambda: pruning_report(titled, X, y[:-1]), ValueError, "inconsistent"),
         (lambda: pruning_report(titled, X, y, "acuracy"), ValueError, "acuracy"),
+        (
+            lambda: pruning_report(titled, X, y, {"f1": "f1_macro"}),
+            ValueError,
+            "calls a score 'f1'.*'my_f1'",
+        ),
+        (
+            lambda: pruning_report(titled, X, y, {"flops": "accuracy"}),
+            ValueError,
+            "calls a score 'flops'",
+        ),
     ]
     for call, kind, text in cases:
         with pytest.raises(kind, match=text):
