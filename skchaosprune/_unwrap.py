@@ -143,8 +143,12 @@ def put_network(model, network):
 
 
 def real_steps(pipeline):
-    """List the steps of a Pipeline that do something."""
-    return [step for _, step in pipeline.steps if step not in (None, "passthrough")]
+    """List the steps of a Pipeline that do something to rows it predicts.
+
+    Samplers of imbalanced-learn have a part in ``fit`` alone.
+    """
+    steps = [step for _, step in pipeline.steps if step not in (None, "passthrough")]
+    return [step for step in steps if not hasattr(step, "fit_resample")]
 
 
 def list_steps(model):

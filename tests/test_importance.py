@@ -16,6 +16,7 @@ from sklearn.preprocessing import scale
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
 from skchaosprune._network import mlp
 from skchaosprune._network.importance import (
+    DIRECTIONS,
     IMPORTANCES,
     Explainable,
     causal_importances,
@@ -349,12 +350,14 @@ def test_nothing_is_changed(rule, subject):
 @pytest.mark.parametrize("rule", IMPORTANCES)
 def test_blocks_of_rows_change_nothing(rule, monkeypatch):
     subject = make_subject(n_rows=57)
-    whole = IMPORTANCES[rule](subject)
+    computed = [table[rule] for table in (IMPORTANCES, DIRECTIONS) if rule in table]
+    whole = [compute(subject) for compute in computed]
 
     monkeypatch.setattr(mlp, "_BLOCK_ELEMENTS", 40)
 
     assert len(mlp.row_blocks(57, subject.network.layer_sizes)) == 6
-    np.testing.assert_allclose(IMPORTANCES[rule](subject), whole, rtol=1e-10)
+    for compute, expected in zip(computed, whole, strict=True):
+        np.testing.assert_allclose(compute(subject), expected, rtol=1e-10)
 
 
 def test_many_outputs_make_no_small_blocks_of_rows(monkeypatch):

@@ -161,6 +161,7 @@ def test_bad_scoring_and_weights_are_known_before_any_training(iris, monkeypatch
         ({"sample_weight": -ones}, ValueError, "negative"),
         ({"sample_weight": ones[1:]}, ValueError, "one weight per sample"),
         ({"sample_weight": y == 0, "cv": KFold(3)}, ValueError, "0 for all.*fold 1/3"),
+        ({"sample_weight": y != 0, "cv": KFold(3)}, ValueError, "0 for all.*fold 1/3"),
         ({"groups": y[1:], "cv": GroupKFold(3)}, ValueError, "inconsistent"),
         ({"cv": GroupKFold(3)}, ValueError, "groups"),
     ):
@@ -217,6 +218,7 @@ def test_choice_table_and_frame(monkeypatch):
 
     failed = make_path([0.97], scores[3:], kept[3:])
     assert "1 failed" in repr(failed)
+    assert repr(make_path([0.5], scores[1:2], kept[1:2])).endswith("  best, 1se")
     with pytest.raises(ValueError, match="no candidate to pick"):
         failed.best_ratio()
     monkeypatch.setitem(sys.modules, "pandas", None)

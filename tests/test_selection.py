@@ -87,6 +87,8 @@ def test_what_is_sparsest():
     assert pick([*rows, (ratio(0.8, **tiny), CLOSE)]) == 2
     rows = [(ratio(0.5, **larger), BEST), (ratio(0.9, **large), CLOSE)]
     assert pick(rows) == 1
+    bare = [{"prune_ratio": 0.5} | tiny, {"prune_ratio": 0.9} | large]
+    assert pick(list(zip(bare, [BEST, CLOSE], strict=True))) == 0
 
     # unknown sparsity: a rule, or the ratio of the estimator itself
     for unknown in (ratio(None), {"m__alpha": 0.1}):
@@ -115,6 +117,12 @@ def test_metrics():
     rows |= results(rows["params"], [BEST, FAR], metric="f1")
     for metric, place in (("f1", 0), ("roc_auc", 1)):
         assert one_standard_error(rows, metric=metric) == place
+    # twelve folds, and names that hold others or mean something to patterns
+    odd = results(rows["params"], [6 * BEST, 6 * FAR], metric="f1")
+    odd |= results(rows["params"], [6 * FAR, 6 * BEST], metric="f1_macro")
+    odd |= results(rows["params"], [10 * (0.5,) + BEST, 12 * (0.5,)], metric="f+1")
+    for metric, place in (("f1", 0), ("f1_macro", 1), ("f+1", 0)):
+        assert one_standard_error(odd, metric=metric) == place
     with pytest.raises(
         ValueError, match=r"has \['f1', 'roc_auc'\].*one_standard_error, metric='f1'\)"
     ):

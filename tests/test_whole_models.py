@@ -1,5 +1,7 @@
 """Pipelines, searches and TransformedTargetRegressors around a network."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from sklearn.compose import (
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.feature_selection import SelectKBest
+from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
@@ -23,7 +25,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     KBinsDiscretizer,
@@ -99,6 +101,11 @@ class Wrong(Silent):
         return ["one"]
 
 
+class Sampler(BaseEstimator):
+    def fit_resample(self, X, y):
+        raise NotImplementedError("only a fit calls it")
+
+
 @pytest.fixture(scope="module")
 def raw():
     return make_frame()
@@ -161,7 +168,7 @@ def test_columns_are_traced_to_those_that_move_them(raw, prepare):
         (numbers, make_pipeline(SplineTransformer(n_knots=3), StandardScaler())),
         (numbers, make_pipeline(FunctionTransformer(), StandardScaler())),
         (numbers, SelectKBest(k=2)),
-        (numbers, FeatureUnion([("a", StandardScaler()), ("b", bins)])),
+        (numbers, FeatureUnion([("a", StandardScaler()), ("b", "drop"), ("c", bins)])),
         (numbers, make_pipeline(PolynomialFeatures(2, include_bias=False))),
         (X, best.set_output(transform="pandas")),
     ]
@@ -174,7 +181,8 @@ def test_columns_are_traced_to_those_that_move_them(raw, prepare):
     model = make_pipeline(PCA(2), StandardScaler()).fit(numbers)
     assert trace_columns([model[0], model[1]]) == [set(), set()]
     for silent in Silent(), Curt():
-        assert trace_columns([silent.fit(numbers)]) is None
+        both = FeatureUnion([("a", StandardScaler()), ("b", silent)]).fit(numbers)
+        assert trace_columns([silent.fit(numbers)]) is trace_columns([both]) is None
         mixed = join((silent, ["age", "fare"]), (StandardScaler(), ["noise"]))
         assert trace_columns([mixed.fit(numbers)]) == [set()] * 4 + [{2}]
 
@@ -211,12 +219,12 @@ def test_importances_of_one_feature_are_added_up(raw, titled, monkeypatch):
     rows = titled[:-1].transform(X)[:, :3]
     for silent in Silent(), Curt(), Wrong():
         halves = join((silent, [1, 2]), (StandardScaler(), [0]))
-        found = feature_importances(make_pipeline(halves, small()).fit(rows, y))
-        assert list(found.index) == [
-            "x0",
-            *(f"transformed x{i}" for i in range(3)),
-            "x3",
-        ]
+        found = rank_features(make_pipeline(halves, small()).fit(rows, y))
+        own = [f"transformed x{place}" for place in range(3)]
+        assert found.names == ["x0", *own, "x3"]
+        assert found.columns == [0, None, None, None, None]
+        alone = feature_importances(make_pipeline(silent, small()).fit(rows, y))
+        assert list(alone.index) == [f"x{place}" for place in range(6)]
 
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     table = feature_importances(titled)
@@ -243,6 +251,10 @@ def test_any_rule_without_another_fit(raw, titled):
     np.testing.assert_array_equal(
         feature_importances(titled, X), feature_importances(titled)
     )
+    changed = clone(fitted).fit(rows, y).set_params(importance="permutation")
+    np.testing.assert_array_equal(
+        feature_importances(changed), fitted.feature_importances_
+    )
     half = feature_importances(titled, X[::2], group=False)
     assert 0.0 < np.abs(half - fitted.feature_importances_).max() < 0.1
 
@@ -254,9 +266,21 @@ def test_any_rule_without_another_fit(raw, titled):
 
     causal = small(prune_criterion="intervention").fit(rows, y)
     again = clone(causal).set_params(importance="causal").fit(rows, y)
+    ranking = rank_features(causal, rule="causal")
+    np.testing.assert_array_equal(ranking.importances, again.feature_importances_)
     np.testing.assert_array_equal(
-        feature_importances(causal, rule="causal"), again.feature_importances_
+        ranking.dense_importances, again.dense_feature_importances_
     )
+    causal.forget_training()
+    assert rank_features(causal, rule="causal").dense_importances is None
+
+    dead = copy.copy(fitted)
+    dead.coefs_ = [np.zeros_like(W) for W in fitted.coefs_]
+    for share, text in (0.5, "has one that is 0"), (1.0, "no path of kept weights"):
+        dead.effective_sparsity_ = share
+        with pytest.warns(match=text):
+            equal = feature_importances(dead, rule="connection")
+    np.testing.assert_allclose(equal, 1.0 / rows.shape[1])
 
 
 # What is around a network.
@@ -266,7 +290,7 @@ def test_networks_are_found_wherever_they_are(raw, titled, diabetes):
     X, y = raw
     search = GridSearchCV(titled, {f"{titled.steps[-1][0]}__prune_ratio": [0.4]}, cv=2)
     search.fit(X, y)
-    nested = make_pipeline("passthrough", titled).fit(X, y)
+    nested = make_pipeline(None, "passthrough", titled).fit(X, y)
     expected = feature_importances(nested)
     for model in search, make_pipeline(search).fit(X, y):
         network = take_apart(model, "test").network
@@ -276,6 +300,8 @@ def test_networks_are_found_wherever_they_are(raw, titled, diabetes):
         np.testing.assert_array_equal(changed.predict(X), model.predict(X))
         assert feature_importances(model).index.equals(expected.index)
     np.testing.assert_array_equal(expected, feature_importances(titled))
+    sampled = Pipeline([titled.steps[0], ("sampler", Sampler()), titled.steps[1]])
+    np.testing.assert_array_equal(feature_importances(sampled, X), expected)
     table = weight_table(search)
     assert list(dict.fromkeys(table["from"]))[:2] == ["part 0__fare", "part 0__age"]
     assert list(table["to"])[-1] == "yes"
@@ -283,7 +309,10 @@ def test_networks_are_found_wherever_they_are(raw, titled, diabetes):
     X, y = diabetes
     X = pd.DataFrame(X, columns=[f"d{column}" for column in range(X.shape[1])])
     network = small(ChaosCausalPrunedMLPRegressor)
-    inner = TransformedTargetRegressor(network, func=np.sqrt, inverse_func=np.square)
+    select = SelectKBest(f_regression, k=3)
+    inner = TransformedTargetRegressor(
+        make_pipeline(select, network), func=np.sqrt, inverse_func=np.square
+    )
     outer = TransformedTargetRegressor(
         make_pipeline(StandardScaler(), inner), transformer=StandardScaler()
     )
@@ -295,7 +324,12 @@ def test_networks_are_found_wherever_they_are(raw, titled, diabetes):
     np.testing.assert_allclose(parts.transform_target(y), np.sqrt(np.log(y)))
     changed = put_network(outer, parts.network.compact())
     np.testing.assert_allclose(changed.predict(X), outer.predict(X), rtol=1e-12)
-    assert list(feature_importances(outer, X, y, "permutation").index) == list(X)
+    selected = X.columns[parts.transformers[-1].get_support()]
+    found = feature_importances(outer, X, y, "permutation")
+    assert list(found.index) == list(selected)
+    rows, targets = parts.transform(X), parts.transform_target(y)
+    alone = feature_importances(parts.network, rows, targets, "permutation")
+    np.testing.assert_array_equal(found, alone)
 
     # a target transformer that turns the target round turns the directions, too
     plain = small(ChaosCausalPrunedMLPRegressor).fit(X, -y)
@@ -348,10 +382,16 @@ def test_report_of_a_pipeline_scores_the_whole_of_it(raw, titled, monkeypatch):
     importances = feature_importances(titled).sort_values(ascending=False)
     strongest = [feature["name"] for feature in report.strongest_features]
     assert strongest == list(importances.index)
-    unused = set(titled[-1].compact().unused_features_)
-    ranking = rank_features(titled)
-    groups = zip(ranking.names, ranking.inputs, strict=True)
-    assert report.unused_features == [n for n, g in groups if set(g) <= unused]
+    sparser = clone(titled).set_params(**{f"{titled.steps[-1][0]}__prune_ratio": 0.8})
+    shares = sparser.fit(X, y).predict_proba(X)
+    unused = []
+    for name in X:
+        moved = sparser.predict_proba(X.assign(**{name: np.roll(X[name], 1)}))
+        unused += [name] * np.allclose(moved, shares)
+    assert 0 < len(unused) < len(sparser[-1].compact().unused_features_)
+    report = pruning_report(sparser, X, y, "neg_log_loss")
+    assert report.unused_features == unused
+    assert report.after["neg_log_loss"] == pytest.approx(-log_loss(y, shares))
 
     def refit_first(*args, **kwargs):
         dense[-1].fit(titled[:-1].transform(X), y[::-1])
@@ -365,7 +405,8 @@ def test_report_of_a_pipeline_scores_the_whole_of_it(raw, titled, monkeypatch):
 
 def test_report_is_in_units_of_the_raw_target(diabetes):
     X, y = diabetes
-    pipeline = make_pipeline(StandardScaler(), small(ChaosCausalPrunedMLPRegressor))
+    network = small(ChaosCausalPrunedMLPRegressor, prune_criterion="intervention")
+    pipeline = make_pipeline(StandardScaler(), network)
     model = TransformedTargetRegressor(pipeline, func=np.log, inverse_func=np.exp)
     model.fit(X, y)
     report = pruning_report(model, X, y, make_scorer(mean_absolute_error))
@@ -375,6 +416,10 @@ def test_report_is_in_units_of_the_raw_target(diabetes):
     assert report.after["rmse"] == pytest.approx(root_mean_squared_error(y, predicted))
     (name,) = report.after.keys() - {*model.regressor_[-1].report(X, y).after}
     assert report.after[name] == pytest.approx(mean_absolute_error(y, predicted))
+    scaler, network = model.regressor_
+    placebo = network.placebo_test(scaler.transform(X), np.log(y), n_repeats=5)
+    assert report.causal_share == placebo.causal_share
+    assert report.placebo_share == placebo.placebo_share
 
 
 def test_wrong_models_and_rows_are_refused(raw, titled):
@@ -443,3 +488,5 @@ def test_wrong_models_and_rows_are_refused(raw, titled):
     scaled = small().fit(StandardScaler().fit_transform(rows), y)
     with pytest.warns(UserWarning, match="unlike the rows of fit"):
         feature_importances(scaled, 1e3 * rows + 1e3)
+    with pytest.warns(UserWarning, match="unlike the rows of fit"):
+        pruning_report(scaled, 1e3 * rows + 1e3, y)

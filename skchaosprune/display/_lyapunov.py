@@ -109,8 +109,8 @@ class LyapunovDisplay:
 
         Parameters
         ----------
-        estimator : ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor or Pipeline
-            Fitted; a pipeline ends in one of them.
+        estimator : ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor
+            A fitted estimator, Pipeline, search or TransformedTargetRegressor.
         feature_names : sequence of str or None, default=None
             Names of the features; None takes those seen in fit.
         weights : sequence of int or None, default=None
