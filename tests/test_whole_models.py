@@ -223,8 +223,10 @@ def test_importances_of_one_feature_are_added_up(raw, titled, monkeypatch):
         own = [f"transformed x{place}" for place in range(3)]
         assert found.names == ["x0", *own, "x3"]
         assert found.columns == [0, None, None, None, None]
-        alone = feature_importances(make_pipeline(silent, small()).fit(rows, y))
-        assert list(alone.index) == [f"x{place}" for place in range(6)]
+        for before in None, StandardScaler():
+            model = make_pipeline(before, silent, small()).fit(rows, y)
+            found = feature_importances(model)
+            assert list(found.index) == [f"x{place}" for place in range(6)]
 
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     table = feature_importances(titled)
@@ -255,6 +257,7 @@ def test_any_rule_without_another_fit(raw, titled):
     np.testing.assert_array_equal(
         feature_importances(changed), fitted.feature_importances_
     )
+    assert rank_features(changed).rule == "gradient"
     half = feature_importances(titled, X[::2], group=False)
     assert 0.0 < np.abs(half - fitted.feature_importances_).max() < 0.1
 
