@@ -215,6 +215,10 @@ def test_importances_of_one_feature_are_added_up(raw, titled, monkeypatch):
     assert ranking.directions[3] == titled[-1].feature_directions_[place] < 0.0
     assert ranking.columns == list(X.columns)
 
+    longer = make_pipeline(titled[0], SelectKBest(k=5), small()).fit(X, y)
+    found = feature_importances(longer, group=False)
+    assert list(found.index) == list(longer[:-1].get_feature_names_out())
+
     # names of the pipeline's own are not those of raw columns
     rows = titled[:-1].transform(X)[:, :3]
     for silent in Silent(), Curt(), Wrong():
