@@ -56,6 +56,15 @@ def check_number(value, name, kind, low=None, high=None, closed="both", other=""
         raise ValueError(text)
 
 
+def check_shape(values, shape, name, other):
+    """Check that an array has the shape that goes with another one."""
+    if np.shape(values) != shape:
+        raise ValueError(
+            f"{name} has shape {np.shape(values)}; it must have {shape} to go with "
+            f"{other}."
+        )
+
+
 def _is_finite(value):
     """Tell whether a number of any type, like a large int, is a finite float."""
     try:

@@ -288,6 +288,26 @@ class TestFeatureNames:
             assert {text.get_rotation() for text in ax.get_xticklabels()} == {rotation}
 
 
+def test_texts_fit_into_a_small_figure(pyplot):
+    for kind in ALL:
+        _, ax = pyplot.subplots(figsize=(4, 3), layout="constrained")
+        shown = make_display(kind, (4, 6, 3)).plot(ax)
+        figure = shown.figure_
+        figure.canvas.draw()
+        drawn = [ax for ax in figure.axes if ax.axison]
+        labels = [part.label for ax in drawn for part in (ax.xaxis, ax.yaxis)]
+        titles = [ax.title for ax in drawn]
+        boxes = [text.get_window_extent() for text in labels + titles]
+        boxes = [box for box in boxes if box.width > 0.0]
+        for place, box in enumerate(boxes):
+            assert box.x0 >= -1.0 and box.x1 <= figure.bbox.x1 + 1.0
+            assert box.y0 >= -1.0 and box.y1 <= figure.bbox.y1 + 1.0
+            assert not any(box.overlaps(other) for other in boxes[:place])
+        columns = [text.get_window_extent() for text in shown.ax_.get_xticklabels()]
+        for left, right in zip(columns[:-1], columns[1:], strict=True):
+            assert left.x1 <= right.x0 or left.x0 >= right.x1
+
+
 def test_a_title_of_the_users_meets_no_legend(fitted):
     for kind in OF_FITTED:
         shown = kind.from_estimator(fitted)

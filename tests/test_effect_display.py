@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.inspection import partial_dependence
@@ -68,7 +69,7 @@ def test_columns_of_all_kinds(frame_model):
     ages, cities, flags = shown.values
     assert_array_equal(ages, np.sort(X["age"].dropna().unique()))
     counts = X["city"].value_counts()
-    assert list(cities) == list(counts.index[:12]) and len(counts) > 12
+    assert list(counts[cities]) == list(counts[:12]) and len(counts) > 12
     assert sorted(flags) == [False, True]
     assert shown.axes_[1].get_xlabel() == f"city\n12 of {len(counts)} values"
     heights = np.array([bar.get_height() for bar in shown.bars_[1]])
@@ -82,6 +83,43 @@ def test_columns_of_all_kinds(frame_model):
     assert line.get_linestyle() == "None"
     shown = EffectDisplay.from_estimator(model, X)
     assert set(shown.feature_names) <= set(X.columns) and shown.note == ""
+
+    X["smoker"] = X["smoker"].map({True: "yes", False: "no"}).astype("category")
+    for order in (["yes", "no"], ["no", "yes"]):  # a category may have its place
+        X["smoker"] = X["smoker"].cat.set_categories(order, ordered=True)
+        shown = EffectDisplay.from_estimator(CountRows(), X, features=["smoker"])
+        assert list(shown.values[0]) == order
+
+
+class CountRows(RegressorMixin, BaseEstimator):
+    """Predicts the same for any rows."""
+
+    def predict(self, X):
+        return np.full(len(X), float(len(X)))
+
+
+def test_bars_of_rows_and_flat_curves():
+    values = np.array([0.0, 1.0, 3.0])
+    shown = EffectDisplay(
+        feature_names=["a", "b"],
+        values=[values, np.arange(20.0)],
+        effects=[[5.0, 5.0, 5.0 + 1e-12], np.full(20, 5.0)],
+        observed=[np.repeat(values, (1, 2, 4)), np.arange(20.0)],
+        output_names=["_a"],
+    ).plot()
+    few, many = shown.bars_
+    assert_allclose([bar.get_x() + bar.get_width() / 2.0 for bar in few], values)
+    heights = np.array([bar.get_height() for bar in few])
+    assert_allclose(heights / heights[2], [0.25, 0.5, 1.0])
+    assert len(many) == 20
+    assert np.ptp(shown.ax_.get_ylim()) > 0.1  # rounding is not drawn as an effect
+    (legend,) = {ax.get_legend() for ax in shown.figure_.axes} - {None}
+    assert [name.strip() for name in texts(legend.get_texts())] == ["_a", "rows"]
+    shown = EffectDisplay(
+        feature_names=["a"], values=[values], effects=[[0.1]], observed=[values]
+    )
+    with pytest.raises(ValueError, match="the effect of 'a' has shape"):
+        shown.plot()
 
 
 def test_features_made_of_several_columns(iris):
@@ -124,6 +162,13 @@ def test_the_same_warning_comes_once(iris):
         shown = EffectDisplay.from_estimator(model, X, features=["c"])
     assert len(caught) == 1 and shown.feature_names == ["c"]
 
+    # labels that are numbers are no positions
+    frame = pd.DataFrame(X, columns=[1, 2, 3, 0])
+    model = small().fit(frame, y)
+    shown = EffectDisplay.from_estimator(model, frame, max_features=1)
+    best = int(np.argmax(model.feature_importances_))
+    assert shown.feature_names == [str(frame.columns[best])]
+
 
 def test_rows_are_drawn_with_a_fixed_seed(fitted, iris):
     X = np.tile(iris[0], (5, 1))
@@ -144,9 +189,12 @@ def test_what_cannot_be_drawn(fitted, fitted_regressor, iris, diabetes):
     gap = X.copy()
     gap[:, 1] = np.nan
     numbers = fitted_regressor, diabetes[0]
+    twice = {"features": ["a"], "feature_names": list("aabc")}
     for error, model, rows, options, match in (
         (ValueError, fitted, X, {"features": ["age"]}, "has 'age', which is no column"),
         (ValueError, fitted, X, {"features": [4]}, r"its 4 columns are \['x0', "),
+        (ValueError, fitted, X, {"features": [True]}, "has True, which is no column"),
+        (ValueError, fitted, X, twice, "'a', the name of 2 columns of X; give their"),
         (ValueError, fitted, X, {"features": "x0"}, "must be a sequence of columns"),
         (ValueError, fitted, X, {"features": []}, "must be a sequence of columns"),
         (ValueError, fitted, X, {"target": "rose"}, "target='rose' is no class"),

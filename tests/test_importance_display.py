@@ -9,7 +9,12 @@ from skchaosprune._importances import rank_features
 from skchaosprune.display import ImportanceDisplay
 from skchaosprune.display._colors import BLUE, COLORS, INKS, VERMILION
 from tests.helpers import small
-from tests.test_display import as_if_fitted, make_display, texts
+from tests.test_display import (
+    as_if_fitted,
+    assert_below_each_other,
+    make_display,
+    texts,
+)
 
 pytestmark = pytest.mark.usefixtures("pyplot")
 
@@ -28,6 +33,10 @@ def test_bars():
     assert shown.ax_.yaxis_inverted()
     assert shown.ax_.get_title() == ""
     assert texts(shown.ax_.get_legend().get_texts()) == ["dense", "pruned"]
+    for name in "dense_importances", "directions", "feature_names":
+        shown = ImportanceDisplay(importances=[0.1, 0.9], **{name: [0.5]})
+        with pytest.raises(ValueError, match=rf"{name} has shape \(1,\); it must have"):
+            shown.plot()
 
 
 def test_the_most_important():
@@ -87,6 +96,7 @@ def test_the_output_that_directions_are_about(iris, fitted, fitted_regressor):
     assert shown.output_name == "y" and len(shown.directions) == 10
     for model, options, match in (
         (fitted, {"target": 9}, "target=9 is no class of the model; its .*0, 1, 2"),
+        (fitted, {"target": np.array([1])}, "target=array.* is no class"),
         (fitted_regressor, {"target": 1}, "target=1 is for classifiers"),
         (fitted, {"target": 1, "rule": "causal"}, "rule='causal' has none"),
     ):
@@ -124,3 +134,5 @@ def test_the_legend_covers_no_bar(pyplot):
         legend = shown.ax_.get_legend().get_window_extent()
         for bar in [*shown.bars_, *shown.dense_bars_]:
             assert not legend.overlaps(bar.get_window_extent())
+        names = shown.ax_.get_yticklabels()
+        assert_below_each_other([name.get_window_extent() for name in names])

@@ -53,6 +53,13 @@ def test_bands(pyplot):
     assert max(to_rgb(shown.lines_[0].get_color())) > 0.8
     with pytest.raises(ValueError, match=r"placebo_exponents has shape \(7, 101\)"):
         LyapunovDisplay(**given, placebo_exponents=exponents[1:]).plot()
+    with pytest.raises(ValueError, match=r"target_series has shape \(8,\); it must"):
+        LyapunovDisplay(**given | {"lyapunov_exponents": exponents[1:]}).plot()
+    many = {"lyapunov_exponents": np.tile(exponents, (250, 1))}
+    many["target_series"] = np.zeros(2000)
+    shown = LyapunovDisplay(**many, placebo_exponents=many["lyapunov_exponents"]).plot()
+    (edge,) = shown.placebo_bands_[0].get_linewidths()  # it would hide the other band
+    assert edge <= 0.1
 
 
 def test_the_placebo_of_a_fit_has_no_course_in_time(fitted):

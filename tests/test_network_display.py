@@ -87,6 +87,8 @@ def test_unused_units_are_not_drawn():
         "outputs\n1 of 2 reached",
     ]
 
+    with pytest.raises(ValueError, match=r"masks\[0\] has shape \(2, 2\); it must"):
+        draw([np.ones((2, 2), dtype=bool)], [np.ones((3, 2))])
     nothing = draw([np.zeros((3, 4), dtype=bool), np.zeros((4, 2), dtype=bool)])
     assert [len(units.get_offsets()) for units in nothing.units_] == [0, 0, 2]
     assert nothing.ax_.get_title().startswith("0 of 20 weights kept\n3 unused inputs")

@@ -21,6 +21,7 @@ from skchaosprune import (
     pruning_path,
 )
 from skchaosprune._text import width_of
+from skchaosprune.display._colors import INKS, SIGNS
 from skchaosprune.display._pruning_curve import _choose_ticks
 from skchaosprune.report import PruningPath
 from tests.helpers import small
@@ -78,6 +79,18 @@ def test_one_fold_and_failed_folds():
     assert_allclose(shown.lines_[0].get_xydata(), means)
     assert shown.ax_.get_legend() is None
 
+    # one point has no limits of its own; more than all weights cannot be kept
+    shown = PruningCurveDisplay(sparsities=[0.0], scores=[0.9]).plot()
+    assert max(shown.ax_.get_xlim()) < 1.2 and min(shown.ax_.get_xlim()) < 0.5
+    shown = PruningCurveDisplay(sparsities=[0.0, 1.0 - 1e-7], scores=[0.9, 0.8]).plot()
+    assert texts_of(shown.sparsity_axis_.xaxis)[0] == "0.9999999"
+    for more, match in (
+        ({"scores": [0.9]}, r"scores\[0\] has shape \(1, 1\); it must have \(2, 1\)"),
+        ({"labels": ["a", "b"]}, r"labels has shape \(2,\); it must have \(1,\)"),
+    ):
+        given = {"sparsities": [0.0, 0.5], "scores": [0.9, 0.8]} | more
+        with pytest.raises(ValueError, match=match):
+            PruningCurveDisplay(**given).plot()
     with pytest.raises(ValueError, match=r"in \[0, 1\).* got 0.5 to 1.$"):
         PruningCurveDisplay(sparsities=[0.5, 1.0], scores=[0.9, 0.8]).plot()
 
@@ -105,6 +118,8 @@ def test_path():
     shown = PruningCurveDisplay.from_path(path, rule="best", score_name=name)
     assert shown.ax_.get_ylabel() == "R²\n(mean ± standard error)"
     assert names_of(shown)[1] == "choice (best mean): sparsity 0"
+    with pytest.raises(ValueError, match="rule='2se' is not known; use one of '1se'"):
+        PruningCurveDisplay.from_path(path, rule="2se")
 
 
 def test_axes():
@@ -344,7 +359,7 @@ def test_texts_are_short_and_visible(pyplot):
             sparsities=curves, scores=curves, dense_score=0.5, choice=(0, 1)
         ).plot()
     colors = {line.get_color() for line in shown.ax_.lines}
-    assert "white" in colors and not colors & {"black", "#000000"}
+    assert INKS[False] in colors and shown.lines_[0].get_color() == SIGNS[False][0]
 
 
 def test_legend_is_below_the_axes_where_a_layout_makes_room(pyplot):

@@ -3,9 +3,10 @@
 import numpy as np
 
 from skchaosprune._text import shorten, width_of, wrap
-from skchaosprune.display._colors import INKS
+from skchaosprune.display._colors import COLORS, INKS, SIGNS
 
 SMALLEST_FONT, LARGEST_FONT = 5.0, 10.0  # points
+_LETTER = 0.58  # mean width of a letter, as a share of its font size
 
 
 def import_pyplot():
@@ -75,6 +76,21 @@ def are_light(colors):
     return np.asarray(colors)[..., :3] @ [0.299, 0.587, 0.114] > 0.5
 
 
+def ink(ax):
+    """Return a neutral colour that stands out on the ground of an axes."""
+    return INKS[find_ground(ax)[1]]
+
+
+def sign_colors(ax):
+    """Return colours for positive and negative that stand out on an axes."""
+    return SIGNS[find_ground(ax)[1]]
+
+
+def palette(ax):
+    """Return the colours of curves, from the one that stands out most on an axes."""
+    return [*dict.fromkeys([*sign_colors(ax), *COLORS]), ink(ax)]
+
+
 def fit_labels(n_labels, length):
     """Font size in points, and how many labels to step, to fit into ``length``."""
     pitch = 0.75 * length / n_labels  # space between labels, and what a layout takes
@@ -85,13 +101,19 @@ def fit_labels(n_labels, length):
 
 
 def label_ticks(axis, names):
-    """Label the ticks of an axis; those of the x axis upright where they are long."""
+    """Label the ticks of an axis; those of the x axis upright where they are long.
+
+    Those of the y axis leave two thirds of the figure to the axes, if legible.
+    """
     is_x = axis.axis_name == "x"
-    length = measure(axis.axes)[0 if is_x else 1]
-    font, step = fit_labels(len(names), length)
+    places = max(len(names), abs(np.diff(axis.get_view_interval())[0]))
+    font, step = fit_labels(places, _length(axis))
     labels = [as_label(name) for name in names[::step]]
-    width = 0.8 * font * max(width_of(label) for label in labels)
-    is_long = is_x and width > step * length / len(names)
+    longest = max(width_of(label) for label in labels)
+    is_long = is_x and 0.8 * font * longest > step * _length(axis) / places
+    if not is_x:
+        room = 24.0 * axis.figure.bbox.width / axis.figure.dpi
+        font = max(min(font, room / (_LETTER * longest)), SMALLEST_FONT)
     axis.set_ticks(
         range(0, len(names), step),
         labels=labels,
@@ -100,29 +122,64 @@ def label_ticks(axis, names):
     )
 
 
+def write_label(axis, text):
+    """Label an axis in letters that make no line longer than it, if legible."""
+    longest = max(map(width_of, text.splitlines()), default=0)
+    font = _fit_font(axis, max(longest, 1), "axes.labelsize")
+    axis.set_label_text(text, fontsize=font)
+
+
+def limit_ticks(ax):
+    """Put a few numbers on the x axis, the smaller the narrower it is."""
+    n_ticks = int(np.clip(round(measure(ax)[0] / 45.0), 2, 4))
+    ax.xaxis.get_major_locator().set_params(nbins=n_ticks)
+    font = _fit_font(ax.xaxis, 6 * (n_ticks + 1), "xtick.labelsize")
+    ax.tick_params(axis="x", labelsize=font)
+
+
 def as_label(name, width=24):
     """Shorten a name, and keep matplotlib from reading formulas."""
     return shorten(name, width).replace("$", r"\$")
 
 
-def ink(ax):
-    """Return a neutral colour that stands out on the ground of an axes."""
-    return INKS[find_ground(ax)[1]]
+def as_entry(name, width):
+    """Shorten a name for a legend, which leaves out those that start with "_"."""
+    label = as_label(name, width)
+    return f" {label}" if label.startswith("_") else label
+
+
+def points(font_size):
+    """Return a font size, like "small", in points."""
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(size=font_size).get_size_in_points()
 
 
 def arrange_legend(ax, labels, most_columns):
-    """Columns of a legend in small letters that fit on an axes, and its rows."""
-    widths = [35.0 + 4.4 * width_of(label) for label in labels]
+    """Columns of a legend in small letters that fit on an axes, and its height."""
+    font = points("small")
+    widths = [font * (4.2 + _LETTER * width_of(label)) for label in labels]
     for n_columns in range(min(most_columns, len(labels)), 0, -1):
         n_rows = -(-len(labels) // n_columns)
         starts = range(0, len(labels), n_rows)
         if sum(max(widths[i : i + n_rows]) for i in starts) <= measure(ax)[0]:
             break
-    return n_columns, n_rows
+    return n_columns, 1.7 * font * n_rows
 
 
 def write_note(ax, text):
-    """Write a sentence above an axes, in small lines that are no wider than it."""
-    font = 8.5
-    width = max(20, int(measure(ax)[0] / (0.55 * font)))
-    ax.set_title("\n".join(wrap(text, width)), fontsize=font)
+    """Write lines above an axes, in small letters, and none wider than it."""
+    width = max(20, int(measure(ax)[0] / (_LETTER * points("small"))))
+    lines = [part for line in text.splitlines() for part in wrap(line, width)]
+    ax.set_title("\n".join(lines), fontsize="small")
+
+
+def _fit_font(axis, n_letters, largest):
+    """Return a size of letters, of which so many fit beside an axis, in points."""
+    font = _length(axis) / (_LETTER * n_letters)
+    return min(max(font, SMALLEST_FONT), points(import_pyplot().rcParams[largest]))
+
+
+def _length(axis):
+    """Length of an axis in points."""
+    return measure(axis.axes)[0 if axis.axis_name == "x" else 1]

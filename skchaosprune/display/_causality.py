@@ -5,11 +5,12 @@ import numpy as np
 from skchaosprune._names import name_layers, read_fit, unit_names
 from skchaosprune._network.mlp import split_layers
 from skchaosprune._text import brief
-from skchaosprune._validation import check_number
+from skchaosprune._validation import check_number, check_shape
 from skchaosprune.display._axes import (
     are_light,
     find_ground,
     import_pyplot,
+    ink,
     label_ticks,
     make_panels,
     measure,
@@ -27,8 +28,8 @@ class CausalityDisplay:
 
     Rows are the units that a layer's weights come from, columns those that they go to.
     What is not significant fades into the page, evidence stands out, and the colours
-    jump at the significance level. Dots mark the weights that were kept; weights that
-    could not be tested are hatched.
+    jump at the significance level. Dots mark the weights that were kept, where the
+    cells have room for them; weights that could not be tested are hatched.
 
     Parameters
     ----------
@@ -148,11 +149,17 @@ class CausalityDisplay:
         -------
         self : CausalityDisplay
             With the artists as attributes.
+
+        Raises
+        ------
+        ValueError
+            If a p-value or the level is no probability, or the masks do not go with
+            the p-values.
         """
         check_number(
             self.significance_level, "significance_level", "float", 0, 1, "neither"
         )
-        layers = [np.asarray(p, dtype=float) for p in self.p_values]
+        layers = self._check_layers()
         names = self.unit_names
         if names is None:
             names = unit_names([len(layers[0]), *(p.shape[1] for p in layers)])
@@ -161,21 +168,33 @@ class CausalityDisplay:
             np.clip(2.5 * len(layers) + 0.11 * sum(fan_outs), 6.0, 14.0),
             np.clip(1.4 + 0.13 * max(len(p) for p in layers), 4.0, 10.0),
         )
-        self.axes_ = make_panels(
-            ax, figsize, 1, len(layers), width_ratios=np.sqrt(fan_outs)
-        )
+        self.axes_, place = _make_maps(ax, figsize, np.sqrt(fan_outs))
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
 
         self._draw_maps(layers, cmap)
-        self._draw_colorbar()
+        self._draw_colorbar(place)
         self._draw_dots()
-        self._draw_legend(layers)
         # once to give the layout an idea, once to fit into the space it leaves
         self._label_units(names)
         self.figure_.canvas.figure.draw_without_rendering()
         self._label_units(names)
-        self._fit_cells()
+        is_marked = self._fit_cells()
+        self._draw_legend(layers, is_marked)
         return self
+
+    def _check_layers(self):
+        """Return the p-values as arrays; they are probabilities, and go with masks."""
+        layers = [np.asarray(p, dtype=float) for p in self.p_values]
+        for layer, p in enumerate(layers):
+            if p.ndim != 2 or np.any((p < 0.0) | (p > 1.0)):
+                raise ValueError(
+                    f"p_values[{layer}] must be a matrix of numbers in [0, 1], or NaN "
+                    f"for weights that were not tested; got {brief(p)}."
+                )
+            if self.masks is not None:
+                name = f"masks[{layer}]"
+                check_shape(self.masks[layer], p.shape, name, f"p_values[{layer}]")
+        return layers
 
     def _draw_maps(self, layers, cmap):
         maps = [_to_map(p, self.significance_level) for p in layers]
@@ -189,6 +208,7 @@ class CausalityDisplay:
             # seen through the cells that are NaN
             panel.patch.set(edgecolor="0.5", hatch="//////")
             panel.set_title(f"layer {layer}")
+            panel.grid(False)
             self.images_.append(
                 panel.imshow(
                     values,
@@ -217,7 +237,11 @@ class CausalityDisplay:
             )
 
     def _fit_cells(self):
-        """Fit the dots into the cells, and let no row vanish where rows are thin."""
+        """Fit the dots into the cells, and let no row vanish where rows are thin.
+
+        Tell whether all dots are seen.
+        """
+        is_marked = True
         for layer, (panel, image) in enumerate(
             zip(self.axes_, self.images_, strict=True)
         ):
@@ -230,7 +254,8 @@ class CausalityDisplay:
             self.dots_[layer].set_sizes([min(0.5 * cell, 4.0) ** 2])
             if cell < _SMALLEST_CELL:
                 self.dots_[layer].set_visible(False)
-                panel.set_title(f"{panel.get_title()}, too fine to mark what is kept")
+                is_marked = False
+        return is_marked
 
     def _label_units(self, names):
         """Label rows and columns, as many as are legible, and say how many."""
@@ -244,13 +269,12 @@ class CausalityDisplay:
                     label += f" ({len(names[end])})"
                 axis.set_label_text(label)
 
-    def _draw_colorbar(self):
+    def _draw_colorbar(self, place):
         strongest = self.images_[0].norm.vmax
         bar = self.figure_.colorbar(
             self.images_[0],
-            ax=list(self.axes_),
             label="p-value",
-            aspect=30,
+            **place,
             extend="max" if strongest >= -np.log10(_SMALLEST_P) else "neither",
         )
         level = -np.log10(self.significance_level)
@@ -265,25 +289,26 @@ class CausalityDisplay:
             ],
         )
         bar.minorticks_off()
-        ink = INKS[find_ground(self.ax_)[1]]
-        bar.ax.axhline(level, color=ink, linewidth=2.0)
+        bar.ax.axhline(level, color=ink(self.ax_), linewidth=2.0)
         self.colorbar_ = bar
 
-    def _draw_legend(self, layers):
+    def _draw_legend(self, layers, is_marked):
         from matplotlib.lines import Line2D
         from matplotlib.patches import Patch
 
-        ground, is_light = find_ground(self.ax_)
         handles = []
         if self.masks is not None:
             n_kept = sum(int(np.sum(mask)) for mask in self.masks)
             n_weights = sum(p.size for p in layers)
             dot = {"marker": "o", "markersize": 4.0, "linestyle": "none"}
-            label = f"{n_kept:,} of {n_weights:,} kept"
-            handles.append(Line2D([], [], color=INKS[is_light], label=label, **dot))
+            label = f"{n_kept:,} of\n{n_weights:,} kept"
+            if not is_marked:
+                label += "\n(maps too fine\nfor dots)"
+            handles.append(Line2D([], [], color=ink(self.ax_), label=label, **dot))
         n_untested = sum(int(np.isnan(p).sum()) for p in layers)
         if n_untested:
-            hatch = {"facecolor": ground, "edgecolor": "0.5", "hatch": "//////"}
+            hatch = {"facecolor": find_ground(self.ax_)[0]}
+            hatch |= {"edgecolor": "0.5", "hatch": "//////"}
             handles.append(Patch(label=f"{n_untested:,} not tested", **hatch))
         if handles:
             self.colorbar_.ax.legend(
@@ -296,6 +321,16 @@ class CausalityDisplay:
                 frameon=False,
                 fontsize="small",
             )
+
+
+def _make_maps(ax, figsize, widths):
+    """Return the panels of the maps, and where the bar of the colours goes."""
+    if np.ndim(ax) > 0:
+        axes = make_panels(ax, figsize, 1, len(widths))
+        return axes, {"ax": list(axes), "aspect": 30}
+    ratios = [*widths, 0.04 * sum(widths)]
+    *axes, bar = make_panels(ax, figsize, 1, len(ratios), width_ratios=ratios)
+    return np.array(axes, dtype=object), {"cax": bar}
 
 
 def _to_map(p_values, significance_level):

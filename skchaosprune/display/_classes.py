@@ -38,7 +38,7 @@ def read_classes(model, target):
     classes = np.asarray(model.classes_).tolist()
     if target is None:
         return classes, None
-    if target not in classes:
+    if np.ndim(target) > 0 or target not in classes:
         raise ValueError(
             f"target={brief(target)} is no class of the model; its classes are "
             f"{brief_list(classes)}."

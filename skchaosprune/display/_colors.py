@@ -2,7 +2,7 @@
 
 # Okabe and Ito's colours, which colour-blind eyes tell apart.
 BLUE, VERMILION = "#0072B2", "#D55E00"
-COLORS = [BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+COLORS = [BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 MARKERS = "osD^vPX"
 GREY = "0.65"
 # What is neutral, positive and negative, on a light (True) and on a dark ground.

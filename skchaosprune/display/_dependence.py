@@ -62,9 +62,16 @@ class Rows:
     def find(self, feature):
         """Position of a column, given by its label, its name or its position."""
         for labels in (self.labels, self.names):
-            if feature in labels:
+            n_columns = labels.count(feature)
+            if n_columns > 1:
+                raise ValueError(
+                    f"features has {brief(feature)}, the name of {n_columns} columns "
+                    "of X; give their positions."
+                )
+            if n_columns:
                 return labels.index(feature)
-        if isinstance(feature, Integral) and 0 <= feature < len(self.names):
+        is_position = isinstance(feature, Integral) and not isinstance(feature, bool)
+        if is_position and 0 <= feature < len(self.names):
             return int(feature)
         raise ValueError(
             f"features has {brief(feature)}, which is no column of X; its "
@@ -79,6 +86,11 @@ class Rows:
             return values, np.array(is_there, dtype=bool)
         column = self.table.iloc[:, position]
         return column.to_numpy(dtype=object), column.notna().to_numpy()
+
+    def list_categories(self, position):
+        """Categories of a column in their order; None if they have none."""
+        dtype = self.table.dtypes.iloc[position] if self.is_frame else None
+        return list(dtype.categories) if getattr(dtype, "ordered", False) else None
 
     def fill(self, position, row):
         """Return the table with the value of one row in the whole column."""
@@ -105,7 +117,8 @@ def choose_values(rows, position):
     -------
     values : ndarray of shape (n_values,)
         Numbers from the 1st to the 99th percentile, in order; or the most frequent
-        strings, bools or others, as objects. Missing values are none.
+        strings, bools or others, as objects, those of an ordered categorical column in
+        its order. Missing values are none.
     chosen : ndarray of shape (n_values,)
         A row with each of them.
     observed : ndarray of shape (n_observed,)
@@ -116,20 +129,22 @@ def choose_values(rows, position):
     if len(observed) == 0:
         raise ValueError(
             f"the column {brief(rows.names[position])} has no value in the "
-            f"{len(column)} rows; leave it out of features, or give other rows."
+            f"{len(column)} rows; name other columns in features, or give other rows."
         )
     if _are_numbers(observed):
         observed = observed.astype(float)
         values, first = _thin_out(observed)
     else:
-        values, first = _count(observed)
+        values, first = _count(observed, rows.list_categories(position))
     return values, places[first], observed
 
 
-def _count(observed):
+def _count(observed, categories):
     """Return the most frequent values, and where each is seen first."""
     listed = observed.tolist()
     values = [value for value, _ in Counter(listed).most_common(_MOST_CATEGORIES)]
+    if categories is not None:
+        values.sort(key=categories.index)
     first = [listed.index(value) for value in values]
     return np.array(values, dtype=object), np.array(first)
 

@@ -6,19 +6,21 @@ import numpy as np
 
 from skchaosprune._importances import rank_features
 from skchaosprune._text import brief, shorten
-from skchaosprune._validation import check_number
+from skchaosprune._validation import check_number, check_shape
 from skchaosprune.display._axes import (
     arrange_legend,
+    as_entry,
     as_label,
-    find_ground,
     import_pyplot,
-    ink,
     label_ticks,
+    limit_ticks,
     make_panels,
     measure,
+    palette,
+    write_label,
 )
 from skchaosprune.display._classes import read_classes
-from skchaosprune.display._colors import COLORS, GREY, MARKERS, SIGNS
+from skchaosprune.display._colors import GREY, MARKERS
 from skchaosprune.display._dependence import Rows, average_predictions, choose_values
 
 _MOST_CLASSES = len(MARKERS)
@@ -132,7 +134,8 @@ class EffectDisplay:
             Rows as ``model.predict`` takes them, with strings or missing values where
             it does.
         features : sequence of str or int or None, default=None
-            Columns of ``X``, by name or position. None takes those that matter most by
+            Columns of ``X``, by name or position; a label that is an int comes before
+            a position. None takes those that matter most by
             :func:`skchaosprune.feature_importances`.
         target : label or None, default=None
             The class whose probability is drawn. None takes the second of two classes,
@@ -168,8 +171,9 @@ class EffectDisplay:
         rows = Rows(X, max_samples, feature_names)
         note = ""
         if features is None:
-            features, note = _choose_features(model, max_features)
-        columns = [rows.find(feature) for feature in _as_list(features)]
+            columns, note = _choose_columns(model, rows, max_features)
+        else:
+            columns = [rows.find(feature) for feature in _as_list(features)]
         classes, place = read_classes(model, target)
         grids = [choose_values(rows, column) for column in columns]
         effects = [
@@ -197,14 +201,25 @@ class EffectDisplay:
         ----------
         ax : matplotlib Axes, array of Axes or None, default=None
             One axes is switched off and makes room for the panels; an array has one
-            for each feature. None makes a new figure.
+            for each feature. Names need room: make the figure with
+            ``layout="constrained"``, as None does for a new one.
 
         Returns
         -------
         self : EffectDisplay
             With the artists as attributes.
+
+        Raises
+        ------
+        ValueError
+            If an effect has more or fewer values than its feature.
         """
         effects = [np.atleast_2d(effect) for effect in self.effects]
+        for name, values, effect in zip(
+            self.feature_names, self.values, effects, strict=True
+        ):
+            of_effect = effect[0], (len(values),), f"the effect of {brief(name)}"
+            check_shape(*of_effect, "its values")
         head, self.axes_ = _make_grid(ax, len(effects), len(effects[0]))
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
@@ -223,18 +238,20 @@ class EffectDisplay:
         """Give all panels one scale, with room for bars and legend, and labels."""
         low = min(effect.min() for effect in effects)
         high = max(effect.max() for effect in effects)
-        size = (high - low) or max(abs(high), 1.0) * 0.1
+        size = high - low
+        if size <= 1e-6 * max(abs(high), abs(low)):  # rounding is no effect
+            size = 0.1 * max(abs(high), 1.0)
         size /= 1.0 - room
         limits = low - (_STRIP + 0.1) * size, high + (0.06 + room) * size
         counts = map(_count_values, self.values, self.observed)
         named = zip(self.axes_, self.feature_names, counts, strict=True)
         for panel, name, count in named:
             panel.set_ylim(limits)
-            panel.set_xlabel(as_label(name) + count)
+            write_label(panel.xaxis, as_label(name) + count)
             if is_grid and not panel.get_subplotspec().is_first_col():
                 panel.tick_params(labelleft=False)
             else:
-                panel.set_ylabel(as_label(self.effect_name, 40))
+                write_label(panel.yaxis, as_label(self.effect_name, 40))
 
     def _draw_legend(self, head):
         """Name the curves, if several, and the bars; return the share of room it takes.
@@ -244,15 +261,15 @@ class EffectDisplay:
         handles, labels = [self.bars_[0]], ["rows"]
         if self.output_names is not None:
             handles = [*self.lines_[0], *handles]
-            labels = [*(as_label(name, 16) for name in self.output_names), *labels]
+            labels = [*(as_entry(name, 16) for name in self.output_names), *labels]
         place = "center" if head is not None else "upper left"
         ax = self.ax_ if head is None else head
-        n_columns, n_rows = arrange_legend(ax, labels, most_columns=4)
+        n_columns, height = arrange_legend(ax, labels, most_columns=4)
         style = {"frameon": False, "fontsize": "small", "borderaxespad": 0.2}
         note = {"title": self.note, "title_fontsize": "small"}
         ax.legend(handles, labels, loc=place, ncols=n_columns, **style, **note)
-        n_rows += len(self.note.splitlines())
-        return 0.0 if head else min(0.6, (4.0 + 14.0 * n_rows) / measure(ax)[1])
+        height += 14.0 * len(self.note.splitlines())
+        return 0.0 if head else min(0.6, (4.0 + height) / measure(ax)[1])
 
 
 def _as_list(features):
@@ -265,8 +282,8 @@ def _as_list(features):
     return list(features)
 
 
-def _choose_features(model, max_features):
-    """Return the raw columns that matter most to a network, and what to note."""
+def _choose_columns(model, rows, max_features):
+    """Return the places of the columns that matter most, and what to note."""
     ranking = rank_features(model)
     order = np.argsort(-ranking.importances, kind="stable")
     used = [ranking.columns[i] for i in order if ranking.importances[i] > 0.0]
@@ -278,7 +295,12 @@ def _choose_features(model, max_features):
         )
     is_complete = None not in used[:max_features]
     note = "" if is_complete else "without features made of several columns"
-    return columns[:max_features], note
+    return [_find_place(rows, column) for column in columns[:max_features]], note
+
+
+def _find_place(rows, column):
+    """Return the place of a column, which an int is if the fit saw no names."""
+    return column if isinstance(column, int) else rows.find(column)
 
 
 def _choose_classes(effects, n_classes, place):
@@ -311,8 +333,12 @@ def _make_grid(ax, n_features, n_outputs):
     if np.ndim(ax) > 0:
         return None, make_panels(ax, None, 1, n_features)
     n_columns = 2 if n_features == 4 else min(n_features, 3)
-    n_rows, n_lines = -(-n_features // n_columns), -(-(n_outputs + 1) // 4)
-    size = 0.6 + 2.7 * n_columns, 0.25 * n_lines + 2.4 * n_rows
+    n_rows, n_lines = (
+        -(-n_features // n_columns),
+        -(-(n_outputs + 1) // (n_columns + 1)),
+    )
+    width = max(0.6 + 2.7 * n_columns, 4.5 if n_outputs > 1 else 0.0)
+    size = width, 0.25 * n_lines + 2.4 * n_rows
     ratios = [0.25 * n_lines, 2.4 * n_rows]
     head, body = make_panels(ax, size, 2, 1, height_ratios=ratios)
     head.set_axis_off()
@@ -334,9 +360,7 @@ def _count_values(values, observed):
 
 def _draw_curves(ax, places, effect, is_number):
     """Draw one curve per output; categories and few values as points."""
-    one, many = SIGNS[find_ground(ax)[1]][:1], [*COLORS[:-1], ink(ax)]
-    colors = cycle(one if len(effect) == 1 else many)
-    markers = cycle(MARKERS)
+    colors, markers = cycle(palette(ax)), cycle(MARKERS)
     lines = []
     for means in effect:
         style = {"color": next(colors), "marker": next(markers), "markersize": 4.0}
@@ -351,10 +375,9 @@ def _draw_curves(ax, places, effect, is_number):
 def _draw_rows(ax, values, observed, is_number):
     """Draw how many rows have such values, as bars at the bottom."""
     if is_number:
-        counts, edges = np.histogram(observed, 20, (values[0], values[-1]))
-        places, widths = (edges[:-1] + edges[1:]) / 2.0, np.diff(edges)
-        n_ticks = int(np.clip(round(measure(ax)[0] / 45.0), 2, 4))
-        ax.xaxis.get_major_locator().set_params(nbins=n_ticks)
+        places, widths, edges = _choose_bins(np.asarray(values, dtype=float))
+        counts, _ = np.histogram(observed, edges)
+        limit_ticks(ax)
     else:
         listed = list(observed)
         counts = np.array([listed.count(value) for value in values])
@@ -363,3 +386,16 @@ def _draw_rows(ax, values, observed, is_number):
     heights = counts * (_STRIP / max(counts.max(), 1))
     across = ax.get_xaxis_transform()
     return ax.bar(places, heights, widths, color=GREY, transform=across, zorder=0.5)
+
+
+def _choose_bins(values):
+    """Return places and widths of the bars of numbers, and edges between them.
+
+    A few values have a bar each, many share twenty.
+    """
+    if len(values) > _FEW_VALUES:
+        edges = np.linspace(values[0], values[-1], 21)
+        return (edges[:-1] + edges[1:]) / 2.0, np.diff(edges), edges
+    gaps = np.diff(values)
+    width = max(0.6 * gaps.min(initial=np.inf), 0.02 * gaps.sum()) if len(gaps) else 0.6
+    return values, width, [-np.inf, *(values[:-1] + gaps / 2.0), np.inf]

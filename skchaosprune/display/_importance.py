@@ -5,19 +5,20 @@ import numpy as np
 from skchaosprune._importances import rank_features
 from skchaosprune._names import read_fit, unit_names
 from skchaosprune._text import brief, shorten
-from skchaosprune._validation import check_number
+from skchaosprune._validation import check_number, check_shape
 from skchaosprune.display._axes import (
     arrange_legend,
     as_label,
-    find_ground,
     ink,
     label_ticks,
     make_axes,
     measure,
+    sign_colors,
+    write_label,
     write_note,
 )
 from skchaosprune.display._classes import read_classes
-from skchaosprune.display._colors import COLORS, SIGNS
+from skchaosprune.display._colors import COLORS
 
 _ONE_WAY = 0.5  # of a direction: three quarters of all slopes, by size, have its sign
 _NEUTRAL = 3  # a kind of bar, after those that raise, lower, and do both
@@ -175,9 +176,17 @@ class ImportanceDisplay:
         -------
         self : ImportanceDisplay
             With the artists as attributes.
+
+        Raises
+        ------
+        ValueError
+            If the lengths of the arrays differ.
         """
         check_number(max_features, "max_features", "int", 1)
         sparse = np.asarray(self.importances, dtype=float)
+        for name in "dense_importances", "directions", "feature_names":
+            if getattr(self, name) is not None:
+                check_shape(getattr(self, name), sparse.shape, name, "importances")
         names = self.feature_names
         if names is None:
             names = unit_names((len(sparse), 1))[0]
@@ -186,13 +195,15 @@ class ImportanceDisplay:
         self.figure_ = self.ax_.figure
 
         entries = self._draw_bars(sparse, order)
+        _draw_legend(self.ax_, len(order), entries)
         label_ticks(self.ax_.yaxis, [names[feature] for feature in order])
-        self.ax_.set_xlabel(f"{as_label(self.rule)} importance (share of the sum)")
+        self.figure_.canvas.figure.draw_without_rendering()  # names take their room
+        label = f"{as_label(self.rule)} importance (share of the sum)"
+        write_label(self.ax_.xaxis, label)
         if len(order) < len(sparse):
             count = f"{len(order)} of {len(sparse)}"
             note = f"{count} features, those that matter most to the pruned network"
             write_note(self.ax_, note)
-        _draw_legend(self.ax_, len(order), entries)
         return self
 
     def _draw_bars(self, sparse, order):
@@ -207,8 +218,8 @@ class ImportanceDisplay:
             entries = [(self.dense_bars_, "dense")]
             places = places + 0.2
         kinds, labels = self._sort_by_direction(len(sparse))
-        signs = SIGNS[find_ground(self.ax_)[1]]
-        colors = np.array([*signs, COLORS[3], ink(self.ax_)], dtype=object)
+        colors = [*sign_colors(self.ax_), COLORS[3], ink(self.ax_)]
+        colors = np.array(colors, dtype=object)
         kinds = kinds[order]
         self.bars_ = self.ax_.barh(places, sparse[order], height, color=colors[kinds])
         for bar, kind in zip(self.bars_, kinds, strict=True):
@@ -256,8 +267,8 @@ def _pick_output(model, ranking, target):
 def _draw_legend(ax, n_features, entries):
     """Below the bars, in a place of its own."""
     handles, labels = zip(*entries, strict=True)
-    n_columns, n_rows = arrange_legend(ax, labels, most_columns=2)
-    room = min(0.6, (8.0 + 14.0 * n_rows) / measure(ax)[1])
+    n_columns, height = arrange_legend(ax, labels, most_columns=2)
+    room = min(0.6, (8.0 + height) / measure(ax)[1])
     ax.set_ylim((n_features + 0.1) / (1.0 - room) - 0.6, -0.6)
     style = {"fontsize": "small", "frameon": False, "borderaxespad": 0.3}
     ax.legend(handles, labels, loc="lower right", ncols=n_columns, **style)

@@ -7,17 +7,19 @@ from sklearn.base import is_classifier
 
 from skchaosprune._names import read_fit
 from skchaosprune._network.mlp import split_layers
-from skchaosprune._text import brief, shorten
+from skchaosprune._text import brief
+from skchaosprune._validation import check_shape
 from skchaosprune.display._axes import (
     arrange_legend,
     as_label,
-    find_ground,
     ink,
     make_panels,
     measure,
+    palette,
+    write_label,
     write_note,
 )
-from skchaosprune.display._colors import COLORS, GREY, SIGNS
+from skchaosprune.display._colors import GREY
 
 _MOST_LABELS = 10  # in a legend over many lines
 _FEW_WINDOWS = 20  # drawn as points, too
@@ -167,10 +169,16 @@ class LyapunovDisplay:
         ------
         ValueError
             If ``by_layer`` is set without ``unit_names``, there are no such weights, or
-            the placebo has another shape than the exponents.
+            the placebo or the target does not go with the exponents.
         """
         exponents = np.asarray(self.lyapunov_exponents)
-        placebo = self._check_placebo(exponents.shape)
+        placebo = self.placebo_exponents
+        if placebo is not None:
+            placebo = np.asarray(placebo)
+            of_placebo = placebo, exponents.shape, "placebo_exponents"
+            check_shape(*of_placebo, "lyapunov_exponents")
+        of_target = self.target_series, exponents.shape[:1], "target_series"
+        check_shape(*of_target, "lyapunov_exponents")
         groups = self._group_weights(exponents.shape[1], by_layer)
         weights = self._check_weights(weights, exponents.shape[1])
         n_panels = len(groups)
@@ -181,7 +189,7 @@ class LyapunovDisplay:
         self.lines_, self.bands_, self.placebo_bands_ = [], [], []
         self.weight_lines_ = []
 
-        colors, dashes = cycle([*COLORS[1:-1], ink(self.ax_)]), cycle(["--", ":", "-."])
+        colors, dashes = cycle(palette(self.ax_)[1:]), cycle(["--", ":", "-."])
         for panel, columns in zip(self.axes_, groups, strict=True):
             panel.axhline(0.0, color=GREY, linewidth=0.8, zorder=0)
             entries = self._draw_bands(panel, exponents, placebo, columns)
@@ -195,7 +203,8 @@ class LyapunovDisplay:
         (self.target_line_,) = _draw_line(
             self.target_ax_, self.target_series, color=ink(self.ax_), linewidth=1.2
         )
-        self.target_ax_.set(xlabel="window", ylabel=shorten(self.target_name, 40))
+        self.target_ax_.set_xlabel("window")
+        write_label(self.target_ax_.yaxis, as_label(self.target_name, 40))
         return self
 
     def _draw_bands(self, ax, exponents, placebo, columns):
@@ -208,7 +217,7 @@ class LyapunovDisplay:
             self.placebo_bands_.append(band)
             entries = [(band, "placebo: the same, shuffled in time")]
         low, median, high = _summarise(exponents[:, columns])
-        blue = SIGNS[find_ground(ax)[1]][0]
+        blue, *_ = palette(ax)
         self.bands_.append(_draw_band(ax, low, high, color=blue, alpha=0.35))
         label = f"median and 5-95 % of {len(columns)} weights"
         self.lines_ += _draw_line(ax, median, color=blue, label=label)
@@ -222,24 +231,12 @@ class LyapunovDisplay:
             label = "largest Lyapunov exponent\n(nats per record)"
             if len(self.axes_) > 1:
                 label = f"exponent\nof layer {layer}\n(nats per record)"
-            ax.set_ylabel(label)
+            write_label(ax.yaxis, label)
             if is_stacked:
                 ax.tick_params(labelbottom=False)
         if self.placebo_bands_:
             note = "Where blue and grey differ, many exponents change together"
             write_note(self.ax_, note)
-
-    def _check_placebo(self, shape):
-        """Return the exponents of the placebo, None for none."""
-        if self.placebo_exponents is None:
-            return None
-        placebo = np.asarray(self.placebo_exponents)
-        if placebo.shape != shape:
-            raise ValueError(
-                f"placebo_exponents has shape {placebo.shape}, and lyapunov_exponents "
-                f"has {shape}; give the same windows and weights."
-            )
-        return placebo
 
     def _check_weights(self, weights, n_weights):
         """Return flat indices of weights that exist, none for None."""
@@ -301,17 +298,18 @@ def _draw_line(ax, series, **style):
 
 
 def _draw_band(ax, low, high, **style):
-    """Fill a band; its edge shows where there is one window only."""
+    """Fill a band; its edge shows where there is one window, and hides no other."""
     windows = np.arange(1, len(low) + 1)
-    return ax.fill_between(windows, low, high, linewidth=0.8, **style)
+    linewidth = min(0.8, 200.0 / len(low))
+    return ax.fill_between(windows, low, high, linewidth=linewidth, **style)
 
 
 def _draw_legend(ax, entries):
     """Inside the axes, above the lines, so that a title finds its own place."""
     handles, labels = zip(*entries[:_MOST_LABELS], strict=True)
-    n_columns, n_rows = arrange_legend(ax, labels, most_columns=2)
+    n_columns, height = arrange_legend(ax, labels, most_columns=2)
     low, high = ax.get_ylim()
-    room = min(0.5, (6.0 + 14.0 * n_rows) / measure(ax)[1])
+    room = min(0.5, (6.0 + height) / measure(ax)[1])
     ax.set_ylim(low, high + (high - low) * room / (1.0 - room))
     style = {"frameon": False, "fontsize": "small"}
     ax.legend(handles, labels, loc="upper left", ncols=n_columns, **style)

@@ -9,18 +9,26 @@ from sklearn.base import is_classifier
 from skchaosprune._names import name_layers, read_fit, unit_names
 from skchaosprune._network.masks import effective_masks
 from skchaosprune._network.mlp import split_layers
-from skchaosprune._text import brief, wrap
-from skchaosprune._validation import check_bool, check_choice, check_number
+from skchaosprune._text import brief
+from skchaosprune._validation import (
+    check_bool,
+    check_choice,
+    check_number,
+    check_shape,
+)
 from skchaosprune.display._axes import (
     LARGEST_FONT,
     SMALLEST_FONT,
     as_label,
     find_ground,
     fit_labels,
+    ink,
     make_axes,
     measure,
+    sign_colors,
+    write_note,
 )
-from skchaosprune.display._colors import GREY, INKS, SIGNS
+from skchaosprune.display._colors import GREY
 from skchaosprune.display._ordering import order_units
 
 _INPUT_ORDERS = ("barycentre", "importance", "given")
@@ -195,7 +203,8 @@ class NetworkDisplay:
         Raises
         ------
         ValueError
-            If ``input_order`` is "importance" and there are no importances.
+            If ``input_order`` is "importance" and there are no importances, or the
+            masks do not go with the weights.
         """
         check_number(max_units, "max_units", "int", 1)
         check_number(max_edges, "max_edges", "int", 1)
@@ -216,19 +225,12 @@ class NetworkDisplay:
         n_most = max(map(len, graph.units))
         self.ax_ = make_axes(ax, (7.5, np.clip(1.2 + 0.155 * n_most, 4.0, 11.5)))
         self.figure_ = self.ax_.figure
-        is_light = find_ground(self.ax_)[1]
-
-        self._draw_frame(graph)
-        # titles and labels take their room, then the rest fits into what is left
-        self.figure_.canvas.figure.draw_without_rendering()
-        size = np.clip(0.55 * measure(self.ax_)[1] / n_most, 2.5, 8.0)
+        self._draw_words(graph, names)
+        size = self._fit_units(graph)
         layers = range(len(graph.units))
-        self.lines_ = [self._draw_edges(graph, i, is_light) for i in layers[:-1]]
+        self.lines_ = [self._draw_edges(graph, i) for i in layers[:-1]]
         self.units_ = [self._draw_units(graph, i, size) for i in layers]
-        self.input_texts_, self.output_texts_ = (
-            self._draw_names(graph, i, names[i], size) for i in (0, layers[-1])
-        )
-        self._draw_legend(graph, is_light)
+        self._draw_legend(graph)
         return self
 
     def _rank_inputs(self, input_order):
@@ -244,7 +246,26 @@ class NetworkDisplay:
             )
         return -np.asarray(self.importances, dtype=float)
 
-    def _draw_edges(self, graph, layer, is_light):
+    def _draw_words(self, graph, names):
+        """Write frame and names once for an idea of their room, once to fit into it."""
+        self.input_texts_, self.output_texts_ = [], []
+        for _ in range(2):
+            for text in [*self.input_texts_, *self.output_texts_]:
+                text.remove()
+            self._draw_frame(graph)
+            size = self._fit_units(graph)
+            self.input_texts_, self.output_texts_ = (
+                self._draw_names(graph, layer, names[layer], size)
+                for layer in (0, len(names) - 1)
+            )
+            self.figure_.canvas.figure.draw_without_rendering()
+
+    def _fit_units(self, graph):
+        """Diameter of units in points that fit below each other."""
+        pitch = measure(self.ax_)[1] / max(map(len, graph.units))
+        return np.clip(0.55 * pitch, 2.5, 8.0)
+
+    def _draw_edges(self, graph, layer):
         from matplotlib.collections import LineCollection
         from matplotlib.colors import to_rgba
 
@@ -255,7 +276,7 @@ class NetworkDisplay:
         sources, targets, shares = sources[order], targets[order], shares[order]
 
         negative = weights[sources, targets] < 0.0
-        signs = np.array([to_rgba(color) for color in SIGNS[is_light]])
+        signs = np.array([to_rgba(color) for color in sign_colors(self.ax_)])
         colors = signs[negative.astype(int)]
         colors[:, 3] = 0.35 + 0.6 * shares
         colors[~graph.effective[layer][sources, targets]] = to_rgba(GREY, 0.6)
@@ -271,14 +292,13 @@ class NetworkDisplay:
     def _draw_units(self, graph, layer, size):
         units = graph.units[layer]
         alive = graph.alive[layer][units]
-        ground, is_light = find_ground(self.ax_)
-        ink = INKS[is_light]
+        ground, dark = find_ground(self.ax_)[0], ink(self.ax_)
         return self.ax_.scatter(
             np.full(len(units), layer),
             _find_heights(units),
             s=size**2,
-            facecolors=[ink if flag else ground for flag in alive],
-            edgecolors=[ink if flag else GREY for flag in alive],
+            facecolors=[dark if flag else ground for flag in alive],
+            edgecolors=[dark if flag else GREY for flag in alive],
             linewidths=0.8,
             zorder=2,
         )
@@ -316,22 +336,23 @@ class NetworkDisplay:
                 labels[layer] += f"\n{n_more} weaker not drawn"
         width, _ = measure(ax)
         longest = max(len(line) for label in labels for line in label.split("\n"))
-        font = np.clip(width / n_layers / (0.6 * longest), SMALLEST_FONT, LARGEST_FONT)
+        pitch = width / (n_layers - 0.8)
+        font = np.clip(pitch / (0.6 * longest), SMALLEST_FONT, LARGEST_FONT)
         ax.set_xticks(range(n_layers), labels=labels, fontsize=font)
         ax.tick_params(axis="x", length=0)
         ax.set_yticks([])
         ax.spines[:].set_visible(False)
+        ax.grid(False)
         ax.set(xlim=(-0.1, n_layers - 0.9), ylim=(0.0, 1.0))
-        lines = [wrap(line, max(20, int(width / 5.0))) for line in graph.describe()]
-        ax.set_title("\n".join(sum(lines, [])), fontsize="medium")
+        write_note(ax, graph.describe())
 
-    def _draw_legend(self, graph, is_light):
+    def _draw_legend(self, graph):
         from matplotlib.lines import Line2D
 
         handles = [
             Line2D([], [], color=color, linewidth=2.0, label=label)
             for color, label in zip(
-                SIGNS[is_light], ("positive", "negative"), strict=True
+                sign_colors(self.ax_), ("positive", "negative"), strict=True
             )
         ]
         if not all(
@@ -379,7 +400,7 @@ class _Graph:
         if n_useless:
             text += f", {n_useless:,} of them on no path"
         notes = [*self._describe_edges(), *self._describe_units()]
-        return [text, ", ".join(notes)]
+        return f"{text}\n{', '.join(notes)}"
 
     def _describe_edges(self):
         n_edges = sum(int(part.sum()) for part in self.edges)
@@ -414,6 +435,8 @@ def _choose_graph(coefs, masks, *, max_units, max_edges, ranks, show_unused):
     """Choose what to draw of a network, and in which order."""
     masks = [np.asarray(mask, dtype=bool) for mask in masks]
     coefs = [np.asarray(W, dtype=float) for W in coefs]
+    for layer, (W, mask) in enumerate(zip(coefs, masks, strict=True)):
+        check_shape(mask, W.shape, f"masks[{layer}]", f"coefs[{layer}]")
     effective = effective_masks(masks)
     alive = _flag_ends(effective)
     drawable = masks if show_unused else effective

@@ -12,20 +12,31 @@ from skchaosprune._selection import (
     find_parameters,
     mean_and_error,
 )
-from skchaosprune._text import brief_list, shorten, width_of
-from skchaosprune._validation import check_number
-from skchaosprune.display._axes import as_label, import_pyplot, make_axes, measure
-from skchaosprune.display._colors import COLORS, MARKERS
+from skchaosprune._text import brief_list, shorten
+from skchaosprune._validation import check_choice, check_number, check_shape
+from skchaosprune.display._axes import (
+    arrange_legend,
+    as_entry,
+    as_label,
+    import_pyplot,
+    ink,
+    make_axes,
+    measure,
+    palette,
+    write_label,
+    write_note,
+)
+from skchaosprune.display._colors import MARKERS
 from skchaosprune.report import pruning_path
 
 _RULE = "None (significance rule)"  # as a prune_ratio
+_CHOICES = {"1se": "choice (1 standard error)", "best": "choice (best mean)"}
 
 # What the ticks of a decade may be, from many to few.
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _TICKS = [np.arange(1.0, 10.0, step) for step in _STEPS]
 _TICKS += [np.array(ticks) for ticks in ([1.0, 2.0, 5.0], [1.0, 3.0], [1.0])]
 _TICK_WIDTH = 45.0  # points
-_LEGEND_WIDTH = 75  # letters in two columns
 
 _Curve = namedtuple("_Curve", "label sparsities scores rule")
 
@@ -204,6 +215,7 @@ class PruningCurveDisplay:
             With the picture drawn. Its x axis counts weights, or shares of them where
             the folds have networks of several sizes.
         """
+        check_choice(rule, "rule", tuple(_CHOICES))
         is_rule = np.array([ratio is None for ratio in path.ratios])
         curves = [
             (label, np.flatnonzero(rows), [])
@@ -212,7 +224,6 @@ class PruningCurveDisplay:
         ]
         can_choose = np.isfinite(path.scores).all(axis=1).any()
         sizes = set(path.n_weights[np.isfinite(path.n_weights)].astype(int).tolist())
-        name = {"1se": "choice (1 standard error)", "best": "choice (best mean)"}[rule]
         display = cls(
             sparsities=[path.sparsities[rows] for _, rows, _ in curves],
             scores=[path.scores[rows] for _, rows, _ in curves],
@@ -221,7 +232,7 @@ class PruningCurveDisplay:
             labels=[label for label, *_ in curves],
             n_weights=sizes.pop() if len(sizes) == 1 else None,
             choice=_find_place(curves, path._find(rule) if can_choose else None),
-            choice_name=name,
+            choice_name=_CHOICES[rule],
         )
         return display.plot(ax)
 
@@ -301,26 +312,24 @@ class PruningCurveDisplay:
         """
         check_number(max_curves, "max_curves", "int", 1)
         curves = self._list_curves()
-        ink = import_pyplot().rcParams["text.color"]
         self.ax_ = make_axes(ax, (6.5, 5.0))
         self.figure_ = self.ax_.figure
         self.lines_, self.errorbars_, self.points_ = [], [], []
         self.rule_lines_, self.choice_ = [], None
 
         shown = self._select_curves(curves, max_curves)
-        colors, markers = cycle([*COLORS[:-1], ink]), cycle(MARKERS)
+        colors, markers = cycle(palette(self.ax_)), cycle(MARKERS)
         for place in shown:
             curve, color = curves[place], next(colors)
             self._draw_curve(curve, color, next(markers))
             self._draw_rule(curve, color, is_choice=self.choice == (place, None))
         if self.dense_score is not None:
-            self.ax_.axhline(
-                self.dense_score, color=ink, linestyle=":", label="dense network"
-            )
+            style = {"color": ink(self.ax_), "linestyle": ":", "label": "dense network"}
+            self.ax_.axhline(self.dense_score, **style)
         if self.choice is not None and self.choice[1] is not None:
-            self._draw_choice(curves[self.choice[0]], ink)
+            self._draw_choice(curves[self.choice[0]])
         if len(shown) < len(curves):
-            self.ax_.set_title(f"{len(shown)} of {len(curves)} combinations")
+            write_note(self.ax_, f"{len(shown)} of {len(curves)} combinations")
         self._draw_axes(curves)
         self._draw_legend()
         return self
@@ -332,14 +341,18 @@ class PruningCurveDisplay:
             sparsities, scores = np.c_[sparsities], np.c_[scores]
         if np.ndim(scores[0]) == 1:  # one curve
             sparsities, scores = [sparsities], [scores]
+        if self.labels is not None:
+            check_shape(self.labels, (len(scores),), "labels", "the curves of scores")
         labels = [None] * len(scores) if self.labels is None else self.labels
-        labels = [None if label is None else as_label(label, 60) for label in labels]
+        labels = [None if label is None else as_entry(label, 60) for label in labels]
         rules = [None] * len(scores) if self.rule_scores is None else self.rule_scores
         sparsities, scores = (
             [np.asarray(part, dtype=float) for part in parts]
             for parts in (sparsities, scores)
         )
-        for part in sparsities:
+        for curve, part in enumerate(sparsities):
+            of_scores = scores[curve], part.shape, f"scores[{curve}]"
+            check_shape(*of_scores, f"sparsities[{curve}]")
             if np.any((part < 0.0) | (part >= 1.0)):
                 raise ValueError(
                     "sparsities must be in [0, 1), as shares of weights pruned; got "
@@ -397,9 +410,9 @@ class PruningCurveDisplay:
             self.ax_.axhline(rule.mean(), color=color, linestyle="--", label=label)
         )
 
-    def _draw_choice(self, curve, ink):
+    def _draw_choice(self, curve):
         row = [self.choice[1]]
-        names = as_label(self.choice_name, 30), as_label(self.sparsity_name)
+        names = as_entry(self.choice_name, 30), as_label(self.sparsity_name)
         sparsity, score = (
             mean_and_error(part[row])[0] for part in (curve.sparsities, curve.scores)
         )
@@ -411,16 +424,15 @@ class PruningCurveDisplay:
             markersize=13.0,
             markeredgewidth=1.5,
             fillstyle="none",
-            color=ink,
+            color=ink(self.ax_),
             label=f"{names[0]}: {names[1]} {sparsity[0]:.3g}",
         )
 
     def _draw_axes(self, curves):
         """Scale and label the axes."""
         ax, unit = self.ax_, self.n_weights or 1.0
-        if not any(np.isfinite(curve.sparsities).any() for curve in curves):
-            ax.set_xlim(0.1 * unit, unit)  # nothing but rules
         ax.set_xscale("log")
+        self._limit_weights(curves)
         ax.xaxis.set_inverted(True)
         low, high = sorted(ax.get_xlim())
         most = max(2, measure(ax)[0] / _TICK_WIDTH)
@@ -431,16 +443,28 @@ class PruningCurveDisplay:
             labels = [f"{tick:,.0f}" for tick in kept]
         top = self.sparsity_axis_ = ax.secondary_xaxis("top")
         ax.set_xticks(kept, labels=labels)
-        top.set_xticks(shares * unit, labels=[f"{1.0 - share:.6g}" for share in shares])
+        top.set_xticks(
+            shares * unit, labels=[f"{1.0 - share:.10g}" for share in shares]
+        )
         for each in (ax, top):
             each.set_xticks([], minor=True)
-        top.set_xlabel(as_label(self.sparsity_name, 40))
-
+        write_label(top.xaxis, as_label(self.sparsity_name, 40))
+        label = "weights kept" if self.n_weights else "share of weights kept"
+        write_label(ax.xaxis, label)
         name, has_folds = as_label(self.score_name, 40), curves[0].scores.shape[1] > 1
-        ax.set(
-            xlabel="weights kept" if self.n_weights else "share of weights kept",
-            ylabel=f"{name}\n(mean ± standard error)" if has_folds else name,
-        )
+        label = f"{name}\n(mean ± standard error)" if has_folds else name
+        write_label(ax.yaxis, label)
+
+    def _limit_weights(self, curves):
+        """Set the limits where the points are too few to set them."""
+        seen = [curve.sparsities[np.isfinite(curve.scores)] for curve in curves]
+        kept = self._weigh(np.concatenate(seen))
+        kept = kept[np.isfinite(kept)]
+        unit = self.n_weights or 1.0
+        if kept.size == 0:
+            self.ax_.set_xlim(0.1 * unit, unit)
+        elif np.ptp(kept) == 0.0:
+            self.ax_.set_xlim(kept[0] / 3.0, min(3.0 * kept[0], 1.1 * unit))
 
     def _draw_legend(self):
         """Put the legend below the axes if a layout makes room, or it is long."""
@@ -455,16 +479,15 @@ class PruningCurveDisplay:
         if len(handles) <= 4 and self.figure_.get_layout_engine() is None:
             self.ax_.legend(handles=handles, fontsize="small")
             return
-        widths = [width_of(handle.get_label()) for handle in handles]
-        half = len(widths) - len(widths) // 2
-        width = max(widths[:half]) + max(widths[half:], default=0)
+        labels = [handle.get_label() for handle in handles]
+        n_columns, _ = arrange_legend(self.ax_, labels, most_columns=2)
         down = ScaledTranslation(0.0, -0.5, self.figure_.dpi_scale_trans)
         self.ax_.legend(
             handles=handles,
             loc="upper center",
             bbox_to_anchor=(0.5, 0.0),
             bbox_transform=self.ax_.transAxes + down,
-            ncols=2 if width <= _LEGEND_WIDTH else 1,
+            ncols=n_columns,
             frameon=False,
             fontsize="small",
         )
