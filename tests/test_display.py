@@ -290,10 +290,20 @@ class TestFeatureNames:
 
 def test_texts_fit_into_a_small_figure(pyplot):
     for kind in ALL:
-        _, ax = pyplot.subplots(figsize=(4, 3), layout="constrained")
-        shown = make_display(kind, (4, 6, 3)).plot(ax)
-        figure = shown.figure_
+        shown = make_display(kind, (4, 6, 3))
+        names = [f"the very long name of {place}" for place in range(4)]
+        if kind is ImportanceDisplay:
+            shown.feature_names = names
+        elif kind is NetworkDisplay:
+            shown.unit_names = [names, list("abcdef"), list("xyz")]
+        with pyplot.rc_context({"font.size": 12}):
+            _, ax = pyplot.subplots(figsize=(4, 3), layout="constrained")
+            figure = shown.plot(ax).figure_
         figure.canvas.draw()
+        legends = [ax.get_legend() for ax in figure.axes]
+        for legend in filter(None, legends):
+            box = legend.get_window_extent()
+            assert box.x0 >= -1.0 and box.x1 <= figure.bbox.x1 + 1.0
         drawn = [ax for ax in figure.axes if ax.axison]
         labels = [part.label for ax in drawn for part in (ax.xaxis, ax.yaxis)]
         titles = [ax.title for ax in drawn]

@@ -1,5 +1,7 @@
 """What the display of effects computes and draws."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -19,6 +21,7 @@ from tests.helpers import small
 from tests.test_display import texts
 
 pytestmark = pytest.mark.usefixtures("pyplot")
+PARTS = ["feature_names", "values", "effects", "observed"]
 
 
 def test_means_are_those_of_scikit_learn(fitted, fitted_regressor, iris, diabetes):
@@ -29,6 +32,9 @@ def test_means_are_those_of_scikit_learn(fitted, fitted_regressor, iris, diabete
         ):
             table = X[:, [column]]
             assert np.isin(values, table).all() and len(values) <= 40
+            if len(np.unique(table)) > 40:  # the outer ones say little
+                low, high = np.quantile(table, [0.01, 0.99], method="nearest")
+                assert low == values[0] > table.min() or high == values[-1]
             reference = partial_dependence(
                 model, X, [column], percentiles=(0, 1), grid_resolution=1000
             )
@@ -98,13 +104,13 @@ class CountRows(RegressorMixin, BaseEstimator):
         return np.full(len(X), float(len(X)))
 
 
-def test_bars_of_rows_and_flat_curves():
+def test_bars_of_rows_and_flat_curves(pyplot):
     values = np.array([0.0, 1.0, 3.0])
     shown = EffectDisplay(
         feature_names=["a", "b"],
         values=[values, np.arange(20.0)],
         effects=[[5.0, 5.0, 5.0 + 1e-12], np.full(20, 5.0)],
-        observed=[np.repeat(values, (1, 2, 4)), np.arange(20.0)],
+        observed=[[-0.1, 0.9, 1.0, 3.0, 3.0, 3.0, 3.2], np.arange(20.0)],
         output_names=["_a"],
     ).plot()
     few, many = shown.bars_
@@ -115,6 +121,13 @@ def test_bars_of_rows_and_flat_curves():
     assert np.ptp(shown.ax_.get_ylim()) > 0.1  # rounding is not drawn as an effect
     (legend,) = {ax.get_legend() for ax in shown.figure_.axes} - {None}
     assert [name.strip() for name in texts(legend.get_texts())] == ["_a", "rows"]
+    small = np.linspace(0.0, 0.09, 20)
+    many = [[part] * 6 for part in ("a", small, small, small)]
+    _, ax = pyplot.subplots(figsize=(4, 3), layout="constrained")
+    shown = EffectDisplay(**dict(zip(PARTS, many, strict=True))).plot(ax)
+    shown.figure_.canvas.draw()
+    boxes = [text.get_window_extent() for text in shown.ax_.get_xticklabels()]
+    assert all(box.x1 < other.x0 for box, other in pairwise(boxes))
     shown = EffectDisplay(
         feature_names=["a"], values=[values], effects=[[0.1]], observed=[values]
     )

@@ -75,6 +75,8 @@ def test_directions():
         "pruned: direction unknown",
     ]
     assert shown.ax_.get_xlabel() == "gradient importance (share of the sum)"
+    shown = ImportanceDisplay(importances=[1.0, 0.0], directions=[1.0, -1.0]).plot()
+    assert texts(shown.ax_.get_legend().get_texts()) == ["pruned: raises y"]
 
 
 def test_the_output_that_directions_are_about(iris, fitted, fitted_regressor):
@@ -124,10 +126,12 @@ def test_from_estimator(fitted):
 
 
 def test_the_legend_covers_no_bar(pyplot):
-    for n_features, size in ((4, None), (20, None), (20, (3, 2))):
+    for n_features, size in ((4, None), (20, None), (20, (4, 3)), (20, (3, 2))):
         importances = np.full(n_features, 1.0 / n_features)
         shown = ImportanceDisplay(
-            importances=importances, dense_importances=importances
+            importances=importances,
+            dense_importances=importances,
+            directions=np.resize([1.0, -1.0, 0.0, np.nan], n_features),
         )
         shown.plot(None if size is None else pyplot.subplots(figsize=size)[1])
         shown.figure_.canvas.draw()

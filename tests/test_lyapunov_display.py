@@ -131,7 +131,13 @@ def test_missing_exponents(fitted):
             LyapunovDisplay.from_estimator(model)
 
 
-def test_the_legend_covers_no_exponent():
+def test_the_legend_covers_no_exponent(pyplot):
+    shown = make_display(LyapunovDisplay)
+    shown.placebo_exponents = shown.lyapunov_exponents
+    with pyplot.rc_context({"font.size": 14}):
+        shown.plot().figure_.canvas.draw()
+    legend = shown.ax_.get_legend().get_window_extent()
+    assert legend.x1 <= shown.ax_.get_window_extent().x1
     for n_weights in (1, 42):
         shown = make_display(LyapunovDisplay).plot(weights=range(n_weights))
         shown.figure_.canvas.draw()

@@ -62,8 +62,9 @@ def test_segments_join_their_units(pyplot):
     assert thin < thick == max(shown.lines_[1].get_linewidths())
     assert texts(shown.ax_.get_legend().get_texts()) == ["positive", "negative"]
 
-    with pyplot.style.context("dark_background"):
+    with pyplot.style.context(["dark_background", {"axes.grid": True}]):
         shown = draw(masks, coefs)
+    assert not any(line.get_visible() for line in shown.ax_.get_xgridlines())
     assert shown.units_[0].get_facecolors()[:, :3].min() > 0.8
     colors = [to_rgba(color)[:3] for color in SIGNS[False]]
     assert_allclose(shown.lines_[0].get_colors()[:, :3], colors)

@@ -80,7 +80,8 @@ def test_one_fold_and_failed_folds():
     assert shown.ax_.get_legend() is None
 
     # one point has no limits of its own; more than all weights cannot be kept
-    shown = PruningCurveDisplay(sparsities=[0.0], scores=[0.9]).plot()
+    shown = PruningCurveDisplay(sparsities=[0.0], scores=[0.9], labels=["_a"]).plot()
+    assert names_of(shown) == [" _a"]  # matplotlib hides what starts with "_"
     assert max(shown.ax_.get_xlim()) < 1.2 and min(shown.ax_.get_xlim()) < 0.5
     shown = PruningCurveDisplay(sparsities=[0.0, 1.0 - 1e-7], scores=[0.9, 0.8]).plot()
     assert texts_of(shown.sparsity_axis_.xaxis)[0] == "0.9999999"

@@ -268,7 +268,7 @@ def _draw_legend(ax, n_features, entries):
     """Below the bars, in a place of its own."""
     handles, labels = zip(*entries, strict=True)
     n_columns, height = arrange_legend(ax, labels, most_columns=2)
-    room = min(0.6, (8.0 + height) / measure(ax)[1])
+    room = min(0.7, (15.0 + height) / measure(ax)[1])
     ax.set_ylim((n_features + 0.1) / (1.0 - room) - 0.6, -0.6)
     style = {"fontsize": "small", "frameon": False, "borderaxespad": 0.3}
     ax.legend(handles, labels, loc="lower right", ncols=n_columns, **style)

@@ -19,6 +19,7 @@ from skchaosprune._validation import (
 from skchaosprune.display._axes import (
     LARGEST_FONT,
     SMALLEST_FONT,
+    arrange_legend,
     as_label,
     find_ground,
     fit_labels,
@@ -363,12 +364,14 @@ class NetworkDisplay:
             line = Line2D([], [], color=GREY, label="on no path", **hollow)
             handles.append(line)
         # the legend has its place inside the axes, so that a title finds its own
-        self.ax_.set_ylim(0.0, 1.0 + 20.0 / measure(self.ax_)[1])
+        labels = [handle.get_label() for handle in handles]
+        n_columns, height = arrange_legend(self.ax_, labels, most_columns=3)
+        self.ax_.set_ylim(0.0, 1.0 + (6.0 + height) / measure(self.ax_)[1])
         self.ax_.legend(
             handles=handles,
             loc="upper center",
             borderaxespad=0.0,
-            ncols=3,
+            ncols=n_columns,
             frameon=False,
             fontsize="small",
         )
