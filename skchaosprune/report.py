@@ -364,35 +364,14 @@ def make_report(model, X, y, feature_names=None, scoring=None):
     )
     # of the same fit, whatever other threads fit meanwhile
     ranking = rank_features(put_network(model, estimator), feature_names=feature_names)
-    compact, dense_coefs, notes = estimator.compact(), estimator.dense_coefs_, {}
+    compact, notes = estimator.compact(), {}
     if parts.target_transformers:
         targets = np.ravel(y)  # what the whole model predicts
 
     def score(network):
         return _score(put_network(model, network), network, X, targets, scoring)
 
-    after = score(compact) | {"n_weights": estimator.flops_}
-    after |= _count(compact, estimator.coefs_) | {"flops": estimator.flops_}
-    if dense_coefs is None:
-        before, networks = dict.fromkeys(after), [(after, compact)]
-        notes["before"] = "forget_training() dropped it"
-    else:
-        dense = estimator._compact(dense_coefs, estimator.dense_intercepts_)
-        before = score(dense) | _count(dense, dense_coefs)
-        networks = [(before, dense), (after, compact)]
-    before |= {"n_weights": estimator.n_weights_, "flops": estimator.dense_flops_}
-    for measured, network in networks:
-        for name, serialize in ("npz", serialize_npz), ("onnx", serialize_onnx):
-            key = f"{name}_bytes"
-            measured[key] = _file_size(serialize, network, key, notes)
-        measured |= _measure_c(network, notes)
-    some = np.arange(1000) % len(rows)
-    for name, part in ("1_row", rows[:1]), ("1000_rows", rows[some]):
-        times = _measure_latencies([network for _, network in networks], part)
-        for (measured, _), time in zip(networks, times, strict=True):
-            measured[f"latency_{name}"] = time
-    before = {key: before.get(key) for key in after}  # in the same order
-
+    before, after = _compare(estimator, compact, rows, score, notes)
     # of the inputs as they came, as names of columns are compared once more
     causal_share, placebo_share = _test_placebo(estimator, inputs, encoded, notes)
     estimator._warn_if_unlike(inputs)
@@ -414,6 +393,32 @@ def make_report(model, X, y, feature_names=None, scoring=None):
 
 
 # What a report measures.
+
+
+def _compare(estimator, compact, rows, score, notes):
+    """Return what is measured of the dense and of the pruned network."""
+    after = score(compact) | {"n_weights": estimator.flops_}
+    after |= _count(compact, estimator.coefs_) | {"flops": estimator.flops_}
+    dense_coefs = estimator.dense_coefs_
+    if dense_coefs is None:
+        before, networks = dict.fromkeys(after), [(after, compact)]
+        notes["before"] = "forget_training() dropped it"
+    else:
+        dense = estimator._compact(dense_coefs, estimator.dense_intercepts_)
+        before = score(dense) | _count(dense, dense_coefs)
+        networks = [(before, dense), (after, compact)]
+    before |= {"n_weights": estimator.n_weights_, "flops": estimator.dense_flops_}
+    for measured, network in networks:
+        for name, serialize in ("npz", serialize_npz), ("onnx", serialize_onnx):
+            key = f"{name}_bytes"
+            measured[key] = _file_size(serialize, network, key, notes)
+        measured |= _measure_c(network, notes)
+    some = np.arange(1000) % len(rows)
+    for name, part in ("1_row", rows[:1]), ("1000_rows", rows[some]):
+        times = _measure_latencies([network for _, network in networks], part)
+        for (measured, _), time in zip(networks, times, strict=True):
+            measured[f"latency_{name}"] = time
+    return {key: before.get(key) for key in after}, after  # in the same order
 
 
 def _score(model, compact, X, y, scoring):
