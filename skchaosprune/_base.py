@@ -105,17 +105,18 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
         from skchaosprune._fit.scoring import train_and_score
         from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 
-        plan = self._plan(X, y, sample_weight)
-        warn_all(plan.warnings)
-        if _validation.is_scalar(sample_weight):
-            sample_weight = np.full(len(y), sample_weight)  # callbacks score with it
-        with one_thread_per_fit(), unwrap_ctrl_c(), plan.explain_divergence():
-            progress = Progress(self, (X, y, sample_weight), [plan])
-            scored = train_and_score(plan.training, plan.resources, progress)
-            outcome = prune_and_retrain(plan, scored, progress)
-            explanation = explain(outcome)
-            learned = outcome.attributes() | explanation.attributes
-            progress.end(learned)
+        with one_thread_per_fit(), unwrap_ctrl_c():
+            plan = self._plan(X, y, sample_weight)  # asks torch for the device, too
+            warn_all(plan.warnings)
+            if _validation.is_scalar(sample_weight):
+                sample_weight = np.full(len(y), sample_weight)  # callbacks score by it
+            with plan.explain_divergence():
+                progress = Progress(self, (X, y, sample_weight), [plan])
+                scored = train_and_score(plan.training, plan.resources, progress)
+                outcome = prune_and_retrain(plan, scored, progress)
+                explanation = explain(outcome)
+                learned = outcome.attributes() | explanation.attributes
+                progress.end(learned)
         warn_all(outcome.warnings + explanation.warnings)
         self._keep(learned)
         return self

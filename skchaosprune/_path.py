@@ -415,13 +415,14 @@ def _fit_ratios(model, X, y, sample_weight, prune_ratios, places):
     from skchaosprune._fit.scoring import train_and_score
     from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 
-    plan = model._plan(X, y, sample_weight)
-    plan = replace(plan, places=places[plan.places])
-    plans = [plan.with_ratio(ratio) for ratio in prune_ratios]
     outcomes = []
-    with one_thread_per_fit(), unwrap_ctrl_c(), plan.explain_divergence():
-        progress = Progress(model, (X, y, sample_weight), plans)
-        scored = train_and_score(plan.training, plan.resources, progress)
+    with one_thread_per_fit(), unwrap_ctrl_c():
+        plan = model._plan(X, y, sample_weight)
+        plan = replace(plan, places=places[plan.places])
+        plans = [plan.with_ratio(ratio) for ratio in prune_ratios]
+        with plan.explain_divergence():
+            progress = Progress(model, (X, y, sample_weight), plans)
+            scored = train_and_score(plan.training, plan.resources, progress)
         for of_ratio in plans:
             try:
                 with plan.explain_divergence():

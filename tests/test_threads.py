@@ -13,6 +13,7 @@ import torch
 from skorch.callbacks import Callback
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from skchaosprune._fit import plan as planning
 from skchaosprune._training import threads
 from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 from skchaosprune.criteria import _blocks
@@ -311,7 +312,10 @@ def test_the_exit_ends_fits_and_lets_no_thread_begin_another(
     gc.disable()  # nothing else may free a net in a circle
     request.addfinalizer(gc.enable)
     monkeypatch.setattr(threads, "_is_exiting", False)
-    begun, ends, nets = threading.Event(), [], []
+    begun, ends, nets, devices = threading.Event(), [], [], []
+    monkeypatch.setattr(
+        planning, "check_device", lambda device: devices.append(threads._is_exiting)
+    )
     torch_fit = small(engine="torch", max_iter=10**6)
     kernel_fit = small(engine="numba", max_iter=10**6)
 
@@ -339,6 +343,7 @@ def test_the_exit_ends_fits_and_lets_no_thread_begin_another(
     assert len(ends) == 4
     # freed during the exit, a tensor aborts the process; so no error may hold one
     assert nets and all(net() is None for net in nets)
+    assert devices == [False, False]  # nor may another fit ask torch for the device
     fit_once()  # what else runs in the main thread at the exit may fit
 
 
