@@ -1,25 +1,9 @@
 """Names of features, units and layers, and the estimator that they belong to."""
 
 from sklearn.base import is_classifier
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skchaosprune._text import brief, shorten
 from skchaosprune._unwrap import take_apart
-
-
-def last_step(estimator, caller):
-    """Return one of our estimators, out of its pipeline; ``caller`` needs it."""
-    model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    if not hasattr(type(model), "weight_table"):
-        is_class = isinstance(model, type)
-        got = brief(model) if is_class else shorten(type(model).__name__)
-        raise TypeError(
-            f"{caller} needs a ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor, "
-            "or a Pipeline that ends in one (of a search its best_estimator_). Got "
-            f"{got} instead."
-        )
-    return model
 
 
 def read_fit(model, feature_names=None, caller="from_estimator"):

@@ -16,9 +16,9 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skchaosprune import _validation
 from skchaosprune._fit.progress import Progress, with_callbacks
-from skchaosprune._names import last_step
 from skchaosprune._selection import find_best, find_sparsest, mean_and_error
 from skchaosprune._text import brief, pad, printable, shorten, width_of
+from skchaosprune._unwrap import last_step
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -98,14 +98,44 @@ def take_apart(model, caller):
             transformers=before + parts.transformers,
             target_transformers=of_target + parts.target_transformers,
         )
-    if not hasattr(type(last), "weight_table"):
-        got = brief(last) if isinstance(last, type) else shorten(type(last).__name__)
+    around = "Pipeline, search or TransformedTargetRegressor with one in it"
+    return Parts(before, [], _check_network(last, caller, around))
+
+
+def last_step(model, caller):
+    """Return one of our estimators, fitted or not, out of its Pipeline.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        One of our estimators, or a Pipeline that ends in one.
+    caller : str
+        The function that needs it.
+
+    Returns
+    -------
+    network : ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor
+        The estimator.
+
+    Raises
+    ------
+    TypeError
+        If there is none.
+    """
+    last = model[-1] if isinstance(model, Pipeline) else model
+    around = "Pipeline that ends in one (of a search its best_estimator_)"
+    return _check_network(last, caller, around)
+
+
+def _check_network(model, caller, around):
+    """Return a model that is one of our estimators; ``around`` is what else may be."""
+    if not hasattr(type(model), "weight_table"):
+        got = brief(model) if isinstance(model, type) else shorten(type(model).__name__)
         raise TypeError(
             f"{caller} needs a ChaosCausalPrunedMLP or ChaosCausalPrunedMLPRegressor, "
-            "or a Pipeline, search or TransformedTargetRegressor with one in it. Got "
-            f"{got} instead."
+            f"or a {around}. Got {got} instead."
         )
-    return Parts(before, [], last)
+    return model
 
 
 def put_network(model, network):
