@@ -16,7 +16,7 @@ from skchaosprune import (
     pruning_path,
 )
 from skchaosprune._fit import descent, pruning, saliencies
-from skchaosprune._fit.plan import count_kept_in_descent
+from skchaosprune._fit.counts import count_kept_in_descent
 from skchaosprune._fit.results import Pruning
 from skchaosprune._kernels.full_batch import Minimum, Objective, bound_far_rows
 from skchaosprune._network.mlp import flatten

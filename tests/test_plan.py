@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skchaosprune._fit.plan import count_kept
+from skchaosprune._fit.counts import count_kept
 
 # Layer sizes, scope, and the largest ratio to four digits.
 LARGEST = [

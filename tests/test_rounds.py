@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skchaosprune._fit.plan import count_kept
+from skchaosprune._fit.counts import count_kept
 from skchaosprune._network.masks import keep_best, rank_weights
 from skchaosprune._network.mlp import split_layers
 from skchaosprune.criteria import FixedMasks, Magnitude, WeightScores

@@ -12,8 +12,8 @@ from skchaosprune import (
     pruning_path,
 )
 from skchaosprune._fit import saliencies, swaps
+from skchaosprune._fit.counts import count_down
 from skchaosprune._fit.descent import State
-from skchaosprune._fit.plan import count_down
 from skchaosprune._fit.results import Pruning
 from skchaosprune._kernels.full_batch import Objective, bound_far_rows
 from skchaosprune._network.masks import effective_masks

@@ -13,8 +13,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_memory
 
 from skchaosprune import __version__, _scale, _validation
+from skchaosprune._fit.counts import count_kept, count_kept_in_descent
 from skchaosprune._network import mlp
-from skchaosprune._network.masks import count_in_groups
 from skchaosprune._text import brief, shorten
 from skchaosprune._training.copies import CallbackCopies
 from skchaosprune._training.engine import (
@@ -29,11 +29,6 @@ from skchaosprune.criteria import Criterion, runs_only_our_code
 # What retrain="auto" and n_rounds="auto" mean: up to this ratio one round is enough.
 _ONE_ROUND_UP_TO = 0.7
 _N_ROUNDS_ABOVE = 5
-
-# A descent: so many times the weights that stay in the end are left by the first cut;
-# then this share goes in each round.
-_FIRST_CUT = 4
-_SHARE_OF_ROUND = 0.05
 
 # What n_swaps="auto" means in a descent: up to so many kept weights per output.
 _SWAPS_UP_TO = 50
@@ -628,105 +623,3 @@ def _check_significance_rule(plan):
         )
         if problem is not None:
             raise ValueError(f"prune_ratio=None cannot decide: {problem}")
-
-
-def count_kept(layer_sizes, prune_ratio, prune_scope, n_rounds):
-    """Count the weights that stay after each round, in each group that competes.
-
-    Parameters
-    ----------
-    layer_sizes : sequence of int
-        Units per layer, inputs and outputs included.
-    prune_ratio : float
-        Share removed in the end, in [0, 1).
-    prune_scope : {"global", "layer"}
-        Whether all weights compete, or those of each layer.
-    n_rounds : int
-        Rounds. Each keeps the same share of what is left.
-
-    Returns
-    -------
-    n_kept : list of ndarray of int of shape (1,) or (n_layers,)
-        One array per round, ``round(n_weights * (n_kept / n_weights) ** (i / n))`` of
-        the net or of each layer in round ``i`` of ``n``. In the end
-        ``round(prune_ratio * n_weights)`` are gone.
-
-    Raises
-    ------
-    ValueError
-        If fewer than one weight per layer would remain.
-    """
-    n_weights, n_left = _count_ends(layer_sizes, prune_ratio, prune_scope)
-    return [
-        np.round(n_weights * (n_left / n_weights) ** (number / n_rounds)).astype(int)
-        for number in range(1, n_rounds + 1)
-    ]
-
-
-def count_kept_in_descent(layer_sizes, prune_ratio, prune_scope):
-    """Count the weights that stay after each round of a descent.
-
-    As :func:`count_kept`; the first round leaves four times the weights that stay in
-    the end, or all, and each of the others takes about 5 % of what is left.
-    """
-    n_weights, n_left = _count_ends(layer_sizes, prune_ratio, prune_scope)
-    first = np.minimum(_FIRST_CUT * n_left, n_weights)
-    return [first, *count_down(first, n_left, _SHARE_OF_ROUND)]
-
-
-def count_down(n_weights, n_left, share):
-    """Count the weights that stay after each of the rounds from one count to another.
-
-    Parameters
-    ----------
-    n_weights, n_left : ndarray of int of shape (1,) or (n_layers,)
-        Weights of the net, or of each layer, and how many stay in the end.
-    share : float
-        Share that goes in a round, about; one weight may be more.
-
-    Returns
-    -------
-    n_kept : list of ndarray of int
-        One array per round; empty if none has to go.
-    """
-    n_rounds = np.log((n_left / n_weights).min()) / np.log(1.0 - share)
-    n_rounds = max(1, round(n_rounds))
-    counts = [n_weights]
-    for number in range(1, n_rounds + 1):
-        left = n_weights * (n_left / n_weights) ** (number / n_rounds)
-        count = np.round(left).astype(int)
-        if (count < counts[-1]).any():
-            counts.append(count)
-    return counts[1:]
-
-
-def _count_ends(layer_sizes, prune_ratio, prune_scope):
-    """Count the weights of each group, and those that stay in the end."""
-    n_layers = len(layer_sizes) - 1
-    n_weights = count_in_groups(
-        layer_sizes, n_groups=1 if prune_scope == "global" else n_layers
-    )
-    if not _is_feasible(n_weights, prune_ratio, n_layers):
-        # walked down so that the value in the message is itself accepted
-        largest = next(
-            ratio / 10_000
-            for ratio in range(9_999, -1, -1)
-            if _is_feasible(n_weights, ratio / 10_000, n_layers)
-        )
-        raise ValueError(
-            f"prune_ratio={shorten(prune_ratio)} with prune_scope={prune_scope!r} "
-            "leaves fewer than one weight per layer; the largest feasible ratio is "
-            f"{largest}. Lower prune_ratio or use larger hidden_layer_sizes."
-        )
-    return n_weights, _count_left(n_weights, prune_ratio)
-
-
-def _count_left(n_weights, prune_ratio):
-    """Round what goes as Python does (half to even), group by group."""
-    return n_weights - np.array([round(prune_ratio * int(n)) for n in n_weights])
-
-
-def _is_feasible(n_weights, prune_ratio, n_layers):
-    """Tell whether each group keeps at least one weight per layer in it."""
-    n_left = _count_left(n_weights, prune_ratio)
-    return bool((n_left >= n_layers // len(n_weights)).all())

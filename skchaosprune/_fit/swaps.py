@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from skchaosprune._fit.counts import count_down
 from skchaosprune._fit.descent import prune, train
-from skchaosprune._fit.plan import count_down
 from skchaosprune._kernels.ablation import mean_gradient
 from skchaosprune._kernels.curvature import gauss_newton_diagonal
 from skchaosprune._network.masks import between_living, count_in_groups
