@@ -3,7 +3,8 @@ Pruning finds the inputs that matter
 ====================================
 
 Add columns of noise to a table, and a dense network gets worse: it finds a use for each
-of them. Prune the network, and they go, while the inputs that matter stay.
+of them. Prune the network, and they go, while the inputs that matter stay. Or say how
+many inputs there may be.
 """
 
 # %%
@@ -30,9 +31,9 @@ X_train, X_test = scaler.transform(X_train), scaler.transform(X_test)
 # Prune more and more
 # -------------------
 #
-# The compact network says which inputs it still reads. Swaps, which would follow where
-# few weights are left, are off: they look for whatever fits the training rows better,
-# and may bring a column of noise back.
+# ``features_in_use_`` flags the inputs that the network still reads. Swaps, which would
+# follow where few weights are left, are off: they look for whatever fits the training
+# rows better, and may bring a column of noise back.
 
 ratios = [0.0, 0.5, 0.8, 0.9, 0.95, 0.98]
 scores, n_noise, models = [], [], []
@@ -40,12 +41,12 @@ for ratio in ratios:
     model = ChaosCausalPrunedMLPRegressor(
         prune_ratio=ratio, n_swaps=0, random_state=0
     ).fit(X_train, y_train)
-    used = model.compact().selected_features_
+    used = model.features_in_use_
     models.append(model)
     scores.append(model.score(X_test, y_test))
-    n_noise.append(sum(used >= 5))
+    n_noise.append(sum(used[5:]))
     print(
-        f"{ratio:.0%} pruned: R2 {scores[-1]:.3f}, uses {sum(used < 5)} of 5 inputs "
+        f"{ratio:.0%} pruned: R2 {scores[-1]:.3f}, uses {sum(used[:5])} of 5 inputs "
         f"and {n_noise[-1]} of 20 columns of noise"
     )
 
@@ -74,6 +75,37 @@ _ = NetworkDisplay.from_estimator(models[-1])
 
 for column in models[-1].feature_importances_.argsort()[::-1][:6]:
     print(f"column {column}: {models[-1].feature_importances_[column]:.2f}")
+
+# %%
+# A budget of inputs
+# ------------------
+#
+# Where every input costs, ``max_features`` sets the limit itself. The loss says which
+# ones to drop, a few at a time, while the network is trained on. How many are
+# enough? Search the number like any parameter; ``one_standard_error`` takes the fewest
+# inputs that are about as good as the best number.
+
+from sklearn.model_selection import GridSearchCV
+
+from skchaosprune import one_standard_error
+
+numbers = [1, 2, 3, 4, 5, 6, 8, 12, 25]
+search = GridSearchCV(
+    ChaosCausalPrunedMLPRegressor(random_state=0),
+    {"max_features": numbers},
+    cv=3,
+    refit=one_standard_error,
+)
+search.fit(X_train, y_train)
+print("inputs in use:", *search.best_estimator_.get_feature_names_in_use())
+print(f"R2 on test rows: {search.score(X_test, y_test):.3f}")
+
+mean, deviation = (search.cv_results_[f"{name}_test_score"] for name in ("mean", "std"))
+figure, ax = plt.subplots(layout="constrained")
+ax.errorbar(numbers, mean, deviation, marker="o", capsize=3)
+ax.axvline(search.best_params_["max_features"], linestyle=":", color="0.5")
+ax.set_xlabel("most inputs in use")
+_ = ax.set_ylabel("R2 of three folds, with standard deviation")
 
 # %%
 # More tables, more seeds: :doc:`/benchmarks`.

@@ -53,7 +53,7 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
 
     _learned = frozenset(_LEARNED)
     # Parameters that earlier versions lacked, and what these did.
-    _added = {"learning_rate": "constant", "n_swaps": 0}
+    _added = {"learning_rate": "constant", "n_swaps": 0, "max_features": None}
 
     @with_callbacks
     def fit(self, X, y, sample_weight=None):
@@ -134,6 +134,40 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
         if fitted._criterion_name is None:
             return get_criterion(fitted.prune_criterion)
         return CRITERIA[fitted._criterion_name](**fitted._criterion_params)
+
+    @property
+    def features_in_use_(self):
+        """Mask of the inputs that can change an output, shape ``(n_features_in_,)``.
+
+        Those of which a path of weights other than 0 leads to an output: what
+        :meth:`compact` and all exports read. There are at most ``max_features``.
+        """
+        fitted = take_snapshot(self)
+        in_use = np.zeros(fitted.n_features_in_, dtype=bool)
+        in_use[fitted.compact().selected_features_] = True
+        return in_use
+
+    def get_feature_names_in_use(self, feature_names=None):
+        """Return the names of the inputs that can change an output.
+
+        Parameters
+        ----------
+        feature_names : sequence of str or None, default=None
+            Names of all features; None takes those seen in fit, or x0, x1, ...
+
+        Returns
+        -------
+        names : ndarray of str objects of shape (n_features_in_use,)
+            In the order of the columns; those of :attr:`features_in_use_`.
+
+        Raises
+        ------
+        ValueError
+            If ``feature_names`` has not one name for each feature.
+        """
+        fitted = take_snapshot(self)
+        names = name_units(fitted, feature_names)[0]
+        return np.array(names, dtype=object)[fitted.features_in_use_]
 
     def weight_table(self):
         """Return a table with one row per weight.

@@ -122,6 +122,22 @@ def check_prune_ratio(prune_ratio, name="prune_ratio"):
         raise ValueError(text)
 
 
+def check_max_features(max_features, name="max_features"):
+    """Refuse what is neither a number of inputs nor a share of them."""
+    if max_features is None:
+        return
+    text = (
+        f"{name}={brief(max_features)} must be the number of inputs that may be in "
+        "use, an int of at least 1, a share of them, a float in (0, 1], or None for no "
+        "limit."
+    )
+    if isinstance(max_features, bool | np.bool_) or not isinstance(max_features, Real):
+        raise TypeError(text)
+    is_count = isinstance(max_features, Integral)
+    if not (max_features >= 1 if is_count else 0.0 < max_features <= 1.0):
+        raise ValueError(text)
+
+
 def check_hidden_layer_sizes(hidden_layer_sizes, name="hidden_layer_sizes"):
     """Return the hidden layer sizes as a tuple of positive int; one int is enough."""
     sizes = hidden_layer_sizes

@@ -21,6 +21,7 @@ _VALID = {
     "prune_ratio": _validation.check_prune_ratio,
     "prune_scope": choice("global", "layer"),
     "keep_connected": check_bool,
+    "max_features": _validation.check_max_features,
     "retrain": choice("auto", "rewind", "finetune", "descent"),
     "n_rounds": number("int", 1, also=("auto",)),
     "n_swaps": number("int", 0, also=("auto",)),
@@ -70,20 +71,26 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     keep_connected : bool, default=True
         Give weights of units that lost all inputs or all outputs to better places.
         ``False`` reproduces the paper.
+    max_features : int, float or None, default=None
+        Most inputs that the pruned network may use: a number, or a share in (0, 1].
+        The weights of the others go first, so ``prune_ratio`` is a minimum. Each round
+        drops some, those without which the training loss rises least.
+        ``features_in_use_`` says which are left.
     retrain : {"auto", "rewind", "finetune", "descent"}, default="auto"
         How what is left is trained: "rewind" from the initial weights (the paper),
         "finetune" on from the dense ones, both by ``solver``. "descent" cuts to four
         times the weights that stay, as the criterion ranks them; then the curvature of
         the loss prunes 5 % at a time, and L-BFGS trains all rows in between. Up to a
         ratio of 0.75 the first cut leaves all weights, so the criterion decides
-        nothing. "auto": "descent" above ``prune_ratio=0.7``, but "rewind" up to there
-        and where an integer ``n_rounds``, ``target_score``, ``prune_ratio=None`` or a
-        criterion with masks of its own ask for it.
+        nothing. "auto": "descent" above ``prune_ratio=0.7`` and where ``max_features``
+        is a limit, but "rewind" elsewhere and where an integer ``n_rounds``,
+        ``target_score``, ``prune_ratio=None`` or a criterion with masks of its own ask
+        for it.
     n_rounds : int or "auto", default="auto"
         Rounds of training, scoring and pruning, before the last training, of "rewind"
         and "finetune". Each round keeps the same share of the weights that are left.
-        "auto" is 1 up to ``prune_ratio=0.7`` (the paper) and 5 above. With
-        ``prune_ratio=None`` there is one round.
+        "auto" is 1 up to ``prune_ratio=0.7`` (the paper), and 5 above and where
+        ``max_features`` is a limit. With ``prune_ratio=None`` there is one round.
     n_swaps : int or "auto", default="auto"
         Number of swaps to try after a descent. Each adds pruned weights, trains, prunes
         as many by curvature, and is kept if it lowers the objective, on the training
@@ -167,8 +174,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         no result.
     memory : str or path-like, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
-        depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``retrain``,
-        ``n_rounds``, ``n_swaps`` or ``importance``. Needs a
+        depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``,
+        ``max_features``, ``retrain``, ``n_rounds``, ``n_swaps`` or ``importance``.
+        Needs a
         ``random_state``; not used where code of yours takes part: ``callbacks``, own
         criteria, a callable ``target``. Entries are pickles: use a folder that you
         trust.
@@ -202,6 +210,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         which the weight lived, in a descent of the first cut. Absolute values of the
         weights where a warning said that nothing could be tested; evidence alone with
         ``prune_ratio=None``.
+    features_in_use_ : ndarray of bool of shape (n_features_in_,)
+        The inputs that can change an output: a path of weights other than 0 leads from
+        them to one. ``get_feature_names_in_use()`` names them.
     pruned_in_round_ : ndarray of int of shape (n_weights_,)
         The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
         for those that were swapped out. Round 1 of a descent is its first cut.
@@ -326,6 +337,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         prune_criterion="chaos_causal_magnitude",
         prune_scope="global",
         keep_connected=True,
+        max_features=None,
         retrain="auto",
         n_rounds="auto",
         n_swaps="auto",
@@ -358,6 +370,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         self.prune_criterion = prune_criterion
         self.prune_scope = prune_scope
         self.keep_connected = keep_connected
+        self.max_features = max_features
         self.retrain = retrain
         self.n_rounds = n_rounds
         self.n_swaps = n_swaps
@@ -522,20 +535,26 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     keep_connected : bool, default=True
         Give weights of units that lost all inputs or all outputs to better places.
         ``False`` reproduces the paper.
+    max_features : int, float or None, default=None
+        Most inputs that the pruned network may use: a number, or a share in (0, 1].
+        The weights of the others go first, so ``prune_ratio`` is a minimum. Each round
+        drops some, those without which the training loss rises least.
+        ``features_in_use_`` says which are left.
     retrain : {"auto", "rewind", "finetune", "descent"}, default="auto"
         How what is left is trained: "rewind" from the initial weights (the paper),
         "finetune" on from the dense ones, both by ``solver``. "descent" cuts to four
         times the weights that stay, as the criterion ranks them; then the curvature of
         the loss prunes 5 % at a time, and L-BFGS trains all rows in between. Up to a
         ratio of 0.75 the first cut leaves all weights, so the criterion decides
-        nothing. "auto": "descent" above ``prune_ratio=0.7``, but "rewind" up to there
-        and where an integer ``n_rounds``, ``target_score``, ``prune_ratio=None`` or a
-        criterion with masks of its own ask for it.
+        nothing. "auto": "descent" above ``prune_ratio=0.7`` and where ``max_features``
+        is a limit, but "rewind" elsewhere and where an integer ``n_rounds``,
+        ``target_score``, ``prune_ratio=None`` or a criterion with masks of its own ask
+        for it.
     n_rounds : int or "auto", default="auto"
         Rounds of training, scoring and pruning, before the last training, of "rewind"
         and "finetune". Each round keeps the same share of the weights that are left.
-        "auto" is 1 up to ``prune_ratio=0.7`` (the paper) and 5 above. With
-        ``prune_ratio=None`` there is one round.
+        "auto" is 1 up to ``prune_ratio=0.7`` (the paper), and 5 above and where
+        ``max_features`` is a limit. With ``prune_ratio=None`` there is one round.
     n_swaps : int or "auto", default="auto"
         Number of swaps to try after a descent. Each adds pruned weights, trains, prunes
         as many by curvature, and is kept if it lowers the objective, on the training
@@ -616,8 +635,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         no result.
     memory : str or path-like, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
-        depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``, ``retrain``,
-        ``n_rounds``, ``n_swaps`` or ``importance``. Needs a
+        depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``,
+        ``max_features``, ``retrain``, ``n_rounds``, ``n_swaps`` or ``importance``.
+        Needs a
         ``random_state``; not used where code of yours takes part: ``callbacks``, own
         criteria, a callable ``target``. Entries are pickles: use a folder that you
         trust.
@@ -654,6 +674,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         which the weight lived, in a descent of the first cut. Absolute values of the
         weights where a warning said that nothing could be tested; evidence alone with
         ``prune_ratio=None``.
+    features_in_use_ : ndarray of bool of shape (n_features_in_,)
+        The inputs that can change an output: a path of weights other than 0 leads from
+        them to one. ``get_feature_names_in_use()`` names them.
     pruned_in_round_ : ndarray of int of shape (n_weights_,)
         The round, from 1, that pruned the weight; 0 for those kept. ``n_rounds_ + 1``
         for those that were swapped out. Round 1 of a descent is its first cut.
@@ -757,6 +780,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         prune_criterion="chaos_causal_magnitude",
         prune_scope="global",
         keep_connected=True,
+        max_features=None,
         retrain="auto",
         n_rounds="auto",
         n_swaps="auto",
@@ -788,6 +812,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         self.prune_criterion = prune_criterion
         self.prune_scope = prune_scope
         self.keep_connected = keep_connected
+        self.max_features = max_features
         self.retrain = retrain
         self.n_rounds = n_rounds
         self.n_swaps = n_swaps

@@ -476,13 +476,6 @@ def gradient_directions(params, network, data, step=1e-6):
 
 def permutation_importances(params, network, data, orders, groups=None):
     """Run the whole network again with each column, or group, in each order."""
-
-    def mean_loss(X):
-        total = 0.0
-        for x, target, weight in zip(X, data.targets, data.sample_weight, strict=True):
-            total += weight * row_loss(params, network, x, target)
-        return total / sum(data.sample_weight)
-
     importances = np.zeros(data.X.shape[1])
     for group in groups or [[j] for j in range(data.X.shape[1])]:
         rises = []
@@ -491,9 +484,29 @@ def permutation_importances(params, network, data, orders, groups=None):
             for row, other in enumerate(order):
                 for j in group:
                     shuffled[row, j] = data.X[other, j]
-            rises.append(mean_loss(shuffled) - mean_loss(data.X))
+            worse = mean_loss(shuffled, params, network, data)
+            rises.append(worse - mean_loss(data.X, params, network, data))
         importances[group[0]] = max(0.0, sum(rises) / len(rises))
     return importances
+
+
+def ablation_importances(params, network, data):
+    """Run the whole network again with each column at its weighted mean."""
+    importances, total = [], sum(data.sample_weight)
+    for j in range(data.X.shape[1]):
+        mean = sum(w * x for w, x in zip(data.sample_weight, data.X[:, j], strict=True))
+        X = data.X.copy()
+        X[:, j] = mean / total
+        worse = mean_loss(X, params, network, data)
+        importances.append(worse - mean_loss(data.X, params, network, data))
+    return importances
+
+
+def mean_loss(X, params, network, data):
+    total = 0.0
+    for x, target, weight in zip(X, data.targets, data.sample_weight, strict=True):
+        total += weight * row_loss(params, network, x, target)
+    return total / sum(data.sample_weight)
 
 
 def sum_over_paths(strengths, layer_sizes):

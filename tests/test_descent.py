@@ -16,7 +16,7 @@ from skchaosprune import (
     pruning_path,
 )
 from skchaosprune._fit import descent, pruning, saliencies
-from skchaosprune._fit.counts import count_kept_in_descent
+from skchaosprune._fit.counts import Cut, count_kept_in_descent
 from skchaosprune._fit.results import Pruning
 from skchaosprune._kernels.full_batch import Minimum, Objective, bound_far_rows
 from skchaosprune._network.mlp import flatten
@@ -151,6 +151,7 @@ def test_the_repair_brings_back_what_went_last_and_was_worth_most(monkeypatch):
     model = sparse(hidden_layer_sizes=(2,), prune_ratio=0.6)
     X = np.eye(3)[np.arange(30) % 3]
     plan = model._plan(X, np.arange(30) % 2, None)
+    objective = Objective(plan.training.network, plan.training.data)
     mask = np.isin(np.arange(8), [0, 6, 7])
     found = np.where(mask, [9.0] * 7 + [0.1], 0.0)
     monkeypatch.setattr(descent, "measure_saliencies", lambda *_: (found, None))
@@ -165,7 +166,7 @@ def test_the_repair_brings_back_what_went_last_and_was_worth_most(monkeypatch):
         before = Pruning(mask, worth, gone_in, params, 1, {})
         state = descent.State(before, params, worth, [], [])
 
-        after = descent.prune(plan, None, state, np.array([3]), 4)
+        after = descent.prune(plan, objective, state, Cut(np.array([3]), 3), 4)
 
         assert np.flatnonzero(after.mask).tolist() == sorted([0, 6, expected])
         assert after.pruning.pruned_in_round[7] == 4

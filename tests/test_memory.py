@@ -68,6 +68,7 @@ CHANGES = [
     ("prune_ratio", 0.3, SAME),
     ("prune_scope", "layer", SAME),
     ("keep_connected", False, SAME),
+    ("max_features", 2, SAME),
     ("dense_fraction", 0.9, NEW),
     ("dense_fraction", np.float64(1.0), SAME),
     ("n_rounds", 2, SAME),

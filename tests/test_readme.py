@@ -38,11 +38,12 @@ def test_code_of_the_readme_runs(capsys, tmp_path, monkeypatch):
     blocks, names = run_blocks(README)
     plt.close("all")
 
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     assert names["mlp"].sparsity_ == pytest.approx(0.7, abs=1e-3)
     assert names["model"].score(names["X_test"], names["y_test"]) > 0.9
     assert set(names["search"].best_params_) == {"chaoscausalprunedmlp__prune_ratio"}
     printed = capsys.readouterr().out
+    assert names["few"][-1].features_in_use_.sum() == 3
     assert "0.69" in printed  # ln 2
     assert "placebo_share" in printed
     assert "mean radius" in printed  # feature names reach the table

@@ -55,7 +55,7 @@ def assert_swaps_are_naive(kind, scope, iris, rounds):
     plan = model._plan(X, y, None)
     network = plan.training.network
     data, sizes = bound_far_rows(network, plan.training.data), network.layer_sizes
-    names, n_kept = naive.name_weights(sizes), plan.schedule.n_kept[-1]
+    names, n_kept = naive.name_weights(sizes), plan.schedule.cuts[-1].n_kept
     groups = naive.group_weights(names, scope)
     rng = np.random.RandomState(plan.training.score_seed)
     steps = iter(rounds[model.n_rounds_ - 1 :])
@@ -186,9 +186,9 @@ def test_the_first_swap_is_the_largest(iris, monkeypatch):
 def test_what_goes_in_a_swap_went_last(iris, monkeypatch):
     numbers, prune = [], swaps.prune
 
-    def spy(plan, objective, state, n_kept, number):
+    def spy(plan, objective, state, cut, number):
         numbers.append(number)
-        return prune(plan, objective, state, n_kept, number)
+        return prune(plan, objective, state, cut, number)
 
     monkeypatch.setattr(swaps, "prune", spy)
     model = swapping(max_iter=2).fit(*iris)

@@ -86,13 +86,10 @@ def test_wrapped_lines_fit_and_lose_nothing_but_blanks(text, width):
     assert "".join("".join(lines).split()) == "".join(text.split())
 
 
-@pytest.mark.parametrize(
-    "value",
-    [None, 0.5, -3, "a", [1, 2], (50, 30), {"a": 1}, np.float64(0.5), True, int],
-    ids=repr,
-)
-def test_a_short_value_is_written_as_python_does(value):
-    assert brief(value) == repr(value)
+def test_a_short_value_is_written_as_python_does():
+    values = None, 0.5, -3, "a", [1, 2], (50, 30), {"a": 1}, np.float64(0.5), True, int
+    for value in values:
+        assert brief(value) == repr(value)
 
 
 @pytest.mark.parametrize(

@@ -396,9 +396,8 @@ def test_sample_weight_may_be_a_number(iris, number):
     assert_same_fit(small().fit(*iris, sample_weight=number), expected)
 
 
-@pytest.mark.parametrize(
-    "number, words",
-    [
+def test_what_is_no_weight(iris):
+    for number, words in (
         (0.0, "zero for all of the 150"),
         (-1.0, "negative"),
         (np.nan, "NaN"),
@@ -410,11 +409,9 @@ def test_sample_weight_may_be_a_number(iris, number):
         (["a"] * 150, r"sample_weight=.*could not convert string to float: 'a'"),
         (np.arange(150).astype("m8[s]"), "sample_weight has dates or durations"),
         (pd.date_range("2020", periods=150), "sample_weight has dates or durations"),
-    ],
-)
-def test_what_is_no_weight(iris, number, words):
-    with pytest.raises((ValueError, TypeError), match=words):
-        small().fit(*iris, sample_weight=number)
+    ):
+        with pytest.raises((ValueError, TypeError), match=words):
+            small().fit(*iris, sample_weight=number)
 
 
 @pytest.mark.parametrize("weight", [10**400, np.inf, np.nan, -1.0, "1", None])

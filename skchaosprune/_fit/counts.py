@@ -1,5 +1,7 @@
 """How many weights and inputs stay after each round of pruning."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from skchaosprune._network.masks import count_in_groups
@@ -11,7 +13,83 @@ _FIRST_CUT = 4
 _SHARE_OF_ROUND = 0.05
 
 
-def count_kept(layer_sizes, prune_ratio, prune_scope, n_rounds):
+class Cut(NamedTuple):
+    """What a round of pruning leaves.
+
+    ``n_kept`` are the weights that stay in the net or in each layer, an ndarray of int
+    of shape (1,) or (n_layers,); ``n_inputs`` is the number of inputs that may have
+    some of them.
+    """
+
+    n_kept: np.ndarray
+    n_inputs: int
+
+
+def plan_cuts(layer_sizes, prune_ratio, prune_scope, most_inputs, n_rounds):
+    """Count what stays after each round of training and scoring.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Units per layer, inputs and outputs included.
+    prune_ratio : float
+        Share removed in the end, in [0, 1).
+    prune_scope : {"global", "layer"}
+        Whether all weights compete, or those of each layer.
+    most_inputs : int
+        Inputs that may be in use in the end; all of them, or fewer.
+    n_rounds : int
+        Rounds. Each keeps the same share of the weights, and of the inputs.
+
+    Returns
+    -------
+    cuts : list of Cut
+        One per round.
+
+    Raises
+    ------
+    ValueError
+        If fewer than one weight per layer would remain.
+    """
+    n_kept = count_kept(layer_sizes, prune_ratio, prune_scope, n_rounds, most_inputs)
+    return _add_inputs(n_kept, layer_sizes, most_inputs)
+
+
+def plan_descent(layer_sizes, prune_ratio, prune_scope, most_inputs):
+    """Count what stays after each round of a descent.
+
+    As :func:`plan_cuts`, with the weights of :func:`count_kept_in_descent`. The inputs
+    shrink by the same share in each round, the first one included.
+    """
+    n_kept = count_kept_in_descent(layer_sizes, prune_ratio, prune_scope, most_inputs)
+    return _add_inputs(n_kept, layer_sizes, most_inputs)
+
+
+def _add_inputs(n_kept, layer_sizes, most_inputs):
+    """Count the inputs of each round, which may have fewer weights than stay."""
+    shares = np.arange(1, len(n_kept) + 1) / len(n_kept)
+    left = layer_sizes[0] * (most_inputs / layer_sizes[0]) ** shares
+    n_inputs = np.round(left).astype(int).tolist()
+    return [
+        Cut(np.minimum(left, count_room(layer_sizes, inputs, len(left))), inputs)
+        for left, inputs in zip(n_kept, n_inputs, strict=True)
+    ]
+
+
+def count_room(layer_sizes, n_inputs, n_groups):
+    """Count the weights of each group that a network of so many inputs has."""
+    return count_in_groups((n_inputs, *layer_sizes[1:]), n_groups)
+
+
+def count_beyond(layer_sizes, prune_ratio, prune_scope, most_inputs):
+    """Count the weights that go beyond the ratio, as they belong to other inputs."""
+    shape = layer_sizes, prune_ratio, prune_scope
+    _, asked = _count_ends(*shape, layer_sizes[0])
+    _, left = _count_ends(*shape, most_inputs)
+    return int((asked - left).sum())
+
+
+def count_kept(layer_sizes, prune_ratio, prune_scope, n_rounds, most_inputs=None):
     """Count the weights that stay after each round, in each group that competes.
 
     Parameters
@@ -24,33 +102,36 @@ def count_kept(layer_sizes, prune_ratio, prune_scope, n_rounds):
         Whether all weights compete, or those of each layer.
     n_rounds : int
         Rounds. Each keeps the same share of what is left.
+    most_inputs : int or None, default=None
+        Inputs that may be in use in the end; None is all of them.
 
     Returns
     -------
     n_kept : list of ndarray of int of shape (1,) or (n_layers,)
         One array per round, ``round(n_weights * (n_kept / n_weights) ** (i / n))`` of
         the net or of each layer in round ``i`` of ``n``. In the end
-        ``round(prune_ratio * n_weights)`` are gone.
+        ``round(prune_ratio * n_weights)`` are gone, or more, if the inputs that may be
+        in use have fewer.
 
     Raises
     ------
     ValueError
         If fewer than one weight per layer would remain.
     """
-    n_weights, n_left = _count_ends(layer_sizes, prune_ratio, prune_scope)
+    n_weights, n_left = _count_ends(layer_sizes, prune_ratio, prune_scope, most_inputs)
     return [
         np.round(n_weights * (n_left / n_weights) ** (number / n_rounds)).astype(int)
         for number in range(1, n_rounds + 1)
     ]
 
 
-def count_kept_in_descent(layer_sizes, prune_ratio, prune_scope):
+def count_kept_in_descent(layer_sizes, prune_ratio, prune_scope, most_inputs=None):
     """Count the weights that stay after each round of a descent.
 
     As :func:`count_kept`; the first round leaves four times the weights that stay in
     the end, or all, and each of the others takes about 5 % of what is left.
     """
-    n_weights, n_left = _count_ends(layer_sizes, prune_ratio, prune_scope)
+    n_weights, n_left = _count_ends(layer_sizes, prune_ratio, prune_scope, most_inputs)
     first = np.minimum(_FIRST_CUT * n_left, n_weights)
     return [first, *count_down(first, n_left, _SHARE_OF_ROUND)]
 
@@ -81,7 +162,7 @@ def count_down(n_weights, n_left, share):
     return counts[1:]
 
 
-def _count_ends(layer_sizes, prune_ratio, prune_scope):
+def _count_ends(layer_sizes, prune_ratio, prune_scope, most_inputs):
     """Count the weights of each group, and those that stay in the end."""
     n_layers = len(layer_sizes) - 1
     n_weights = count_in_groups(
@@ -99,7 +180,11 @@ def _count_ends(layer_sizes, prune_ratio, prune_scope):
             "leaves fewer than one weight per layer; the largest feasible ratio is "
             f"{largest}. Lower prune_ratio or use larger hidden_layer_sizes."
         )
-    return n_weights, _count_left(n_weights, prune_ratio)
+    n_left = _count_left(n_weights, prune_ratio)
+    if most_inputs is not None:
+        room = count_room(layer_sizes, most_inputs, len(n_weights))
+        n_left = np.minimum(n_left, room)
+    return n_weights, n_left
 
 
 def _count_left(n_weights, prune_ratio):

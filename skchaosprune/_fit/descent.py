@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skchaosprune._fit.inputs import choose_inputs
 from skchaosprune._fit.results import Pruning
 from skchaosprune._fit.saliencies import measure_saliencies
-from skchaosprune._network.masks import keep_best, rank_weights
+from skchaosprune._network.masks import keep_best, rank_weights, weights_of
 from skchaosprune._training.plan import Divergence
 
 # Iterations of L-BFGS at most: after the first cut, after the last one, after others.
@@ -108,22 +109,22 @@ def descend(plan, pruning, objective, progress):
     .. [1] Y. LeCun, J. S. Denker, S. A. Solla (1989). Optimal brain damage. Advances in
        Neural Information Processing Systems 2.
     """
-    n_kept = plan.schedule.n_kept
+    cuts = plan.schedule.cuts
     state = State(pruning, pruning.params, pruning.scores, [], [])
-    if pruning.mask.all() and len(n_kept) > 1:
+    if pruning.mask.all() and len(cuts) > 1:
         progress.say("the first cut leaves all weights: the criterion decides nothing")
-    with progress.descent("descent", n_kept) as on_round:
-        for number, n_iterations in enumerate(_plan_iterations(n_kept), start=1):
+    with progress.descent("descent", cuts) as on_round:
+        for number, n_iterations in enumerate(_plan_iterations(len(cuts)), start=1):
             if number > 1:
-                state = prune(plan, objective, state, n_kept[number - 1], number)
+                state = prune(plan, objective, state, cuts[number - 1], number)
             state = train(objective, state, n_iterations)
             on_round(number, state.losses[-1])
-    return replace(state, pruning=replace(state.pruning, n_rounds=len(n_kept)))
+    return replace(state, pruning=replace(state.pruning, n_rounds=len(cuts)))
 
 
-def _plan_iterations(n_kept):
+def _plan_iterations(n_cuts):
     """Return how many iterations may follow each cut."""
-    n_more = len(n_kept) - 1
+    n_more = n_cuts - 1
     return [_FIRST, *[_OTHER] * (n_more - 1), *[_LAST] * min(1, n_more)]
 
 
@@ -139,8 +140,8 @@ def train(objective, state, n_iterations):
     )
 
 
-def prune(plan, objective, state, n_kept, number):
-    """Remove the weights whose removal costs least.
+def prune(plan, objective, state, cut, number):
+    """Remove the weights whose removal costs least, those of lost inputs first.
 
     Weights that are gone keep the saliencies with which they went: the latest and best
     of them come first, in case the connectivity repair needs one.
@@ -153,8 +154,8 @@ def prune(plan, objective, state, n_kept, number):
         Of the training rows.
     state : State
         At a minimum of it.
-    n_kept : ndarray of int of shape (1,) or (n_layers,)
-        How many stay in the net, or in each layer.
+    cut : Cut
+        How many weights stay, and of how many inputs.
     number : int
         The round. Of weights that are gone, those with the largest come first.
 
@@ -164,15 +165,23 @@ def prune(plan, objective, state, n_kept, number):
         From where the training goes on.
     """
     network, schedule = plan.training.network, plan.schedule
+    inputs = choose_inputs(
+        network, objective.data, state.masked_params, state.mask, cut.n_inputs
+    )
+    alive = state.mask & weights_of(inputs, network.layer_sizes)
     found, moved = measure_saliencies(
-        network, objective, state.params, state.mask, n_kept
+        network, objective, state.params, alive, cut.n_kept
     )
     _check_finite(found)
-    saliencies = np.where(state.mask, found, state.saliencies)
+    saliencies = np.where(alive, found, state.saliencies)
     magnitudes = np.abs(state.params[: saliencies.size])
     order = rank_weights(saliencies, magnitudes, state.pruning.pruned_in_round)
     mask = keep_best(
-        order, n_kept, schedule.layer_sizes, keep_connected=schedule.keep_connected
+        order,
+        cut.n_kept,
+        schedule.layer_sizes,
+        keep_connected=schedule.keep_connected,
+        inputs=inputs,
     )
     params = state.params
     if moved is not None:  # for the mask without repair, and by a parabola

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral
 
 import numpy as np
 from joblib import Memory
@@ -13,7 +14,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_memory
 
 from skchaosprune import __version__, _scale, _validation
-from skchaosprune._fit.counts import count_kept, count_kept_in_descent
+from skchaosprune._fit.counts import count_beyond, plan_cuts, plan_descent
 from skchaosprune._network import mlp
 from skchaosprune._text import brief, shorten
 from skchaosprune._training.copies import CallbackCopies
@@ -123,7 +124,7 @@ class Schedule:
     ----------
     layer_sizes : tuple of int
         Units per layer, inputs and outputs included.
-    prune_ratio, prune_scope, keep_connected, target_score, importance
+    prune_ratio, prune_scope, keep_connected, max_features, target_score, importance
         Parameters of the estimators.
     retrain_asked, n_rounds_asked, n_swaps_asked : int or str
         The parameters ``retrain``, ``n_rounds`` and ``n_swaps``.
@@ -137,6 +138,7 @@ class Schedule:
     prune_ratio: float | None
     prune_scope: str
     keep_connected: bool
+    max_features: int | float | None
     retrain_asked: str
     n_rounds_asked: int | str
     n_swaps_asked: int | str
@@ -146,6 +148,12 @@ class Schedule:
     chooses_masks: bool
 
     def __post_init__(self):
+        if self.chooses_masks and self.max_features is not None:
+            raise ValueError(
+                f"max_features={shorten(self.max_features)} cannot be used, as "
+                "prune_criterion chooses the weights itself, and with them the inputs. "
+                "Use max_features=None, or a criterion that ranks the weights."
+            )
         obstacle = self._obstacle_to_descent
         if self.retrain_asked == "descent" and obstacle is not None:
             raise ValueError(
@@ -192,7 +200,41 @@ class Schedule:
 
     @property
     def _is_mild(self):
-        return self.prune_ratio is None or self.prune_ratio <= _ONE_ROUND_UP_TO
+        if self.prune_ratio is None:
+            return True
+        return self.prune_ratio <= _ONE_ROUND_UP_TO and not self._limits_inputs
+
+    @property
+    def _limits_inputs(self):
+        return self.most_inputs < self.layer_sizes[0]
+
+    @property
+    def most_inputs(self):
+        """Inputs that may be in use in the end."""
+        n_inputs = self.layer_sizes[0]
+        if self.max_features is None:
+            return n_inputs
+        if isinstance(self.max_features, Integral):
+            return min(int(self.max_features), n_inputs)
+        # without the rounding .29 of 100 would be 28
+        return max(1, int(round(self.max_features * n_inputs, 6)))
+
+    @property
+    def limit(self):
+        """What ``max_features`` asks for, as a text; None where it is no limit."""
+        if not self._limits_inputs:
+            return None
+        text = f"max_features={shorten(self.max_features)}: "
+        text += f"{self.most_inputs} of {self.layer_sizes[0]} inputs stay"
+        if self.prune_ratio is None:
+            return text
+        n_beyond = count_beyond(*self._shape, self.most_inputs)
+        ratio = shorten(self.prune_ratio)
+        return f"{text}, {n_beyond} weights go beyond prune_ratio={ratio}"
+
+    @property
+    def _shape(self):
+        return self.layer_sizes, self.prune_ratio, self.prune_scope
 
     def _explain_rewinding(self):
         """Say why the fit takes no descent, and what would make it take one."""
@@ -218,7 +260,7 @@ class Schedule:
         """Swaps that are tried after a descent; none where nothing is pruned."""
         if self.retrain != "descent":
             return 0
-        n_kept, n_outputs = self.n_kept[-1].sum(), self.layer_sizes[-1]
+        n_kept, n_outputs = self.cuts[-1].n_kept.sum(), self.layer_sizes[-1]
         if n_kept == mlp.count_weights(self.layer_sizes):
             return 0
         if self.n_swaps_asked != "auto":
@@ -226,12 +268,11 @@ class Schedule:
         return _N_SWAPS if n_kept <= _SWAPS_UP_TO * n_outputs else 0
 
     @cached_property
-    def n_kept(self):
-        """Weights that stay after each round; raises where the ratio is infeasible."""
-        shape = self.layer_sizes, self.prune_ratio, self.prune_scope
+    def cuts(self):
+        """What stays after each round; raises where the ratio is infeasible."""
         if self.retrain == "descent":
-            return count_kept_in_descent(*shape)
-        return count_kept(*shape, self.n_trainings)
+            return plan_descent(*self._shape, self.most_inputs)
+        return plan_cuts(*self._shape, self.most_inputs, self.n_trainings)
 
 
 @dataclass(frozen=True)
@@ -520,7 +561,8 @@ def list_versions():
 
 def _plan_schedule(settings, layer_sizes, criterion):
     """Describe what comes after the first scores."""
-    names = "prune_ratio", "prune_scope", "keep_connected", "target_score", "importance"
+    names = "prune_ratio", "prune_scope", "keep_connected", "max_features"
+    names += "target_score", "importance"
     return Schedule(
         layer_sizes,
         retrain_asked=settings["retrain"],
@@ -600,7 +642,7 @@ def check_feasible(plan):
     if schedule.prune_ratio is None:
         _check_significance_rule(plan)
     else:
-        schedule.n_kept  # noqa: B018 - raises where the ratio is infeasible
+        schedule.cuts  # noqa: B018 - raises where the ratio is infeasible
 
 
 def _check_significance_rule(plan):

@@ -94,12 +94,12 @@ class Progress:
             yield reach
 
     @contextmanager
-    def descent(self, name, n_kept):
+    def descent(self, name, cuts):
         """Give the function to call with each round's number and its loss.
 
-        ``n_kept`` are the weights that are left after each round, by groups.
+        ``cuts`` say what is left after each round.
         """
-        left = [int(counts.sum()) for counts in n_kept]
+        left = [int(cut.n_kept.sum()) for cut in cuts]
         with self._phase(name, len(left)) as task:
             show = self._printer(
                 len(left), lambda number: f"{name}: {left[number - 1]} weights left"

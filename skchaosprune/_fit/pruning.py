@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from skchaosprune._fit.descent import descend
+from skchaosprune._fit.inputs import choose_inputs
 from skchaosprune._fit.results import Outcome, Pruning
 from skchaosprune._fit.scoring import train_and_score
 from skchaosprune._fit.swaps import swap_weights
@@ -33,6 +34,8 @@ def prune_and_retrain(plan, scored, progress):
     if scored.verdict.is_final:  # which a criterion of the user's need not say before
         schedule = replace(plan.schedule, chooses_masks=True)
         plan = replace(plan, schedule=schedule)
+    if plan.schedule.limit is not None:
+        progress.say(plan.schedule.limit)
     pruning = _prune_in_rounds(plan, scored, progress)
     if plan.schedule.retrain != "descent":
         return Outcome(plan, scored, pruning, _train_sparse(plan, pruning, progress))
@@ -83,11 +86,11 @@ def _prune_in_rounds(plan, scored, progress):
                 plan.training, mask=pruning.mask, params=plan.start(pruning.params)
             )
             scored = train_and_score(training, plan.resources, progress, number)
-        pruning = _prune_once(plan.schedule, scored, pruning, number)
+        pruning = _prune_once(plan, scored, pruning, number)
     return pruning
 
 
-def _prune_once(schedule, scored, before, number):
+def _prune_once(plan, scored, before, number):
     """Choose the mask of one round from its scores and those of the rounds before.
 
     Weights that are gone rank below all others, the latest and best of them first, in
@@ -96,7 +99,7 @@ def _prune_once(schedule, scored, before, number):
     alive, verdict = scored.record.alive, scored.verdict
     scores = np.where(alive, verdict.scores, before.scores)
     order = rank_weights(scores, np.abs(scored.record.weights), before.pruned_in_round)
-    mask = _choose_mask(schedule, verdict, order, number)
+    mask = _choose_mask(plan, scored, order, number)
     problem = {} if verdict.problem is None else {number: verdict.problem}
     return before.cut(
         mask,
@@ -107,13 +110,21 @@ def _prune_once(schedule, scored, before, number):
     )
 
 
-def _choose_mask(schedule, verdict, order, number):
+def _choose_mask(plan, scored, order, number):
+    schedule, verdict = plan.schedule, scored.verdict
     if verdict.is_final:
         return verdict.keep
-    sizes, keep_connected = schedule.layer_sizes, schedule.keep_connected
+
+    def choose(n_inputs):
+        network, data = plan.training.network, plan.training.data
+        alive, params = scored.record.alive, scored.run.params
+        inputs = choose_inputs(network, data, params, alive, n_inputs)
+        return {"keep_connected": schedule.keep_connected, "inputs": inputs}
+
+    sizes = schedule.layer_sizes
     if schedule.prune_ratio is not None:
-        n_kept = schedule.n_kept[number - 1]
-        return keep_best(order, n_kept, sizes, keep_connected=keep_connected)
+        cut = schedule.cuts[number - 1]
+        return keep_best(order, cut.n_kept, sizes, **choose(cut.n_inputs))
     if verdict.problem is not None:
         raise ValueError(f"prune_ratio=None cannot decide: {verdict.problem}")
     if not verdict.keep.any():
@@ -123,4 +134,5 @@ def _choose_mask(schedule, verdict, order, number):
             "[0, 1), raise the criterion's significance_level, or train longer with a "
             "larger max_iter."
         )
-    return keep_significant(verdict.keep, order, sizes, keep_connected=keep_connected)
+    limits = choose(schedule.most_inputs)
+    return keep_significant(verdict.keep, order, sizes, **limits)

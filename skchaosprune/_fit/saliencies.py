@@ -60,7 +60,7 @@ def measure_saliencies(network, objective, params, mask, n_kept):
     mask : ndarray of bool of shape (n_weights,)
         True = kept.
     n_kept : ndarray of int of shape (1,) or (n_layers,)
-        How many are to stay in the net, or in each layer.
+        How many are to stay in the net, or in each layer; more than there are: all.
 
     Returns
     -------
@@ -80,6 +80,7 @@ def measure_saliencies(network, objective, params, mask, n_kept):
     n_in_groups = count_in_groups(network.layer_sizes, len(n_kept))
     groups = np.repeat(np.arange(len(n_kept)), n_in_groups)[mask]
     n_removed = np.bincount(groups, minlength=len(n_kept)) - n_kept
+    n_removed = np.maximum(n_removed, 0)
     is_free, penalty = part.is_free, objective.penalty
     matrix = gauss_newton_matrix(part.params, is_free, part.network, part.data)
     if not np.isfinite(matrix).all():

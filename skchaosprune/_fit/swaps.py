@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from skchaosprune._fit.counts import count_down
+from skchaosprune._fit.counts import Cut, count_down
 from skchaosprune._fit.descent import prune, train
 from skchaosprune._kernels.ablation import mean_gradient
 from skchaosprune._kernels.curvature import gauss_newton_diagonal
@@ -117,18 +117,19 @@ def _prune_back(plan, objective, state):
 
     The numbers of the rounds start again in each swap.
     """
-    counts = _count_back(state.mask, plan.schedule)
-    for number, n_kept in enumerate(counts, start=1):
-        state = prune(plan, objective, state, n_kept, state.pruning.n_rounds + number)
-        n_iterations = _LAST if number == len(counts) else _OTHER
+    cuts = _plan_back(state.mask, plan.schedule)
+    for number, cut in enumerate(cuts, start=1):
+        state = prune(plan, objective, state, cut, state.pruning.n_rounds + number)
+        n_iterations = _LAST if number == len(cuts) else _OTHER
         state = train(objective, state, n_iterations)
     return state
 
 
-def _count_back(mask, schedule):
-    """Count the weights that stay after each round, in each group that competes."""
-    n_kept = schedule.n_kept[-1]
+def _plan_back(mask, schedule):
+    """Count what stays after each round, in each group that competes."""
+    n_kept, n_inputs = schedule.cuts[-1]
     sizes = count_in_groups(schedule.layer_sizes, len(n_kept))
     parts = np.split(mask, np.cumsum(sizes)[:-1])
     n_grown = np.array([np.count_nonzero(part) for part in parts])
-    return count_down(n_grown, n_kept, _SHARE_OF_ROUND)
+    counts = count_down(n_grown, n_kept, _SHARE_OF_ROUND)
+    return [Cut(count, n_inputs) for count in counts]

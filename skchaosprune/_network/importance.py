@@ -225,6 +225,41 @@ def permutation_importances(subject, n_repeats=5):
     return np.maximum(rises, 0.0) / (n_repeats * data.sample_weight.sum())
 
 
+@np.errstate(over="ignore", invalid="ignore")
+def ablation_importances(subject):
+    """Rise of the training loss when one column is set to its mean.
+
+    Parameters
+    ----------
+    subject : Explainable
+        The network and its training rows.
+
+    Returns
+    -------
+    importances : ndarray of shape (n_features,)
+        Below 0 where the loss falls; exactly 0 for an input whose weights are all 0.
+
+    Notes
+    -----
+    What it costs to leave an input out, before the others make up for it. Of inputs
+    that act only together, like those of an exclusive or, each has the whole effect.
+    """
+    data, network = subject.data, subject.network
+    coefs, intercepts = subject.layers
+    mean = data.sample_weight @ data.X / data.sample_weight.sum()
+    rises = np.zeros(network.layer_sizes[0])
+    for rows in mlp.row_blocks(len(data.X), network.layer_sizes):
+        X, targets = data.X[rows], data.targets[rows]
+        weights = data.sample_weight[rows]
+        z = X @ coefs[0] + intercepts[0]
+        losses = _losses_from_first_layer(subject, z.copy(), targets)
+        for column in np.flatnonzero(coefs[0].any(axis=1)):
+            change = np.outer(mean[column] - X[:, column], coefs[0][column])
+            worse = _losses_from_first_layer(subject, z + change, targets)
+            rises[column] += weights @ (worse - losses)
+    return rises / data.sample_weight.sum()
+
+
 def _shuffle(sample_weight, rng):
     """Draw the row whose value each row gets."""
     n_rows = len(sample_weight)

@@ -45,7 +45,7 @@ def rank_weights(scores, magnitudes, pruned_in_round=0):
     return np.lexsort((-np.asarray(magnitudes), -np.asarray(scores), -lived))
 
 
-def keep_best(order, n_kept, layer_sizes, *, keep_connected):
+def keep_best(order, n_kept, layer_sizes, *, keep_connected, inputs=None):
     """Keep a given number of the best weights, exactly.
 
     Parameters
@@ -58,6 +58,9 @@ def keep_best(order, n_kept, layer_sizes, *, keep_connected):
         Units per layer, inputs and outputs included.
     keep_connected : bool
         Whether to spend no kept weight on hidden units without input or output.
+    inputs : ndarray of bool of shape (n_inputs,) or None, default=None
+        The inputs that may keep weights; None is all of them. Where they have fewer
+        weights than ``n_kept``, so many stay.
 
     Returns
     -------
@@ -77,6 +80,11 @@ def keep_best(order, n_kept, layer_sizes, *, keep_connected):
     the count is a promise. Every turn a unit dies or a weight is protected, so this
     ends. Units of the input and the output layer never die.
     """
+    if inputs is not None and not inputs.all():
+        place, order, sizes = _leave_out(inputs, order, layer_sizes)
+        n_kept = np.minimum(n_kept, count_in_groups(sizes, len(n_kept)))
+        kept = keep_best(order, n_kept, sizes, keep_connected=keep_connected)
+        return _put_back(kept, place)
     orders = _split_order(order, layer_sizes, n_groups=len(n_kept))
     if keep_connected:
         return _choose_connected(orders, n_kept, layer_sizes)
@@ -84,7 +92,7 @@ def keep_best(order, n_kept, layer_sizes, *, keep_connected):
     return _fill(orders, n_kept, protected=nothing, living=everything)
 
 
-def keep_significant(significant, order, layer_sizes, *, keep_connected):
+def keep_significant(significant, order, layer_sizes, *, keep_connected, inputs=None):
     """Keep the significant weights, however many they are.
 
     Parameters
@@ -98,12 +106,20 @@ def keep_significant(significant, order, layer_sizes, *, keep_connected):
     keep_connected : bool
         Whether to add the best path, in which every significant weight ranks before
         the others, and to remove the weights of hidden units without input or output.
+    inputs : ndarray of bool of shape (n_inputs,) or None, default=None
+        The inputs that may keep weights; None is all of them.
 
     Returns
     -------
     mask : ndarray of bool of shape (n_weights,)
         True = kept.
     """
+    if inputs is not None and not inputs.all():
+        place, order, sizes = _leave_out(inputs, order, layer_sizes)
+        kept = keep_significant(
+            significant[place], order, sizes, keep_connected=keep_connected
+        )
+        return _put_back(kept, place)
     if not keep_connected:
         return np.array(significant)
     costs = _rank_costs([_move_first(order, significant)], [1])
@@ -112,6 +128,25 @@ def keep_significant(significant, order, layer_sizes, *, keep_connected):
     return _ravel(
         effective_masks([mask | step for mask, step in zip(masks, path, strict=True)])
     )
+
+
+def weights_of(inputs, layer_sizes):
+    """Flag all weights but those of other inputs.
+
+    Parameters
+    ----------
+    inputs : ndarray of bool of shape (n_inputs,)
+        Some of the inputs.
+    layer_sizes : sequence of int
+        Units per layer, inputs and outputs included.
+
+    Returns
+    -------
+    flags : ndarray of bool of shape (n_weights,)
+        False for the weights of the inputs that are not flagged.
+    """
+    n_others = int(count_in_groups(layer_sizes[1:], 1)[0]) if layer_sizes[2:] else 0
+    return np.append(np.repeat(inputs, layer_sizes[1]), np.ones(n_others, dtype=bool))
 
 
 def count_in_groups(layer_sizes, n_groups):
@@ -246,6 +281,24 @@ def effective_sparsity(masks):
         In [0, 1], at least ``sparsity(masks)``.
     """
     return sparsity(effective_masks(masks))
+
+
+# A network of some of the inputs.
+
+
+def _leave_out(inputs, order, layer_sizes):
+    """Return where its weights are, their order, and its layer sizes."""
+    place = weights_of(inputs, layer_sizes)
+    number = np.cumsum(place) - 1
+    sizes = np.count_nonzero(inputs), *layer_sizes[1:]
+    return place, number[order[place[order]]], sizes
+
+
+def _put_back(kept, place):
+    """Return a mask of its weights as one of all weights."""
+    mask = np.zeros(place.size, dtype=bool)
+    mask[place] = kept
+    return mask
 
 
 # Orders of weights, and costs on a path.
