@@ -36,33 +36,36 @@ WAYS = {
 }
 
 
-def make_friedman(n_rows, seed):
+def make_friedman(n_rows, seed, *, n_noise=N_NOISE):
     """Make five inputs with a numeric target, two of which interact."""
-    X, y = make_friedman1(n_rows, n_features=5 + N_NOISE, noise=1.0, random_state=seed)
+    X, y = make_friedman1(n_rows, n_features=5 + n_noise, noise=1.0, random_state=seed)
     return X, y, 5
 
 
-def make_xor(n_rows, seed):
-    """Make two inputs whose product decides the class, with a tenth of wrong labels."""
+def make_xor(n_rows, seed, *, n_real=2):
+    """Make inputs whose product decides the class, with a tenth of wrong labels."""
     rng = np.random.RandomState(seed)
-    X = rng.standard_normal((n_rows, 2 + N_NOISE))
-    y = (X[:, 0] * X[:, 1] > 0.0) ^ (rng.uniform(size=n_rows) < 0.1)
-    return X, y.astype(int), 2
+    X = rng.standard_normal((n_rows, n_real + N_NOISE))
+    y = (X[:, :n_real].prod(axis=1) > 0.0) ^ (rng.uniform(size=n_rows) < 0.1)
+    return X, y.astype(int), n_real
 
 
-def make_clusters(n_rows, seed):
-    """Make five informative inputs, two clusters in each of three classes."""
+def make_clusters(n_rows, seed, *, n_real=5, n_redundant=0, n_noise=N_NOISE):
+    """Make informative inputs, two clusters in each of three classes.
+
+    Redundant inputs are random linear combinations of the informative ones.
+    """
     X, y = make_classification(
         n_rows,
-        n_features=5 + N_NOISE,
-        n_informative=5,
-        n_redundant=0,
+        n_features=n_real + n_redundant + n_noise,
+        n_informative=n_real,
+        n_redundant=n_redundant,
         n_classes=3,
         n_clusters_per_class=2,
-        shuffle=False,  # of columns: the informative ones come first
+        shuffle=False,  # of columns: the informative ones come first, then redundant
         random_state=seed,
     )
-    return X, y, 5
+    return X, y, n_real
 
 
 TABLES = {
@@ -72,11 +75,11 @@ TABLES = {
 }
 
 
-def split(make_table, seed):
+def split(make_table, seed, *, n_train=N_TRAIN):
     """Return scaled rows to train on and to test on, and the number of real inputs."""
-    X, y, n_real = make_table(N_TRAIN + N_TEST, seed)
+    X, y, n_real = make_table(n_train + N_TEST, seed)
     order = np.random.RandomState(seed).permutation(len(X))
-    train, test = order[:N_TRAIN], order[N_TRAIN:]
+    train, test = order[:n_train], order[n_train:]
     scaler = StandardScaler().fit(X[train])
     return (
         (scaler.transform(X[train]), y[train]),

@@ -14,13 +14,18 @@ def timed(function, *args, **kwargs):
     return result, time.process_time() - start
 
 
-def run_cells(run_cell, cells, n_jobs):
-    """Run cells in processes, each to a list of rows, and print how far they are."""
+def run_cells(run_cell, cells, n_jobs, save=None):
+    """Run cells in processes, each to a list of rows, and print how far they are.
+
+    ``save`` takes the rows of each cell as soon as they are there.
+    """
     results, start = [], time.perf_counter()
     parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     done = parallel(delayed(run_cell)(*arguments) for arguments in cells)
     for number, rows in enumerate(done, start=1):
         results += rows
+        if save is not None:
+            save(rows)
         elapsed = time.perf_counter() - start
         left = elapsed / number * (len(cells) - number)
         label = f"{rows[0]['table']} {rows[0]['seed']}: " if rows else ""
@@ -40,6 +45,13 @@ def wilcoxon_p(differences):
     if not differences.any():
         return 1.0
     return stats.wilcoxon(differences, zero_method="pratt").pvalue
+
+
+def half_interval(differences):
+    """Half of the 95 % interval of a mean by Student's t; NaN for a single value."""
+    if len(differences) < 2:
+        return np.nan
+    return stats.t.ppf(0.975, len(differences) - 1) * stats.sem(differences)
 
 
 def format_table(header, rows):

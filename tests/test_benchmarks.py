@@ -38,6 +38,7 @@ defaults = load_script("compare_defaults")
 outliers = load_script("compare_outliers")
 retraining = load_script("compare_retraining")
 inputs = load_script("compare_inputs")
+features = load_script("compare_features")
 
 
 @pytest.mark.slow
@@ -168,24 +169,22 @@ def test_an_epoch_of_all_contestants_is_timed(iris, batch_size):
     assert set(times) == {"bare torch", *bench_epoch.OURS}
 
 
-@pytest.mark.parametrize("name", ["wine", "diabetes"])
-def test_networks_are_explained_as_by_the_fit(name):
-    train, _ = importances.split_table(name, seed=0)
-    options = {"prune_criterion": "magnitude", "max_iter": 2, "random_state": 0}
-    model = importances.fit(name, train, **options)
+def test_networks_are_explained_as_by_the_fit():
+    for name in ("wine", "diabetes"):
+        train, _ = importances.split_table(name, seed=0)
+        options = {"prune_criterion": "magnitude", "max_iter": 2, "random_state": 0}
+        model = importances.fit(name, train, **options)
 
-    subject = importances.make_subject(model, train, seed=0)
+        subject = importances.make_subject(model, train, seed=0)
 
-    shares = importances.IMPORTANCES["gradient"](subject)
-    np.testing.assert_allclose(shares / shares.sum(), model.feature_importances_)
+        shares = importances.IMPORTANCES["gradient"](subject)
+        np.testing.assert_allclose(shares / shares.sum(), model.feature_importances_)
 
 
-@pytest.mark.parametrize(
-    "n_rows, sizes",
-    [(150, (105, 45)), (1797, (700, 539)), (20_000, (700, 2000))],
-)
-def test_large_tables_are_cut(n_rows, sizes):
-    assert tables.split_sizes(n_rows) == sizes
+def test_large_tables_are_cut():
+    assert tables.split_sizes(150) == (105, 45)
+    assert tables.split_sizes(1797) == (700, 539)
+    assert tables.split_sizes(20_000) == (700, 2000)
 
 
 def test_labels_become_scaled_columns():
@@ -219,17 +218,18 @@ def test_tables_of_a_split_are_scaled_by_the_training_rows():
     assert np.abs(X_test.mean(axis=0)).max() > 0.01
 
 
-@pytest.mark.parametrize(
-    "class_sizes, n_rows, expected",
-    [([50, 50], 8, [4, 4]), ([90, 9, 1], 8, [6, 1, 1]), ([80, 20], 15, [12, 3])],
-)
-def test_few_rows_have_every_class(class_sizes, n_rows, expected):
-    y = np.repeat(np.arange(len(class_sizes)), class_sizes)
+def test_few_rows_have_every_class():
+    for class_sizes, n_rows, expected in (
+        ([50, 50], 8, [4, 4]),
+        ([90, 9, 1], 8, [6, 1, 1]),
+        ([80, 20], 15, [12, 3]),
+    ):
+        y = np.repeat(np.arange(len(class_sizes)), class_sizes)
 
-    rows = compare_training.draw_few(y, n_rows, seed=0, is_classes=True)
+        rows = compare_training.draw_few(y, n_rows, seed=0, is_classes=True)
 
-    assert np.bincount(y[rows]).tolist() == expected
-    assert len(set(rows)) == n_rows
+        assert np.bincount(y[rows]).tolist() == expected
+        assert len(set(rows)) == n_rows
     assert compare_training.draw_few(np.arange(5), 8, 0, is_classes=True) is None
 
 
@@ -560,3 +560,142 @@ def test_made_tables_say_which_inputs_are_real():
         trees = RandomForestClassifier if y.dtype.kind == "i" else RandomForestRegressor
         found = trees(50, random_state=0).fit(X, y).feature_importances_
         assert found[:n_real].mean() > 1.2 * found[n_real:].mean()
+
+
+# At most k inputs.
+
+
+def test_names_of_made_tables_count_their_noise():
+    for kind, name in (
+        (kind, name)
+        for (kind, _), names in features.TABLES.items()
+        for name in names
+        if name in features.MADE_HERE
+    ):
+        made = features.MADE_HERE[name]
+        (X, y), (X_test, _), n_real = features.split_table(kind, name, 0, max_rows=300)
+        n_relevant = n_real + made.n_redundant
+        assert X.shape == (min(made.n_train, 300), n_relevant + int(name.split()[-1]))
+        assert len(X_test) == 2000
+        assert np.linalg.matrix_rank(X[:, :n_relevant]) == n_real
+        if kind == "regression":
+            np.testing.assert_allclose((y.mean(), y.std()), (0.0, 1.0), atol=1e-9)
+
+
+def test_ways_choose_inputs_as_they_say(iris, monkeypatch):
+    X, y = iris
+    noise = np.random.default_rng(0).normal(size=(len(X), 2))
+    X = np.hstack([noise, (X - X.mean(axis=0)) / X.std(axis=0)])
+    targets = {"classification": y, "regression": y - y.mean()}
+    for kind, y in targets.items():
+        train, test = (X[::2], y[::2]), (X[1::2], y[1::2])
+        options = {"prune_criterion": "magnitude", "max_iter": 5}
+        make_model = partial(features.OURS[kind], (3,), **options)
+        monkeypatch.setitem(features.OURS, kind, make_model)
+        found = {
+            (choice.arm, choice.k): choice
+            for way in set(features.WAYS) - {features.LASSONET}
+            for choice in features.WAYS[way](kind, train, (1, 3), 0)
+        }
+
+        everything = make_model(random_state=0).fit(*train)
+        forest = features.FORESTS[kind](random_state=0).fit(*train)
+        for arm, model in (("SelectFromModel", everything), ("random forest", forest)):
+            best = np.sort(np.argsort(-model.feature_importances_)[:3])
+            np.testing.assert_array_equal(found[arm, 3].columns, best)
+        budget = make_model(max_features=3, random_state=0).fit(*train)
+        assert found["budget", 3].model.score(*test) == budget.score(*test)
+        assert found["all inputs", 0].model.score(*test) == everything.score(*test)
+        for arm in ("SelectFromModel", "random forest", "L1, refitted"):
+            model, columns = found[arm, 3].model, found[arm, 3].columns
+            alone = make_model(random_state=0).fit(train[0][:, columns], train[1])
+            assert model.score(*test) == alone.score(test[0][:, columns], test[1])
+        linear = found["L1", 3]
+        np.testing.assert_array_equal(found["L1, refitted", 3].columns, linear.columns)
+        assert len(linear.columns) in (2, 3) and linear.columns.min() >= 2
+        shown = features.describe(linear, test, "XOR + 20", n_real=3)
+        assert shown["n_informative"] == (linear.columns == 2).sum()
+        assert (shown["n_redundant"], shown["n_inputs"]) == (0, len(linear.columns))
+        assert np.isnan(shown["n_kept"])
+        for arm, model in (("budget", budget), ("L1, refitted", alone)):
+            shown = features.describe(found[arm, 3], test, "XOR + 20", n_real=3)
+            assert shown["n_kept"] == np.count_nonzero(flat(model.coefs_))
+
+
+def test_states_of_a_path_are_the_largest_that_fit():
+    sizes = (7, 4, 4, 2, 3, 0)
+    path = [features.State(np.arange(n), i) for i, n in enumerate(sizes)]
+
+    assert [features.choose_state(path, k).model for k in (6, 3, 1)] == [1, 4, 5]
+    empty = features.refit("a", 1, "regression", (np.eye(3), np.arange(3.0)), [], 0)
+    np.testing.assert_array_equal(empty.model.predict(np.eye(3)), np.ones(3))
+
+
+@pytest.fixture
+def choices():
+    """Choices on two tables: an arm that is .1 and .3 better, and all inputs."""
+    shared = {"kind": "regression", "set": "confirmation", "seed": 0, "n_train": 7}
+    shared |= {"n_columns": 9, "n_kept": 6}
+    shared |= {"n_informative": 2, "n_redundant": 0, "n_real": 5, "seconds": 2.0}
+    return [
+        shared
+        | {"table": table, "way": arm, "arm": arm, "k": k, "score": score}
+        | {"n_inputs": n_inputs}
+        for table, bonus in (("friedman1 + 95", 0.1), ("friedman2 + 20", 0.3))
+        for arm, k, score, n_inputs in (
+            ("budget", 3, 0.5, 3),
+            ("SelectFromModel", 3, 0.5 + bonus, 4),
+            ("all inputs", 0, 0.4, 9),
+        )
+    ]
+
+
+def test_runs_go_on_and_later_files_win(choices, tmp_path):
+    paths = [tmp_path / "first.csv", tmp_path / "second.csv"]
+    for rows in ([], *([row] for row in choices)):
+        features.save(rows, paths[0])
+    features.save([choices[0] | {"score": 0.9}], paths[1])
+
+    frame = features.read_results(paths)
+
+    assert len(frame) == len(choices)
+    budget = frame[frame["arm"] == "budget"].set_index("table")["score"]
+    assert budget.to_dict() == {"friedman1 + 95": 0.9, "friedman2 + 20": 0.5}
+    done = {("friedman1 + 95", 0, "budget", 3), ("friedman1 + 95", 0, "all inputs", 0)}
+    options = features.argparse.Namespace(
+        seeds=[0, 1],
+        tables=["friedman1 + 95"],
+        sets=["confirmation"],
+        ways=["budget", "all inputs"],
+        inputs=[3, 5],
+        rows=50,
+    )
+    place = ("regression", "confirmation")
+    assert features.list_cells(options, done) == [
+        (place, "friedman1 + 95", 0, "budget", [5], 50),
+        (place, "friedman1 + 95", 1, "budget", [3, 5], 50),
+        (place, "friedman1 + 95", 1, "all inputs", [0], 50),
+    ]
+
+
+def test_choices_are_compared_over_tables(choices, tmp_path):
+    features.save(choices, tmp_path / "results.csv")
+    frame = features.read_results([tmp_path / "results.csv"])
+
+    text = features.write_report(frame)
+
+    # .1 and .3: standard error .1 with one degree of freedom
+    half = 0.1 * stats.t.ppf(0.975, 1)
+    assert f"| SelectFromModel | +0.200 ± {half:.3f} (2 of 2; .500) |" in text
+    assert "| all inputs | -0.100 ± 0.000 (0 of 2; .500) |" in text
+    assert "| budget | 0.67 / 0.40 |" in text
+    assert "| SelectFromModel | 0.50 / 0.40 |" in text
+    assert "| friedman2 + 20 | 7 | 9 | 0.500 | 0.800 | 0.400 |" in text
+    assert "Splits of tables: 2." in text
+    text = features.write_report(frame[frame["score"] < 0.8])
+    assert "Splits of tables: 2, but 1 of SelectFromModel." in text
+    with pytest.raises(AssertionError, match="regression"):
+        features.check(frame)
+    features.check(frame.replace({"set": {"confirmation": "choosing"}}))
+    with pytest.raises(AssertionError):
+        features.check(frame.assign(n_inputs=4))
