@@ -53,7 +53,7 @@ X_train.head()
 numbers = make_pipeline(SimpleImputer(), StandardScaler())
 words = make_pipeline(
     SimpleImputer(strategy="most_frequent"),
-    OneHotEncoder(sparse_output=False, handle_unknown="ignore"),
+    OneHotEncoder(handle_unknown="ignore"),
 )
 prepare = make_column_transformer(
     (numbers, make_column_selector(dtype_include="number")),

@@ -4,6 +4,7 @@ import copy
 import inspect
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_classifier
 
 from skchaosprune import _scale, _validation
@@ -61,7 +62,7 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse array of shape (n_samples, n_features)
             Training rows, scaled.
         y : array-like of shape (n_samples,)
             Targets.
@@ -209,7 +210,7 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
         ----------
         path : str or path-like
             The file. An old one is replaced in one step, when the new one is complete.
-        X : array-like of shape (n_samples, n_features) or None, default=None
+        X : array-like or sparse array of shape (n_samples, n_features), default=None
             Rows that integers are fitted to, scaled like the training rows.
         y : array-like of shape (n_samples,) or None, default=None
             Their targets.
@@ -297,7 +298,7 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse array of shape (n_samples, n_features)
             Rows to score on, best held-out ones, scaled like the training rows.
         y : array-like of shape (n_samples,)
             Their targets.
@@ -344,7 +345,7 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or None, default=None
+        X : array-like or sparse array of shape (n_samples, n_features), default=None
             Rows to intervene on, those of the training or others. Only for criteria
             that need data (``"intervention"``); all rows count alike.
         y : array-like of shape (n_samples,) or None, default=None
@@ -475,6 +476,11 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
         )
         return super()._expected() | inspect.signature(ours).parameters.keys()
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def __setstate__(self, state):
         state = dict(state)
         if "_fitted_with" in state:  # how these four were kept before
@@ -496,7 +502,7 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
         seeds = planning.draw_seeds(self.random_state)
         target_name = name_target(y)
         X, y, known = self._validate_rows(X, y)
-        sample_weight = _validation.check_sample_weight(sample_weight, len(X))
+        sample_weight = _validation.check_sample_weight(sample_weight, len(y))
         X, y, sample_weight, places = planning.drop_absent(X, y, sample_weight)
         train, held_out = planning.split_rows(
             y, self.validation_fraction, seeds.split, stratify=is_classifier(self)
@@ -543,8 +549,10 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
         X, y = self._check_rows(shadow, X, y)
         names = "n_features_in_", "feature_names_in_"
         known = {name: value for name, value in vars(shadow).items() if name in names}
-        # a single column may have any strides, and the key of memory has them, too
-        return X.ravel().reshape(X.shape), y, known
+        if not issparse(X):
+            # a single column may have any strides, and the key of memory has them, too
+            X = X.ravel().reshape(X.shape)
+        return X, y, known
 
     def _keep(self, learned):
         """Replace what an earlier fit learned, in one step that cannot be cut."""
@@ -573,7 +581,7 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
                 "data: call placebo_test(X, y) with the training rows, or others."
             )
         X, y = _validation.check_rows(self, X, y, order="C", reset=False)
-        return mlp.TrainingData(X, *self._recode(y), np.ones(len(X)), float(len(X)))
+        return mlp.TrainingData(X, *self._recode(y), np.ones(len(y)), float(len(y)))
 
     def _warn_if_unlike(self, X, sample_weight=None):
         """Warn if rows that count are unlike those of the fit."""

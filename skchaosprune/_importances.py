@@ -186,7 +186,8 @@ def _prepare_rows(parts, network, X, y, rule):
     network._warn_if_unlike(X)
     if y is not None:
         return network._recall_rows(X, parts.transform_target(y))
-    return mlp.TrainingData(rows, None, None, np.ones(len(rows)), float(len(rows)))
+    n_rows = rows.shape[0]
+    return mlp.TrainingData(rows, None, None, np.ones(n_rows), float(n_rows))
 
 
 def _measure(network, data, rule, groups):

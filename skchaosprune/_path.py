@@ -207,7 +207,7 @@ def pruning_path(
     estimator : ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor or Pipeline
         Never fitted or changed itself. A pipeline ends in one of the two; what comes
         before is cloned, and fitted on the training part of each fold.
-    X : array-like of shape (n_samples, n_features)
+    X : array-like or sparse array of shape (n_samples, n_features)
         Rows.
     y : array-like of shape (n_samples,)
         Targets.
@@ -281,13 +281,13 @@ def pruning_path(
             f"cv={brief(cv)} has no folds; give a number, a splitter or None."
         )
     if sample_weight is not None:
-        sample_weight = _check_weights(sample_weight, len(X), folds)
+        sample_weight = _check_weights(sample_weight, X.shape[0], folds)
     results = Parallel(n_jobs=n_jobs)(
         delayed(_fit_fold)(
             transformers,
             model,
             [[_take(part, rows) for part in (X, y, sample_weight)] for rows in fold],
-            np.arange(len(X))[fold[0]],
+            np.arange(X.shape[0])[fold[0]],
             prune_ratios,
             scorer,
             f"fold {number}/{len(folds)}",

@@ -39,7 +39,7 @@ def to_c(model, path, X=None, y=None, *, name=None, dtype="float32"):
         and Pipelines of these.
     path : str or path-like
         The file. An old one is replaced in one step, when the new one is complete.
-    X : array-like of shape (n_samples, n_features) or None, default=None
+    X : array-like or sparse array of shape (n_samples, n_features), default=None
         Rows like those of the training, as ``model`` takes them. Integers are fitted to
         them, so "int8" and "int16" need some; and a warning says if the numbers of the
         file cost accuracy on them.
@@ -328,7 +328,8 @@ def _list_networks(model):
 
 
 def _serialize_by_skl2onnx(model, X, networks):
-    X = X if hasattr(X, "iloc") or issparse(X) else np.asarray(X)
+    if not hasattr(X, "iloc"):
+        X = X.tocsr() if issparse(X) else np.asarray(X)
     name = _name_type(model)
     inputs = describe_columns(X)
     first, some = (

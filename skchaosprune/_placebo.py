@@ -10,7 +10,7 @@ from skchaosprune._network import mlp
 from skchaosprune._text import brief, shorten
 from skchaosprune._training.recording import TrainingRecord
 from skchaosprune._validation import check_rng
-from skchaosprune.criteria import runs_only_our_code
+from skchaosprune.criteria import check_dense_rows, runs_only_our_code
 
 
 def weight_table(model):
@@ -110,7 +110,10 @@ def run_placebo_test(model, X, y, n_repeats, random_state):
 
     rng = np.random.default_rng(check_rng(random_state).randint(2**31))
     criterion = recall_criterion(model)
-    data = model._recall_rows(X, y) if "data" in criterion.needs else None
+    data = None
+    if "data" in criterion.needs:
+        data = model._recall_rows(X, y)
+        check_dense_rows(criterion, data.X, model.prune_criterion)
     record = recall_record(model, criterion, data)
     if not runs_only_our_code(criterion):
         record = record.read_only()

@@ -4,8 +4,10 @@ The thresholds were measured: see ``benchmarks/check_scale.md``.
 """
 
 import numpy as np
+from scipy.sparse import issparse
 from scipy.stats import betabinom, binom
 
+from skchaosprune._network.rows import as_dense, column_blocks, map_columns
 from skchaosprune._text import brief
 
 # A column is too large if its root mean square and the median size of what is not 0
@@ -38,7 +40,7 @@ def is_scaled(X):
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray or csr_array of shape (n_rows, n_features)
         Finite.
     """
     return not (_typical_sizes(X) > _LARGEST_SIZE).any() and not _is_tiny(X)
@@ -46,6 +48,10 @@ def is_scaled(X):
 
 def _typical_sizes(X):
     """Median absolute value of what is not 0, of large columns; 0 for the others."""
+    return map_columns(_sizes_of_columns, X)
+
+
+def _sizes_of_columns(X):
     sizes = np.zeros(X.shape[1])
     with np.errstate(over="ignore"):
         squares = np.einsum("ij,ij->j", X, X)
@@ -58,13 +64,19 @@ def _typical_sizes(X):
 def _is_tiny(X):
     """Return whether rows differ by far less than the network is made for."""
     for rows in (X[:100], X):  # the first of which nearly always suffice
-        with np.errstate(over="ignore"):
-            widths = np.ptp(rows, axis=0)
+        widths = _widths(rows)
         if widths.max() >= _SMALLEST_RANGE:
             return False
     if not widths.any():
         return False
-    return bool(sum(np.var(column) for column in X.T) < _SMALLEST_SPREAD**2)
+    variances = (np.var(column) for _, part in column_blocks(X) for column in part.T)
+    return bool(sum(variances) < _SMALLEST_SPREAD**2)
+
+
+@np.errstate(over="ignore")
+def _widths(X):
+    """Range of each column."""
+    return map_columns(lambda part: np.ptp(part, axis=0), X)
 
 
 def explain_scale(X, names=None):
@@ -72,7 +84,7 @@ def explain_scale(X, names=None):
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray or csr_array of shape (n_rows, n_features)
         Finite.
     names : sequence of str or None, default=None
         Of the columns; None numbers them from 0.
@@ -84,17 +96,22 @@ def explain_scale(X, names=None):
     """
     text = _explain_large(X, names)
     if text is None and _is_tiny(X):
-        widest = np.argmax(np.ptp(X, axis=0))
+        widest = np.argmax(_widths(X))
         text = (
             f"all columns vary little; the widest, {_name(widest, names)}, ranges from "
-            f"{_range(X[:, widest])}"
+            f"{_range(as_dense(X[:, [widest]]))}"
         )
     if text is None:
         return None
     return (
         f"X is not scaled: {text}. A network learns little from such rows, or nothing. "
-        "Put a StandardScaler right before it: make_pipeline(StandardScaler(), ...)."
+        f"Put a StandardScaler right before it: make_pipeline({_scaler(X)}, ...)."
     )
+
+
+def _scaler(X):
+    """Write the scaler for such rows, which it cannot center if they are sparse."""
+    return f"StandardScaler({'with_mean=False' if issparse(X) else ''})"
 
 
 def _explain_large(X, names):
@@ -116,7 +133,7 @@ def describe_rows(X):
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray or csr_array of shape (n_rows, n_features)
         Rows of a fit.
 
     Returns
@@ -124,7 +141,8 @@ def describe_rows(X):
     seen : dict
         ``low`` and ``high``, the range of each column, and ``n_rows``.
     """
-    return {"low": X.min(axis=0), "high": X.max(axis=0), "n_rows": len(X)}
+    low, high = map_columns(lambda part: np.stack([part.min(0), part.max(0)]), X)
+    return {"low": low, "high": high, "n_rows": X.shape[0]}
 
 
 def explain_unlike(X, seen, names=None):
@@ -132,7 +150,7 @@ def explain_unlike(X, seen, names=None):
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray or csr_array of shape (n_rows, n_features)
         New rows.
     seen : dict
         From :func:`describe_rows`.
@@ -144,34 +162,37 @@ def explain_unlike(X, seen, names=None):
     text : str or None
         The worst columns, with their ranges and those in the fit.
     """
-    low, high = seen["low"], seen["high"]
+    low, high, n_rows = seen["low"], seen["high"], X.shape[0]
+    n_out = np.empty((2, X.shape[1]), dtype=int)
     with np.errstate(over="ignore", invalid="ignore"):
         width = high - low
         reach = _MARGIN * width
-        is_out = X > high + reach, X < low - reach
+        top, bottom = high + reach, low - reach
+        for columns, part in column_blocks(X):
+            n_out[0, columns] = np.sum(part > top[columns], axis=0)
+            n_out[1, columns] = np.sum(part < bottom[columns], axis=0)
         usual = np.median(np.maximum(np.abs(low), np.abs(high)))
-    n_out = np.stack([part.sum(axis=0) for part in is_out])
     n_out[:, width <= _NO_WIDTH * usual] = 0  # a constant column has no range
     side, n_out = np.argmax(n_out, axis=0), n_out.max(axis=0)
     # of rows of the same kind, and of those that are wider without being shifted, as
     # behind a PCA of few rows
-    same = betabinom.sf(n_out - 1, len(X), 1, seen["n_rows"])
-    wider = binom.sf(n_out - 1, len(X), 0.5)
+    same = betabinom.sf(n_out - 1, n_rows, 1, seen["n_rows"])
+    wider = binom.sf(n_out - 1, n_rows, 0.5)
     by_chance = 2.0 * X.shape[1] * np.maximum(same, wider)
     worst = np.argsort(-n_out, kind="stable")
-    is_unlike = (n_out > _SHARE * len(X)) & (by_chance < _CHANCE)
+    is_unlike = (n_out > _SHARE * n_rows) & (by_chance < _CHANCE)
     worst = worst[is_unlike[worst]]
     if worst.size == 0:
         return None
     shown = [
-        f"{_name(column, names)} ({_range(X[:, column])}; in fit "
+        f"{_name(column, names)} ({_range(as_dense(X[:, [column]]))}; in fit "
         f"{_range([low[column], high[column]])})"
         for column in worst[:_N_NAMED]
     ]
     more = _count_more(worst.size, X.shape[1])
     where = "below" if side[worst[0]] else "above"
     return (
-        f"X is unlike the rows of fit: {n_out[worst[0]]} of {len(X)} rows are far "
+        f"X is unlike the rows of fit: {n_out[worst[0]]} of {n_rows} rows are far "
         f"{where} their range in {', '.join(shown)}{more}. Either they are not scaled "
         "as in fit (the last step of a pipeline takes pipeline[:-1].transform(X)), or "
         "the data have changed."
@@ -208,7 +229,8 @@ def explain_divergence(
     text = _explain_large(data.X, names)
     if text is not None:
         return (
-            f"X is not scaled: {text}. Put a StandardScaler right before the estimator."
+            f"X is not scaled: {text}. Put a {_scaler(data.X)} right before the "
+            "estimator."
         )
     norms = data.squared_norms()
     limit = _LARGEST_UNBOUNDED if grows_with_error else _LARGEST_STEP
@@ -258,7 +280,7 @@ def _explain_row(data, norms, row, n_far, places, names):
             f"{_row(places[row])} has {weight:.3g} times the mean weight, which makes "
             "steps too large: use more even weights."
         )
-    column = np.argmax(np.abs(data.X[row]))
+    column = np.argmax(np.abs(data.take([row])))
     fact = (
         f"{_row(places[row])} has the norm {np.sqrt(norms[row]):.3g}, where the median "
         f"is {np.sqrt(usual):.3g}, with {data.X[row, column]:.3g} in "

@@ -1,11 +1,13 @@
 """From a compact network to a C header: its numbers, and what rounding them costs."""
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skchaosprune._affine import Affine
 from skchaosprune._export import c, embedded
 from skchaosprune._files import write_file
 from skchaosprune._network import mlp
+from skchaosprune._network.rows import as_dense, check_dense_size
 from skchaosprune._text import brief_list
 from skchaosprune._validation import check_choice, check_target
 from skchaosprune._warn import warn_all
@@ -126,13 +128,16 @@ def _check_truth(model, compact, X, y):
 
 def _read_rows(X, inputs):
     """Return the values that are used, in single precision; the others are 0."""
+    columns = np.unique(inputs.columns)
     if hasattr(X, "columns") and inputs.names is not None:
-        X = X[[inputs.names[column] for column in np.unique(inputs.columns)]]
+        X = X[[inputs.names[column] for column in columns]]
         values = np.asarray(X, dtype=np.float64)
     else:
-        values = np.asarray(X)[:, np.unique(inputs.columns)].astype(np.float64)
+        X = X.tocsr() if issparse(X) else np.asarray(X)
+        check_dense_size(X, X.shape[0], "to_c", "Pass fewer rows.")
+        values = as_dense(X[:, columns]).astype(np.float64)
     rows = np.zeros((len(values), inputs.n_columns), dtype=np.float32)
-    rows[:, np.unique(inputs.columns)] = embedded.single(values, "a value of X")
+    rows[:, columns] = embedded.single(values, "a value of X")
     return rows
 
 

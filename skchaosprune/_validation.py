@@ -8,7 +8,7 @@ from decimal import Decimal
 from numbers import Integral, Number, Real
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 from sklearn.utils import (
     assert_all_finite,
     check_array,
@@ -257,7 +257,10 @@ def _is_time(kind):
 
 
 def check_rows(estimator, X, y="no_validation", **options):
-    """Return ``X``, and ``y`` where there is one, as scikit-learn validates them."""
+    """Return ``X``, and ``y`` where there is one, as scikit-learn validates them.
+
+    Sparse rows of any format become a :func:`canonical` CSR array.
+    """
     if isinstance(X, list | tuple):
         with suppress(ValueError):  # ragged: scikit-learn has a better error
             X = np.asarray(X)
@@ -265,7 +268,33 @@ def check_rows(estimator, X, y="no_validation", **options):
     if options.get("y_numeric"):
         refuse_times(y, "y")
     with _as_float64("X" if isinstance(y, str) else "X or y"):
-        return validate_data(estimator, X, y, dtype=np.float64, **options)
+        checked = validate_data(
+            estimator, X, y, dtype=np.float64, accept_sparse="csr", **options
+        )
+    if not isinstance(checked, tuple):
+        return canonical(checked) if issparse(checked) else checked
+    X, y = checked
+    return (canonical(X) if issparse(X) else X), y
+
+
+def canonical(X):
+    """Return sparse rows as a CSR array that has each place once, in order.
+
+    Parameters
+    ----------
+    X : sparse array or matrix of shape (n_rows, n_features)
+        Of any format; it stays as it is.
+
+    Returns
+    -------
+    rows : csr_array of float64
+        Shares the numbers of ``X`` where these are in order.
+    """
+    rows = csr_array(X, dtype=np.float64)
+    if not rows.has_canonical_format:
+        rows = rows.copy()
+        rows.sum_duplicates()
+    return rows
 
 
 def check_target(y):

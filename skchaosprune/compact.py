@@ -200,7 +200,7 @@ class CompactMLP(Versioned, Convertible):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features_in_)
+        X : array-like or sparse array of shape (n_samples, n_features_in_)
             Rows, scaled like the training rows.
 
         Returns
@@ -224,7 +224,7 @@ class CompactMLP(Versioned, Convertible):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features_in_)
+        X : array-like or sparse array of shape (n_samples, n_features_in_)
             Rows, scaled like the training rows.
 
         Returns
@@ -245,7 +245,7 @@ class CompactMLP(Versioned, Convertible):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features_in_)
+        X : array-like or sparse array of shape (n_samples, n_features_in_)
             Rows, scaled like the training rows.
         y : array-like of shape (n_samples,)
             True targets.
@@ -498,17 +498,21 @@ class CompactMLP(Versioned, Convertible):
 
     def _logits(self, X):
         X = self._check_rows(X)
-        if len(X) == 1:  # nothing to cut or to put together
+        n_rows = X.shape[0]
+        if n_rows == 1:  # nothing to cut or to put together
             return self._forward(X)
-        z = np.empty((len(X), len(self.intercepts_[-1])))
-        for rows in mlp.row_blocks(len(X), self.layer_sizes_):
+        z = np.empty((n_rows, len(self.intercepts_[-1])))
+        for rows in mlp.row_blocks(n_rows, self.layer_sizes_):
             z[rows] = self._forward(X[rows])
         return z
 
     # huge rows overflow here as they do in the estimator
     @np.errstate(over="ignore", invalid="ignore")
     def _forward(self, X):
-        columns = X.T.take(self.selected_features_, axis=0)
+        if issparse(X):
+            columns = X[:, self.selected_features_].T.toarray(order="C")
+        else:
+            columns = X.T.take(self.selected_features_, axis=0)
         for W, b in zip(self._weights[:-1], self.intercepts_[:-1], strict=True):
             columns = W @ columns
             columns += b[:, np.newaxis]
@@ -529,10 +533,8 @@ class CompactMLP(Versioned, Convertible):
                 f"{brief_list(known)}, and column {place} is the first that differs. "
                 "Select and order the columns as in fit."
             )
-        if hasattr(X, "toarray"):
-            raise TypeError("X is sparse; the network takes X.toarray().")
-        X = np.asarray(X)
-        if X.ndim != 2 or X.shape[1] != self.n_features_in_ or len(X) == 0:
+        X = X if issparse(X) else np.asarray(X)
+        if X.ndim != 2 or X.shape[1] != self.n_features_in_ or X.shape[0] == 0:
             raise ValueError(
                 f"X has the shape {X.shape}; it must be (n_samples, "
                 f"{self.n_features_in_}), with at least one row and all columns of "
@@ -544,8 +546,12 @@ class CompactMLP(Versioned, Convertible):
             _validation.refuse_times(X, "X")
             with np.errstate(over="ignore"):
                 X = X.astype(np.float64)
+        values = X
+        if issparse(X):
+            X = _validation.canonical(X)
+            values = X.data
         # all() takes twice as long for one row
-        if np.count_nonzero(np.isfinite(X)) < X.size:
+        if np.count_nonzero(np.isfinite(values)) < values.size:
             raise ValueError(
                 "X contains NaN or infinity; impute or remove these values first."
             )
@@ -568,7 +574,7 @@ class CompactMLP(Versioned, Convertible):
             target_tags=TargetTags(required=True),
             classifier_tags=ClassifierTags() if is_classifier else None,
             regressor_tags=None if is_classifier else RegressorTags(),
-            input_tags=InputTags(),
+            input_tags=InputTags(sparse=True),
         )
 
 

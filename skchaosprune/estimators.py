@@ -403,7 +403,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse array of shape (n_samples, n_features)
             Rows, scaled like the training rows.
 
         Returns
@@ -419,7 +419,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse array of shape (n_samples, n_features)
             Rows, scaled like the training rows.
 
         Returns
@@ -444,7 +444,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse array of shape (n_samples, n_features)
             Rows, scaled like the training rows.
         y : array-like of shape (n_samples,)
             Their targets.
@@ -844,7 +844,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse array of shape (n_samples, n_features)
             Rows, scaled like the training rows.
 
         Returns
@@ -869,7 +869,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse array of shape (n_samples, n_features)
             Rows, scaled like the training rows.
         y : array-like of shape (n_samples,)
             Their targets.

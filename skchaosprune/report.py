@@ -290,7 +290,7 @@ def pruning_report(model, X, y, scoring=None):
         Fitted: a :class:`ChaosCausalPrunedMLP` or
         :class:`ChaosCausalPrunedMLPRegressor`, or any of the others around one, also
         nested.
-    X : array-like or data frame of shape (n_samples, n_features)
+    X : array-like, sparse array or data frame of shape (n_samples, n_features)
         Rows to score on, best held-out ones, as ``model.predict`` takes them.
     y : array-like of shape (n_samples,)
         Their targets, as ``model.predict`` gives them.
@@ -379,7 +379,7 @@ def make_report(model, X, y, feature_names=None, scoring=None):
     is_binary = classes is not None and len(classes) == 2
     return PruningReport(
         estimator=type(estimator).__name__,
-        n_samples=len(rows),
+        n_samples=rows.shape[0],
         positive_class=str(classes[1]) if is_binary else None,
         before=before,
         after=after,
@@ -413,7 +413,7 @@ def _compare(estimator, compact, rows, score, notes):
             key = f"{name}_bytes"
             measured[key] = _file_size(serialize, network, key, notes)
         measured |= _measure_c(network, notes)
-    some = np.arange(1000) % len(rows)
+    some = np.arange(1000) % rows.shape[0]
     for name, part in ("1_row", rows[:1]), ("1000_rows", rows[some]):
         times = _measure_latencies([network for _, network in networks], part)
         for (measured, _), time in zip(networks, times, strict=True):

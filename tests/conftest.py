@@ -89,7 +89,7 @@ def frame_model():
     X.loc[::10, "age"] = np.nan
     X.loc[5::10, "city"] = np.nan
     numbers = make_pipeline(SimpleImputer(), StandardScaler())
-    strings = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    strings = OneHotEncoder(handle_unknown="ignore")
     columns = make_column_transformer((numbers, ["age"]), (strings, ["city", "smoker"]))
     network = small(ChaosCausalPrunedMLPRegressor, max_iter=40)
     model = TransformedTargetRegressor(

@@ -1051,8 +1051,12 @@ def test_odd_rows():
 
     with pytest.raises(ValueError, match="complex"):
         network.predict(X + 1j)
-    with pytest.raises(TypeError, match=r"X\.toarray\(\)"):
-        network.predict(sparse.csr_array(X))
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        network.predict(sparse.coo_matrix(np.where(X > 1.0, np.nan, X)))
+    with pytest.raises(ValueError, match="complex"):
+        network.predict(sparse.csr_array(X + 1j))
+    with pytest.raises(ValueError, match=r"the shape \(\d+, 5\)"):
+        network.predict(sparse.csr_array(X[:, :5]))
     # a frame without names of its own is taken as an array
     assert_array_equal(network.predict(pd.DataFrame(X)), network.predict(X))
     # rows that overflow are refused, as in the estimator

@@ -151,7 +151,7 @@ def test_pipelines_of_matrices(path, X, y):
 
 @pytest.mark.filterwarnings(SCALED)
 def test_pipelines_of_mixed_columns(path, frame, y):
-    encode = OneHotEncoder(sparse_output=False)
+    encode = OneHotEncoder()
     most = SimpleImputer(strategy="most_frequent")
     none = SimpleImputer(strategy="constant", fill_value="none")
     for fill in (encode, make_pipeline(most, encode), make_pipeline(none, encode)):
@@ -238,7 +238,7 @@ def test_skl2onnx_alone(monkeypatch, X, y, frame):
     fill = SimpleImputer(strategy="most_frequent")
     columns = make_column_transformer(
         (make_pipeline(SimpleImputer(strategy="median"), MinMaxScaler()), NUMBERS),
-        (make_pipeline(fill, OneHotEncoder(sparse_output=False)), TEXTS),
+        (make_pipeline(fill, OneHotEncoder()), TEXTS),
     )
     model = make_pipeline(columns, small()).fit(table, y["words"])
     proto = skl2onnx.to_onnx(model, table[:1], options={"zipmap": False})

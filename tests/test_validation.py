@@ -232,7 +232,7 @@ def test_data(iris):
     assert_refused(classifier(), broken, y, ValueError, "NaN", "ChaosCausalPrunedMLP")
     broken[3, 1] = np.inf
     assert_refused(classifier(), broken, y, ValueError, "infinity")
-    assert_refused(classifier(), sparse.csr_array(X), y, TypeError, "toarray")
+    assert_refused(classifier(), sparse.csr_array(broken), y, ValueError, "infinity")
     ones = np.ones(len(y))
     assert_refused(classifier(), X, ones, ValueError, "only one class", "two classes")
     continuous = y + np.random.RandomState(0).uniform(size=len(y))

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_memory
 from skchaosprune import __version__, _scale, _validation
 from skchaosprune._fit.counts import count_beyond, plan_cuts, plan_descent
 from skchaosprune._network import mlp
+from skchaosprune._network.rows import check_dense_size
 from skchaosprune._text import brief, shorten
 from skchaosprune._training.copies import CallbackCopies
 from skchaosprune._training.engine import (
@@ -25,7 +26,7 @@ from skchaosprune._training.engine import (
 )
 from skchaosprune._training.plan import Divergence, TrainingPlan
 from skchaosprune._training.recording import count_windows, resolve_record_every
-from skchaosprune.criteria import Criterion, runs_only_our_code
+from skchaosprune.criteria import Criterion, check_dense_rows, runs_only_our_code
 
 # What retrain="auto" and n_rounds="auto" mean: up to this ratio one round is enough.
 _ONE_ROUND_UP_TO = 0.7
@@ -91,7 +92,7 @@ class ScoredTraining:
     @property
     def iterations_per_epoch(self):
         """Optimiser steps per epoch."""
-        return self.network.count_steps(len(self.data.X))
+        return self.network.count_steps(self.data.n_rows)
 
     @property
     def n_iterations(self):
@@ -472,7 +473,7 @@ def make_plan(settings, criterion, seeds, data, validation, *, network, known, p
         If ``device`` cannot be used or ``engine="numba"`` cannot be honoured, and as
         :func:`check_feasible` says.
     """
-    network = _plan_network(settings, network, n_rows=len(data.X))
+    network = _plan_network(settings, network, n_rows=data.n_rows)
     plan = FitPlan(
         _plan_training(settings, network, data, validation, criterion, seeds),
         _plan_schedule(settings, network.layer_sizes, criterion),
@@ -625,10 +626,12 @@ def check_feasible(plan):
     ------
     ValueError
         If the criterion lacks what other parameters ask of it, if the ratio leaves too
-        few weights, or if the training is too short for the significance rule.
+        few weights, if the training is too short for the significance rule, or if too
+        many sparse rows would be dense at once.
     """
     training, schedule = plan.training, plan.schedule
     criterion = training.criterion
+    _check_sparse_rows(training, plan.prune_criterion)
     if schedule.importance == "causal" and criterion.significance_level is None:
         raise ValueError(
             "importance='causal' needs a criterion with p-values and a "
@@ -643,6 +646,14 @@ def check_feasible(plan):
         _check_significance_rule(plan)
     else:
         schedule.cuts  # noqa: B018 - raises where the ratio is infeasible
+
+
+def _check_sparse_rows(training, prune_criterion):
+    """Refuse sparse rows of which too many would be dense at once."""
+    X, batch_size = training.data.X, training.network.batch_size
+    way_out = "Use a smaller batch_size."
+    check_dense_size(X, batch_size, f"batch_size={batch_size}", way_out)
+    check_dense_rows(training.criterion, X, prune_criterion)
 
 
 def _check_significance_rule(plan):

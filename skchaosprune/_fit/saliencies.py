@@ -109,7 +109,7 @@ def _cut_out(network, data, params, mask):
     kept = np.append(np.where(mask, params[: mask.size], 0.0), params[mask.size :])
     return _Part(
         replace(network, layer_sizes=tuple(int(units.sum()) for units in touched)),
-        replace(data, X=data.X[:, touched[0]]),
+        replace(data, X=data.X[:, touched[0]], order="F"),  # as numpy picks columns
         kept[place],
         mask[place[: mask.size]],
         place,

@@ -178,7 +178,7 @@ def _can_act(training):
     """Flag the weights that a perturbation reaches others from: not those of zeros."""
     can_act = np.ones(training.network.n_weights, dtype=bool)
     fan_in, fan_out = training.network.layer_sizes[:2]
-    is_used = np.any(training.data.X != 0.0, axis=0)
+    is_used = (training.data.X != 0.0).sum(axis=0) > 0  # of an array or a CSR array
     can_act[: fan_in * fan_out] = np.repeat(is_used, fan_out)
     return can_act
 

@@ -42,9 +42,10 @@ def ablate_weights(snapshots, network, data, on_progress=None):
     network : object
         With attributes ``layer_sizes``, ``activation``, ``out_activation``, ``loss``.
     data : object
-        Rows to measure on: ``X`` of shape (n_rows, n_features), ``targets`` of shape
-        (n_rows, n_outputs), ``sample_weight`` of shape (n_rows,) with mean 1, and
-        ``total_weight``, the number of rows that they stand for.
+        Rows to measure on, as TrainingData: ``take(rows)`` returns some of their inputs
+        (n_rows, n_features), ``targets`` has the shape (n_rows, n_outputs),
+        ``sample_weight`` (n_rows,) and mean 1, and ``total_weight`` is the number of
+        rows that they stand for.
     on_progress : callable or None, default=None
         Called with the share done, in (0, 1], after each block of rows and snapshot.
 
@@ -71,16 +72,16 @@ def ablate_weights(snapshots, network, data, on_progress=None):
 
     Results are the same bits whatever the blocks, threads or BLAS.
     """
-    n_rows, n_points = len(data.X), len(snapshots)
+    n_rows, n_points = data.n_rows, len(snapshots)
     n_weights = mlp.count_weights(network.layer_sizes)
     size = min(n_rows, max(1, _BLOCK_ELEMENTS // n_weights))
     effects, squares, total = np.zeros(n_weights), np.zeros(n_weights), 0.0
     for first in range(0, n_rows, size):
         rows = slice(first, min(first + size, n_rows))
-        n_block = rows.stop - first
+        X, n_block = data.take(rows), rows.stop - first
         changes = np.zeros((n_block, n_weights))
         for point, params in enumerate(snapshots):
-            _ablate_block(params, network, data.X[rows], data.targets[rows], changes)
+            _ablate_block(params, network, X, data.targets[rows], changes)
             if on_progress is not None:
                 done = first * n_points + n_block * (point + 1)
                 on_progress(done / (n_rows * n_points))
@@ -102,8 +103,9 @@ def squared_gradients(params, network, data):
     network : object
         With attributes ``layer_sizes``, ``activation``, ``out_activation``, ``loss``.
     data : object
-        Rows to average over: ``X`` of shape (n_rows, n_features), ``targets`` of shape
-        (n_rows, n_outputs), ``sample_weight`` of shape (n_rows,) with mean 1.
+        Rows to average over, as TrainingData: ``take(rows)`` returns some of their
+        inputs (n_rows, n_features), ``targets`` has the shape (n_rows, n_outputs),
+        ``sample_weight`` (n_rows,) and mean 1.
 
     Returns
     -------
@@ -130,8 +132,9 @@ def mean_gradient(params, network, data):
     network : object
         With attributes ``layer_sizes``, ``activation``, ``out_activation``, ``loss``.
     data : object
-        Rows to average over: ``X`` of shape (n_rows, n_features), ``targets`` of shape
-        (n_rows, n_outputs), ``sample_weight`` of shape (n_rows,) with mean 1.
+        Rows to average over, as TrainingData: ``take(rows)`` returns some of their
+        inputs (n_rows, n_features), ``targets`` has the shape (n_rows, n_outputs),
+        ``sample_weight`` (n_rows,) and mean 1.
 
     Returns
     -------
@@ -152,12 +155,12 @@ def _sum_over_rows(params, network, data, product):
     It is called with the inputs of a layer, the gradient of each row's loss by what
     enters the layer's units, and the weights of the rows, which sum to 1.
     """
-    n_rows = len(data.X)
+    n_rows = data.n_rows
     coefs, intercepts = mlp.unflatten(params, network.layer_sizes)
     sums = [np.zeros(W.shape) for W in coefs]
     with np.errstate(over="ignore", invalid="ignore"):
         for rows in mlp.row_blocks(n_rows, network.layer_sizes):
-            X, targets = data.X[rows], data.targets[rows]
+            X, targets = data.take(rows), data.targets[rows]
             weights = data.sample_weight[rows, np.newaxis] / n_rows
             layers = mlp.hidden_outputs(X, coefs, intercepts, network.activation)
             z = layers[-1] @ coefs[-1] + intercepts[-1]

@@ -41,7 +41,7 @@ def gauss_newton_diagonal(params, network, data):
     """
     coefs, _ = mlp.unflatten(params, network.layer_sizes)
     sums = [np.zeros(W.shape) for W in coefs]
-    n_rows = len(data.X)
+    n_rows = data.n_rows
     with np.errstate(over="ignore", invalid="ignore"):
         for rows in mlp.row_blocks(n_rows, network.layer_sizes):
             layers, diagonal, factor = _forward(params, network, data, rows)
@@ -77,7 +77,7 @@ def gauss_newton_matrix(params, is_free, network, data):
     weights_free, biases_free = mlp.unflatten(is_free, network.layer_sizes)
     places = [np.nonzero(part) for part in weights_free]
     n_free = np.count_nonzero(is_free)
-    n_rows, matrix = len(data.X), np.zeros((n_free, n_free))
+    n_rows, matrix = data.n_rows, np.zeros((n_free, n_free))
     size = max(1, _BLOCK_ELEMENTS // max(n_free, *network.layer_sizes))
     with np.errstate(over="ignore", invalid="ignore"):
         for first in range(0, n_rows, size):
@@ -178,7 +178,7 @@ def _forward(params, network, data, rows):
     ``outer(factor, factor)``.
     """
     coefs, intercepts = mlp.unflatten(params, network.layer_sizes)
-    layers = mlp.hidden_outputs(data.X[rows], coefs, intercepts, network.activation)
+    layers = mlp.hidden_outputs(data.take(rows), coefs, intercepts, network.activation)
     z = layers[-1] @ coefs[-1] + intercepts[-1]
     outputs = mlp.outputs_from_logits(z, network.out_activation)
     factor = np.zeros_like(z)

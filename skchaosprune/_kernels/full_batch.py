@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.sparse import issparse
 
 from skchaosprune._kernels.jit import jit
 from skchaosprune._kernels.sgd import (
@@ -20,6 +21,7 @@ from skchaosprune._kernels.sgd import (
     network_codes,
 )
 from skchaosprune._kernels.sparse import list_kept
+from skchaosprune._network.rows import BLOCK_ELEMENTS
 
 # Rows handled at once, so that what the units put out stays in the processor's cache.
 _BLOCK = 512
@@ -72,7 +74,9 @@ class Objective:
         self._plan = plan
         self.data = bound_far_rows(plan, data)
         self.penalty = plan.alpha / data.total_weight
-        self._columns = np.ascontiguousarray(self.data.X.T)
+        X, self._columns = self.data.X, None
+        if not issparse(X):
+            self._columns = np.ascontiguousarray(X.T)
 
     def restrict(self, mask):
         """Build the function of the free parameters: kept weights, then all biases.
@@ -95,14 +99,18 @@ class Objective:
         is_read = np.zeros(n_units, dtype=bool)
         is_read[sources[ends[1] :] - sizes[0]] = True
         is_read[-sizes[-1] :] = True
-        n_rows = len(self.data.X)
+        n_rows = self.data.n_rows
+        used = np.unique(sources[: ends[1]])
         work = 3 * n_kept + _UNIT_WORK * np.count_nonzero(is_read)
-        step = max(1, _KERNEL_CALL_SIZE // work)
+        step = min(_KERNEL_CALL_SIZE // work, BLOCK_ELEMENTS // max(1, used.size))
+        step = max(1, step)
         scratch = np.empty((2, n_units, min(_BLOCK, step, n_rows)))
+        columns, chunks = self._cut(used, step)
+        sources[: ends[1]] = columns[sources[: ends[1]]]
 
         def evaluate(free):
             gradient, loss = np.zeros(free.size), 0.0
-            for first in range(0, n_rows, step):
+            for rows in chunks():
                 loss += _add_rows(
                     free,
                     sources,
@@ -111,11 +119,7 @@ class Objective:
                     is_read,
                     sizes,
                     network_codes(self._plan),
-                    self._columns,
-                    self.data.targets,
-                    self.data.sample_weight,
-                    first,
-                    min(first + step, n_rows),
+                    *rows,
                     scratch,
                     gradient,
                 )
@@ -125,6 +129,47 @@ class Objective:
             return loss + self._penalise(free, n_kept), gradient
 
         return evaluate
+
+    def _cut(self, used, step):
+        """Cut the rows into chunks, with their inputs as columns.
+
+        Parameters
+        ----------
+        used : ndarray of int
+            The inputs that are read.
+        step : int
+            Rows of a chunk.
+
+        Returns
+        -------
+        places : ndarray of int of shape (n_inputs,)
+            Where the columns of the inputs are in those of the chunks.
+        chunks : callable
+            Returns an iterable of the arguments of :func:`_add_rows` from ``X`` to
+            ``stop``. Sparse rows are made dense by the chunk; a single chunk is kept.
+        """
+        data = self.data
+        starts = range(0, data.n_rows, step)
+        places = np.arange(data.X.shape[1])
+        if self._columns is not None:
+            whole = self._columns, data.targets, data.sample_weight
+            ends = (min(first + step, data.n_rows) for first in starts)
+            dense = [(*whole, *pair) for pair in zip(starts, ends, strict=True)]
+            return places, lambda: dense
+
+        X = data.X[:, used]
+        places[used] = np.arange(used.size)
+
+        def make(first):
+            rows = slice(first, first + step)
+            columns = X[rows].T.toarray(order="C")
+            parts = columns, data.targets[rows], data.sample_weight[rows]
+            return *parts, 0, columns.shape[1]
+
+        if len(starts) == 1:
+            only = [make(0)]
+            return places, lambda: only
+        return places, lambda: map(make, starts)
 
     def minimise(self, params, mask, n_iterations):
         """Lower the objective by L-BFGS, full steps over all rows.
@@ -202,7 +247,7 @@ def bound_far_rows(plan, data):
         have their weights, unless the rate is constant others weigh less. Those that
         weigh nothing, as their squares overflow, are left out, unless all do.
     """
-    n_rows = len(data.X)
+    n_rows = data.n_rows
     plan = replace(plan, batch_size=n_rows)
     sizes = plan.measure_rows(data.squared_norms(), np.arange(n_rows), np.inf)
     rate, momentum = plan.learning_rate_init, plan.momentum

@@ -186,7 +186,7 @@ def train_kept(plan, data, params, mask, *, n_epochs, seed, largest):
     n_at_once = max(1, _KERNEL_CALL_SIZE // (3 * values.size + sizes.sum()))
     rng, squares = np.random.RandomState(seed), data.squared_norms()
     for epoch in range(n_epochs):
-        order = plan.draw_order(len(data.X), rng)
+        order = plan.draw_order(data.n_rows, rng)
         rate = plan.decay(epoch, n_epochs) * plan.learning_rate_init
         of_rows = plan.measure_rows(squares, order, data.total_weight)
         step_weights = plan.weigh_steps(

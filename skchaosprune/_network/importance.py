@@ -47,15 +47,14 @@ def gradient_importances(subject):
     importances : ndarray of shape (n_features,)
         Not normalised; exactly 0 for an input without a path of kept weights.
     """
-    X, sample_weight = subject.data.X, subject.data.sample_weight
-    # not np.average, which makes a weighted copy of X
-    mean = sample_weight @ X / sample_weight.sum()
-    importances = np.zeros(X.shape[1])
-    for rows, gradients in _differentiate(subject):
-        distance = np.abs(X[rows] - mean) * sample_weight[rows, np.newaxis]
+    data, total = subject.data, subject.data.sample_weight.sum()
+    mean = data.mean()
+    importances = np.zeros(len(mean))
+    for X, weights, gradients in _differentiate(subject):
+        distance = np.abs(X - mean) * weights[:, np.newaxis]
         for gradient in gradients:
             importances += np.sum(distance * np.abs(gradient), axis=0)
-    return importances / sample_weight.sum()
+    return importances / total
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -73,25 +72,25 @@ def gradient_directions(subject):
         In [-1, 1]: 1 where a larger value of the feature raises the output in all rows,
         -1 where it lowers it; 0 without a path of kept weights.
     """
-    sample_weight = subject.data.sample_weight
     shape = subject.network.layer_sizes[0], subject.network.layer_sizes[-1]
     sums, sizes = np.zeros(shape), np.zeros(shape)
-    for rows, gradients in _differentiate(subject):
+    for _, weights, gradients in _differentiate(subject):
         for output, gradient in enumerate(gradients):
-            sums[:, output] += sample_weight[rows] @ gradient
-            sizes[:, output] += sample_weight[rows] @ np.abs(gradient)
+            sums[:, output] += weights @ gradient
+            sizes[:, output] += weights @ np.abs(gradient)
     return _divide(sums, sizes)
 
 
 def _differentiate(subject):
-    """Yield blocks of rows, and the gradients of the outputs in them, one by one."""
-    X = subject.data.X
+    """Yield blocks of rows, their weights, and the gradients of the outputs in them."""
+    data = subject.data
     (coefs, intercepts), activation = subject.layers, subject.network.activation
     # one output at a time, so that their number is no width
-    for rows in mlp.row_blocks(X.shape[0], subject.network.layer_sizes[:-1]):
-        layers = mlp.hidden_outputs(X[rows], coefs, intercepts, activation)
+    for rows in mlp.row_blocks(data.n_rows, subject.network.layer_sizes[:-1]):
+        layers = mlp.hidden_outputs(data.take(rows), coefs, intercepts, activation)
         slopes = [mlp.activation_slope(layer, activation) for layer in layers[1:]]
-        yield rows, (_descend(w, coefs, slopes, len(layers[0])) for w in coefs[-1].T)
+        gradients = (_descend(w, coefs, slopes, len(layers[0])) for w in coefs[-1].T)
+        yield layers[0], data.sample_weight[rows], gradients
 
 
 def _descend(weights, coefs, slopes, n_rows):
@@ -211,16 +210,17 @@ def permutation_importances(subject, n_repeats=5):
     rng = np.random.RandomState(subject.seed)
     orders = [_shuffle(data.sample_weight, rng) for _ in range(n_repeats)]
     rises = np.zeros(network.layer_sizes[0])
-    for rows in mlp.row_blocks(len(data.X), network.layer_sizes):
-        X, targets = data.X[rows], data.targets[rows]
+    for rows in mlp.row_blocks(data.n_rows, network.layer_sizes):
+        X, targets = data.take(rows), data.targets[rows]
+        shuffled = [data.take(order[rows]) for order in orders]
         weights = data.sample_weight[rows]
         z = X @ coefs[0] + intercepts[0]
         losses = _losses_from_first_layer(subject, z.copy(), targets)
         for columns in used:
-            for order in orders:
-                change = data.X[np.ix_(order[rows], columns)] - X[:, columns]
-                shuffled = z + change @ coefs[0][columns]
-                worse = _losses_from_first_layer(subject, shuffled, targets)
+            for other in shuffled:
+                change = np.take(other, columns, axis=1) - X[:, columns]
+                moved = z + change @ coefs[0][columns]
+                worse = _losses_from_first_layer(subject, moved, targets)
                 rises[columns[0]] += weights @ (worse - losses)
     return np.maximum(rises, 0.0) / (n_repeats * data.sample_weight.sum())
 
@@ -246,10 +246,10 @@ def ablation_importances(subject):
     """
     data, network = subject.data, subject.network
     coefs, intercepts = subject.layers
-    mean = data.sample_weight @ data.X / data.sample_weight.sum()
+    mean = data.mean()
     rises = np.zeros(network.layer_sizes[0])
-    for rows in mlp.row_blocks(len(data.X), network.layer_sizes):
-        X, targets = data.X[rows], data.targets[rows]
+    for rows in mlp.row_blocks(data.n_rows, network.layer_sizes):
+        X, targets = data.take(rows), data.targets[rows]
         weights = data.sample_weight[rows]
         z = X @ coefs[0] + intercepts[0]
         losses = _losses_from_first_layer(subject, z.copy(), targets)

@@ -5,10 +5,13 @@ causality test and importances need no torch. The flat layout of the parameters 
 one of :mod:`skchaosprune._kernels.sgd`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.special import expit, log_expit, log_softmax
+
+from skchaosprune._network.rows import as_dense
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 
@@ -46,22 +49,50 @@ class Network:
 class TrainingData:
     """Rows of one data set: inputs, labels for skorch, targets and weights for us.
 
-    ``y`` is what callbacks see: class codes, or the standardised target as a column.
-    ``targets`` is ``(n_rows, n_outputs)`` float64. ``sample_weight`` is positive and
-    has mean 1; ``total_weight`` is the number of rows that the weights stand for, by
-    :func:`skchaosprune._validation.sum_weights`.
+    ``X`` is an array or a CSR array, whose rows :meth:`take` makes dense. ``y`` is what
+    callbacks see: class codes, or the standardised target as a column. ``targets`` is
+    ``(n_rows, n_outputs)`` float64. ``sample_weight`` is positive and has mean 1;
+    ``total_weight`` is the number of rows that the weights stand for, by
+    :func:`skchaosprune._validation.sum_weights`. ``order``, "C" or "F", is that in
+    memory of the rows that are taken, as sums may depend on it.
     """
 
-    X: np.ndarray
+    X: np.ndarray | csr_array
     y: np.ndarray
     targets: np.ndarray
     sample_weight: np.ndarray
     total_weight: float
+    order: str = "C"
+
+    @property
+    def n_rows(self):
+        """Number of rows."""
+        return self.X.shape[0]
+
+    def take(self, rows):
+        """Return some of the rows as an array; often a view, if ``X`` is an array."""
+        return np.asarray(as_dense(self.X[rows]), order=self.order)
+
+    def densify(self):
+        """Return the same rows with ``X`` as an array."""
+        return replace(self, X=as_dense(self.X))
+
+    def mean(self):
+        """Weighted means of the columns, ``(n_features,)``."""
+        sums = sum(
+            self.sample_weight[rows] @ self.take(rows)
+            for rows in row_blocks(self.n_rows, self.X.shape[1:])
+        )
+        return sums / self.sample_weight.sum()
 
     def squared_norms(self):
         """Squared norms of the rows, ``(n_rows,)``."""
+        squares = np.empty(self.n_rows)
         with np.errstate(over="ignore"):
-            return np.einsum("ij,ij->i", self.X, self.X)
+            for rows in row_blocks(self.n_rows, self.X.shape[1:]):
+                X = self.take(rows)
+                squares[rows] = np.einsum("ij,ij->i", X, X)
+        return squares
 
     def logits(self, params, network):
         """What the net computes for these rows, before the output activation."""
@@ -194,8 +225,8 @@ def logits(X, coefs, intercepts, activation):
     # a net that diverges overflows here; the caller looks for that and explains it
     with np.errstate(over="ignore", invalid="ignore"):
         for rows in row_blocks(X.shape[0], layer_sizes):
-            last = hidden_outputs(X[rows], coefs, intercepts, activation)[-1]
-            z[rows] = last @ coefs[-1] + intercepts[-1]
+            layers = hidden_outputs(as_dense(X[rows]), coefs, intercepts, activation)
+            z[rows] = layers[-1] @ coefs[-1] + intercepts[-1]
     return z
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix, issparse
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import PassthroughScoring
 from skorch.dataset import Dataset
@@ -12,6 +13,7 @@ from skorch.exceptions import SkorchException
 from skorch.helper import predefined_split
 
 from skchaosprune._kernels import sgd
+from skchaosprune._network.rows import BLOCK_ELEMENTS
 from skchaosprune._text import shorten
 from skchaosprune._training.callbacks import (
     NEVER_WRITE,
@@ -75,6 +77,7 @@ class _PrunableNet:
         self._epoch = 0
         self._squares = data.squared_norms()
         self._tensors = None
+        self._gathered = None
         self._known_step = None
 
     def _make_twin(self):
@@ -158,19 +161,17 @@ class _PrunableNet:
             loss = self._validation.mean_loss(self.numpy_params(), self._plan)
         if not acting:
             # callbacks that look at batches find the epoch as one
-            n_rows = len((self._data if training else self._validation).X)
+            n_rows = (self._data if training else self._validation).n_rows
             self.history.new_batch()
             self.history.record_batch(f"{prefix}_loss", loss)
             self.history.record_batch(f"{prefix}_batch_size", n_rows)
 
     def _validate_in_batches(self):
         tensors = self._as_tensors(self._validation)
+        order = self._tensor(np.arange(self._validation.n_rows))
         with torch.no_grad():
-            for part in zip(
-                *(torch.split(tensor, self._plan.batch_size) for tensor in tensors),
-                strict=True,
-            ):
-                X, y, targets, sample_weight = part
+            for rows in torch.split(order, self._plan.batch_size):
+                X, y, targets, sample_weight = self._take_batch(tensors, rows)
                 self.notify("on_batch_begin", batch=(X, y), training=False)
                 z = self.module_(X)
                 loss = self.criterion_(z, targets, sample_weight)
@@ -192,7 +193,7 @@ class _PrunableNet:
             if self._own.has_new_optimizer:
                 self._refuse_callback("a callback replaced the optimiser")
             self._twin.follow(self._own)
-        order = self._plan.draw_order(len(self._data.X), self._rng)
+        order = self._plan.draw_order(self._data.n_rows, self._rng)
         share = self._plan.decay(self._epoch, self.max_epochs)
         self._epoch += 1
         sizes = self._plan.measure_rows(self._squares, order, self._data.total_weight)
@@ -240,7 +241,7 @@ class _PrunableNet:
             self._data.sample_weight, sizes, rate, momentum
         )
         step = weights, rate, momentum
-        position, total = 0, 0.0
+        position, total, self._gathered = 0, 0.0, None
         while position < order.size:
             start, stop = position, self._next_stop(position, order.size)
             position, iteration, n_filled, loss = self._call_kernel(
@@ -258,31 +259,54 @@ class _PrunableNet:
         """Return the place in the order up to which the kernel may run in one call."""
         plan, batch = self._plan, self._plan.batch_size
         stop = max(1, _KERNEL_CALL_SIZE // (3 * batch * plan.n_weights)) * batch
+        block = self._rows_per_block()
+        stop = min(stop, block - position % block)
         snapshots = self._watch.snapshots
         if snapshots is not None and snapshots.next_iteration is not None:
             due = snapshots.next_iteration - self._iteration
             stop = min(stop, due * batch)
         return min(position + stop, n_places)
 
+    def _rows_per_block(self):
+        """Return how many places of an order, in whole batches, make a block."""
+        plan, batch = self._plan, self._plan.batch_size
+        return max(1, BLOCK_ELEMENTS // (batch * plan.layer_sizes[0])) * batch
+
+    def _gather(self, order, step_weights, start):
+        """Return what the kernel takes of the rows from ``order[start]`` on.
+
+        That is all rows with their order, or where they are sparse those of the block
+        of ``start``, dense and in order; and how many places of the order are left out
+        before. Windows may end a call anywhere in a block.
+        """
+        data = self._data
+        whole = data.X, data.targets, data.sample_weight, step_weights
+        if not issparse(data.X):
+            return (*whole, order), 0
+        block = self._rows_per_block()
+        first = start - start % block
+        if self._gathered is None or self._gathered[0] != first:
+            rows = order[first : first + block]
+            parts = data.take(rows), *(part[rows] for part in whole[1:])
+            self._gathered = first, (*parts, np.arange(rows.size))
+        return self._gathered[1], first
+
     def _call_kernel(self, learner, step, order, start, stop):
-        plan, data, recorder = self._plan, self._data, self._watch.recorder
+        plan, recorder = self._plan, self._watch.recorder
         step_weights, rate, momentum = step
+        rows, first = self._gather(order, step_weights, start)
         no_records = np.empty((1, plan.n_weights)) if recorder is None else None
         one_row = plan.batch_size == 1
         kernel = sgd.train_rows if one_row else sgd.train_batches
-        return kernel(
+        position, *others = kernel(
             learner.module.flat.numpy(),
             learner.velocity.numpy(),
             self._mask.numpy(),
             np.array(plan.layer_sizes),
             sgd.network_codes(plan),
-            data.X,
-            data.targets,
-            data.sample_weight,
-            step_weights,
-            order,
-            start,
-            stop,
+            *rows,
+            start - first,
+            stop - first,
             *(() if one_row else (plan.batch_size,)),
             rate,
             momentum,
@@ -292,6 +316,7 @@ class _PrunableNet:
             no_records if recorder is None else learner.buffer,
             0 if recorder is None else recorder.n_filled,
         )
+        return first + position, *others
 
     def _run_torch(self, order, sizes, share, acting):
         """Return the summed loss of an epoch in torch."""
@@ -301,7 +326,7 @@ class _PrunableNet:
         total = 0.0
         for rows in torch.split(self._tensor(order), self._plan.batch_size):
             stop_at_exit()
-            batch = tuple(part[rows] for part in self._tensors)
+            batch = self._take_batch(self._tensors, rows)
             loss, z = self._take_step(batch, sizes[rows], share, acting)
             total += loss.item() * len(rows)
             if acting:
@@ -330,8 +355,20 @@ class _PrunableNet:
         return answer
 
     def _as_tensors(self, data):
-        parts = data.X, data.y, data.targets, data.sample_weight
-        return [self._tensor(part) for part in parts]
+        """Return the rows as tensors on the device, but sparse ``X`` as it is."""
+        parts = data.y, data.targets, data.sample_weight
+        X = data.X if issparse(data.X) else self._tensor(data.X)
+        return [X, *(self._tensor(part) for part in parts)]
+
+    def _take_batch(self, parts, rows):
+        """Return some rows of :meth:`_as_tensors`, all dense."""
+        X, *others = parts
+        if not issparse(X):
+            return [part[rows] for part in parts]
+        # memory of torch, as of the others: sums may depend on where it begins
+        batch = torch.empty((len(rows), X.shape[1]), dtype=torch.float64)
+        X[rows.cpu().numpy()].toarray(out=batch.numpy())
+        return [batch.to(self.device), *(part[rows] for part in others)]
 
     def _tensor(self, array):
         # torch warns about memory that it may not write
@@ -411,7 +448,7 @@ def _build_net(plan, n_epochs, validation, callbacks):
     net_class = ClassifierNet if plan.is_classifier else RegressorNet
     split = None
     if validation is not None:
-        split = predefined_split(Dataset(validation.X, validation.y))
+        split = predefined_split(Dataset(_for_skorch(validation.X), validation.y))
     return net_class(
         MLPModule,
         module__layer_sizes=plan.layer_sizes,
@@ -438,13 +475,19 @@ def _build_net(plan, n_epochs, validation, callbacks):
 
 def _run_epochs(net, data, validation):
     """Train a prepared net until its epochs are over or a callback ends it."""
+    X, y = _for_skorch(data.X), data.y
     with torch.enable_grad():
         with suppress(StopTraining), _explain_missing_valid_loss(validation):
-            net.notify("on_train_begin", X=data.X, y=data.y)
+            net.notify("on_train_begin", X=X, y=y)
             # not skorch's fit or partial_fit, which swallow Ctrl-C
-            net.fit_loop(data.X, data.y)
+            net.fit_loop(X, y)
         with suppress(StopTraining):
-            net.notify("on_train_end", X=data.X, y=data.y)
+            net.notify("on_train_end", X=X, y=y)
+
+
+def _for_skorch(X):
+    """Return rows for skorch, which takes a row of a sparse matrix as a matrix."""
+    return csr_matrix(X) if issparse(X) else X
 
 
 @contextmanager

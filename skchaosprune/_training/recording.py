@@ -200,7 +200,8 @@ class TrainingRecord:
     data : TrainingData or None
         The training rows: ``X``, ``targets``, ``sample_weight`` and the methods
         ``logits``, ``mean_loss`` and ``mean_error`` of ``(params, network)``. None
-        where the criterion did not ask.
+        where the criterion did not ask. Sparse ``X`` is an array for criteria of the
+        user's, and for ours a CSR array, whose rows ``take`` makes dense.
     record_every : int or None
         Iterations from one record to the next.
     n_windows_planned : int
@@ -258,8 +259,11 @@ class TrainingRecord:
         return self.initial_params[: self.n_weights]
 
     def read_only(self):
-        """Return the same record; who writes into its arrays gets an error."""
-        data = None if self.data is None else _lock_arrays(self.data)
+        """Return the same record; who writes into its arrays gets an error.
+
+        Sparse rows are dense in it.
+        """
+        data = None if self.data is None else _lock_arrays(self.data.densify())
         return _lock_arrays(replace(self, data=data))
 
 

@@ -6,6 +6,7 @@ means keep. It declares what it needs in ``needs`` ("trajectories", "snapshots",
 and whether it can decide by itself how many weights go in ``has_significance_rule``.
 """
 
+from skchaosprune._network.rows import check_dense_size
 from skchaosprune._text import brief
 from skchaosprune._validation import check_choice
 from skchaosprune.criteria._base import NEEDS, Criterion, WeightScores, score_weights
@@ -117,6 +118,29 @@ def runs_only_our_code(criterion):
     """
     ours = type(criterion) in [*CRITERIA.values(), FixedMasks]
     return ours and not callable(criterion.target)
+
+
+def check_dense_rows(criterion, X, prune_criterion):
+    """Refuse sparse rows that code of the user's is to see dense, if they are many.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        From :func:`get_criterion`.
+    X : ndarray or csr_array of shape (n_rows, n_features)
+        The rows that it scores by.
+    prune_criterion : object
+        The parameter, for the error.
+
+    Raises
+    ------
+    ValueError
+        If they would take more than 1 GiB.
+    """
+    if "data" in criterion.needs and not runs_only_our_code(criterion):
+        what = f"prune_criterion={brief(prune_criterion)}, which needs data,"
+        way_out = "Use a criterion that does not need data, or pass fewer rows."
+        check_dense_size(X, X.shape[0], what, way_out)
 
 
 # Pickles name the public home of a class, not the file it is in.

@@ -163,7 +163,7 @@ class Intervention(Criterion):
     def _sample_rows(self, record, rng):
         """Draw at most ``n_rows`` rows, whatever their weights, which they keep."""
         data = record.data
-        rows = np.arange(len(data.X))
+        rows = np.arange(data.n_rows)
         if len(rows) > self.n_rows:
             rows = np.sort(rng.choice(rows, self.n_rows, replace=False))
         weights = data.sample_weight[rows]
@@ -173,7 +173,7 @@ class Intervention(Criterion):
             y=data.y[rows],
             targets=data.targets[rows],
             sample_weight=weights / weights.mean(),
-            total_weight=data.total_weight * (len(rows) / len(data.X)),
+            total_weight=data.total_weight * (len(rows) / data.n_rows),
         )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import check_array
 
+from skchaosprune._network.rows import as_dense, check_dense_size
 from skchaosprune._text import brief, brief_list, shorten
 
 _MOST_VALUES = 40  # of a column of numbers
@@ -44,10 +45,14 @@ class Rows:
     def __init__(self, X, max_samples, names=None):
         self.is_frame = hasattr(X, "iloc")
         if not self.is_frame:
-            X = check_array(X, dtype=None, ensure_all_finite=False)
-        if len(X) > max_samples:
-            drawn = np.random.default_rng(0).choice(len(X), max_samples, replace=False)
+            X = check_array(X, accept_sparse="csr", dtype=None, ensure_all_finite=False)
+        n_rows = X.shape[0]
+        if n_rows > max_samples:
+            drawn = np.random.default_rng(0).choice(n_rows, max_samples, replace=False)
             X = X.iloc[np.sort(drawn)] if self.is_frame else X[np.sort(drawn)]
+        what = f"max_samples={max_samples}"
+        check_dense_size(X, X.shape[0], what, "Use a smaller max_samples.")
+        X = as_dense(X)
         self.table = X
         n_columns = X.shape[1]
         if names is not None and len(names) != n_columns:

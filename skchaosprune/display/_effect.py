@@ -130,7 +130,7 @@ class EffectDisplay:
         ----------
         model : estimator, Pipeline, search or TransformedTargetRegressor
             Fitted. Without ``features`` it needs one of our estimators in it.
-        X : array-like or data frame of shape (n_samples, n_features)
+        X : array-like, sparse array or data frame of shape (n_samples, n_features)
             Rows as ``model.predict`` takes them, with strings or missing values where
             it does.
         features : sequence of str or int or None, default=None

@@ -159,7 +159,7 @@ class PruningCurveDisplay:
         ----------
         estimator : ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor or Pipeline
             Fitted or not; it is cloned.
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse array of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,)
             Targets.
