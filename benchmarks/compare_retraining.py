@@ -80,7 +80,7 @@ from tables import (
 from threadpoolctl import threadpool_limits
 
 from skchaosprune._fit import pruning
-from skchaosprune._fit.plan import _SWAPS_UP_TO
+from skchaosprune._fit.schedule import _SWAPS_UP_TO
 from skchaosprune._kernels.full_batch import Objective
 from skchaosprune._training.plan import Divergence
 from skchaosprune.criteria import CRITERIA

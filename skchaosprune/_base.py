@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_classifier
 
-from skchaosprune import _scale, _validation
+from skchaosprune import _scale, _validation, _weights
 from skchaosprune._callback_params import (
     check_callback_params,
     get_callback_params,
@@ -502,7 +502,7 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
         seeds = planning.draw_seeds(self.random_state)
         target_name = name_target(y)
         X, y, known = self._validate_rows(X, y)
-        sample_weight = _validation.check_sample_weight(sample_weight, len(y))
+        sample_weight = _weights.check_sample_weight(sample_weight, len(y))
         X, y, sample_weight, places = planning.drop_absent(X, y, sample_weight)
         train, held_out = planning.split_rows(
             y, self.validation_fraction, seeds.split, stratify=is_classifier(self)

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
-from skchaosprune import _validation
+from skchaosprune import _validation, _weights
 from skchaosprune._fit.progress import Progress, with_callbacks
 from skchaosprune._selection import find_best, find_sparsest, mean_and_error
 from skchaosprune._text import brief, pad, printable, shorten, width_of
@@ -476,7 +476,7 @@ def _check_scoring(model, scoring, *, is_weighted):
 
 def _check_weights(sample_weight, n_samples, folds):
     """Return weights that leave rows to train and to score on in each fold."""
-    weights = _validation.check_sample_weight(sample_weight, n_samples)
+    weights = _weights.check_sample_weight(sample_weight, n_samples)
     for number, fold in enumerate(folds, start=1):
         if not all(weights[rows].any() for rows in fold):
             raise ValueError(

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.preprocessing import LabelEncoder
 
-from skchaosprune import _validation
+from skchaosprune import _validation, _weights
 from skchaosprune._base import PrunedMLP
 from skchaosprune._names import take_snapshot
 from skchaosprune._network import mlp
@@ -476,7 +476,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
                 f"y has only one class, {brief(classes.tolist()[0])}; a classifier "
                 "needs samples of at least two classes."
             )
-        weights = _validation.weigh_classes(
+        weights = _weights.weigh_classes(
             self.class_weight, classes, codes, sample_weight, train
         )
         targets = _one_hot(codes, len(classes))
@@ -893,9 +893,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         return X, _validation.check_target(y)
 
     def _encode(self, y, sample_weight, train):
-        measure = _validation.check_spread
+        measure = _weights.check_spread
         if self.loss == "huber":
-            measure = _validation.check_robust_spread
+            measure = _weights.check_robust_spread
         mean, scale = measure(y[train], sample_weight[train])
         y = ((y - mean) / scale)[:, np.newaxis]
         learned = {"target_mean_": mean, "target_scale_": scale}

@@ -16,7 +16,7 @@ from skchaosprune import (
     CompactMLP,
     to_onnx,
 )
-from skchaosprune._validation import check_robust_spread
+from skchaosprune._weights import check_robust_spread
 from skchaosprune.criteria import ChaosCausality
 from tests.helpers import small
 

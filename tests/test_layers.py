@@ -14,7 +14,7 @@ FOLDER = Path(skchaosprune.__file__).parent
 
 # Lowest first: a room imports from rooms before it, and from itself, late or not.
 LAYERS = """
-_text _warn _persistence _callback_params _validation _files _unwrap _names
+_text _warn _persistence _callback_params _validation _weights _files _unwrap _names
 _selection _affine _trace _network _scale _kernels _training criteria _export _to_c
 compact _fit _placebo _importances _path report display _base estimators _pipelines
 _legcnet

@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
-from skchaosprune._validation import sum_weights
+from skchaosprune._weights import sum_weights
 from skchaosprune.criteria import CRITERIA, ChaosCausality, Criterion, Intervention
 from tests.helpers import PLAIN, assert_same_fit, flat, small
 

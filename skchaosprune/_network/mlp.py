@@ -53,7 +53,7 @@ class TrainingData:
     callbacks see: class codes, or the standardised target as a column. ``targets`` is
     ``(n_rows, n_outputs)`` float64. ``sample_weight`` is positive and has mean 1;
     ``total_weight`` is the number of rows that the weights stand for, by
-    :func:`skchaosprune._validation.sum_weights`. ``order``, "C" or "F", is that in
+    :func:`skchaosprune._weights.sum_weights`. ``order``, "C" or "F", is that in
     memory of the rows that are taken, as sums may depend on it.
     """
 
