@@ -80,10 +80,10 @@ for column in models[-1].feature_importances_.argsort()[::-1][:6]:
 # A budget of inputs
 # ------------------
 #
-# Where every input costs, ``max_features`` sets the limit itself. The loss says which
-# ones to drop, a few at a time, while the network is trained on. How many are
-# enough? Search the number like any parameter; ``one_standard_error`` takes the fewest
-# inputs that are about as good as the best number.
+# Where every input costs, ``max_features`` sets the limit itself. The least important
+# ones go, a few at a time, while the network is trained on. How many are enough? Search
+# the number like any parameter; ``one_standard_error`` takes the fewest inputs that are
+# about as good as the best number.
 
 from sklearn.model_selection import GridSearchCV
 

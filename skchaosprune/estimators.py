@@ -74,7 +74,7 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     max_features : int, float or None, default=None
         Most inputs that the pruned network may use: a number, or a share in (0, 1].
         The weights of the others go first, so ``prune_ratio`` is a minimum. Each round
-        drops some, those without which the training loss rises least.
+        drops some, those with the smallest gradient importance in its network.
         ``features_in_use_`` says which are left.
     retrain : {"auto", "rewind", "finetune", "descent"}, default="auto"
         How what is left is trained: "rewind" from the initial weights (the paper),
@@ -538,7 +538,7 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     max_features : int, float or None, default=None
         Most inputs that the pruned network may use: a number, or a share in (0, 1].
         The weights of the others go first, so ``prune_ratio`` is a minimum. Each round
-        drops some, those without which the training loss rises least.
+        drops some, those with the smallest gradient importance in its network.
         ``features_in_use_`` says which are left.
     retrain : {"auto", "rewind", "finetune", "descent"}, default="auto"
         How what is left is trained: "rewind" from the initial weights (the paper),

@@ -490,18 +490,6 @@ def permutation_importances(params, network, data, orders, groups=None):
     return importances
 
 
-def ablation_importances(params, network, data):
-    """Run the whole network again with each column at its weighted mean."""
-    importances, total = [], sum(data.sample_weight)
-    for j in range(data.X.shape[1]):
-        mean = sum(w * x for w, x in zip(data.sample_weight, data.X[:, j], strict=True))
-        X = data.X.copy()
-        X[:, j] = mean / total
-        worse = mean_loss(X, params, network, data)
-        importances.append(worse - mean_loss(data.X, params, network, data))
-    return importances
-
-
 def mean_loss(X, params, network, data):
     total = 0.0
     for x, target, weight in zip(X, data.targets, data.sample_weight, strict=True):

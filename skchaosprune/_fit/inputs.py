@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from skchaosprune._network.importance import Explainable, ablation_importances
+from skchaosprune._network.importance import Explainable, gradient_importances
 from skchaosprune._network.mlp import split_layers
 
 
 def choose_inputs(network, data, params, mask, n_inputs):
-    """Choose the inputs whose loss would cost most.
+    """Choose the inputs that drive the outputs most.
 
     Parameters
     ----------
@@ -25,14 +25,8 @@ def choose_inputs(network, data, params, mask, n_inputs):
     Returns
     -------
     inputs : ndarray of bool of shape (n_features,)
-        True = chosen: those without which the training loss rises most, of those with
+        True = chosen: those with the largest mean gradient times input, of those with
         a kept weight; then others. Ties go to the lower index.
-
-    Notes
-    -----
-    Chosen on the tables for choosing of ``benchmarks/compare_features.py``: ranked by
-    the mean gradient times input, the rule of ``feature_importances_``, the last inputs
-    of ``friedman1`` are the wrong ones.
     """
     n_features = network.layer_sizes[0]
     if n_inputs >= n_features:
@@ -40,7 +34,7 @@ def choose_inputs(network, data, params, mask, n_inputs):
     masks = split_layers(mask, network.layer_sizes)
     subject = Explainable(network, params, data, masks, p_values=None, seed=0)
     lost = ~masks[0].any(axis=1)
-    order = np.lexsort((-ablation_importances(subject), lost))
+    order = np.lexsort((-gradient_importances(subject), lost))
     inputs = np.zeros(n_features, dtype=bool)
     inputs[order[:n_inputs]] = True
     return inputs

@@ -48,7 +48,11 @@ def gradient_importances(subject):
         Not normalised; exactly 0 for an input without a path of kept weights.
     """
     data, total = subject.data, subject.data.sample_weight.sum()
-    mean = data.mean()
+    mean = sum(
+        data.sample_weight[rows] @ data.take(rows)
+        for rows in mlp.row_blocks(data.n_rows, data.X.shape[1:])
+    )
+    mean /= total
     importances = np.zeros(len(mean))
     for X, weights, gradients in _differentiate(subject):
         distance = np.abs(X - mean) * weights[:, np.newaxis]
@@ -223,41 +227,6 @@ def permutation_importances(subject, n_repeats=5):
                 worse = _losses_from_first_layer(subject, moved, targets)
                 rises[columns[0]] += weights @ (worse - losses)
     return np.maximum(rises, 0.0) / (n_repeats * data.sample_weight.sum())
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def ablation_importances(subject):
-    """Rise of the training loss when one column is set to its mean.
-
-    Parameters
-    ----------
-    subject : Explainable
-        The network and its training rows.
-
-    Returns
-    -------
-    importances : ndarray of shape (n_features,)
-        Below 0 where the loss falls; exactly 0 for an input whose weights are all 0.
-
-    Notes
-    -----
-    What it costs to leave an input out, before the others make up for it. Of inputs
-    that act only together, like those of an exclusive or, each has the whole effect.
-    """
-    data, network = subject.data, subject.network
-    coefs, intercepts = subject.layers
-    mean = data.mean()
-    rises = np.zeros(network.layer_sizes[0])
-    for rows in mlp.row_blocks(data.n_rows, network.layer_sizes):
-        X, targets = data.take(rows), data.targets[rows]
-        weights = data.sample_weight[rows]
-        z = X @ coefs[0] + intercepts[0]
-        losses = _losses_from_first_layer(subject, z.copy(), targets)
-        for column in np.flatnonzero(coefs[0].any(axis=1)):
-            change = np.outer(mean[column] - X[:, column], coefs[0][column])
-            worse = _losses_from_first_layer(subject, z + change, targets)
-            rises[column] += weights @ (worse - losses)
-    return rises / data.sample_weight.sum()
 
 
 def _shuffle(sample_weight, rng):

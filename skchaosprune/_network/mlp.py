@@ -77,14 +77,6 @@ class TrainingData:
         """Return the same rows with ``X`` as an array."""
         return replace(self, X=as_dense(self.X))
 
-    def mean(self):
-        """Weighted means of the columns, ``(n_features,)``."""
-        sums = sum(
-            self.sample_weight[rows] @ self.take(rows)
-            for rows in row_blocks(self.n_rows, self.X.shape[1:])
-        )
-        return sums / self.sample_weight.sum()
-
     def squared_norms(self):
         """Squared norms of the rows, ``(n_rows,)``."""
         squares = np.empty(self.n_rows)
