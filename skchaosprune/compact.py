@@ -509,10 +509,10 @@ class CompactMLP(Versioned, Convertible):
     # huge rows overflow here as they do in the estimator
     @np.errstate(over="ignore", invalid="ignore")
     def _forward(self, X):
-        if issparse(X):
-            columns = X[:, self.selected_features_].T.toarray(order="C")
-        else:
+        if isinstance(X, np.ndarray):
             columns = X.T.take(self.selected_features_, axis=0)
+        else:
+            columns = X[:, self.selected_features_].T.toarray(order="C")
         for W, b in zip(self._weights[:-1], self.intercepts_[:-1], strict=True):
             columns = W @ columns
             columns += b[:, np.newaxis]
@@ -533,7 +533,9 @@ class CompactMLP(Versioned, Convertible):
                 f"{brief_list(known)}, and column {place} is the first that differs. "
                 "Select and order the columns as in fit."
             )
-        X = X if issparse(X) else np.asarray(X)
+        is_sparse = issparse(X)
+        if not is_sparse:
+            X = np.asarray(X)
         if X.ndim != 2 or X.shape[1] != self.n_features_in_ or X.shape[0] == 0:
             raise ValueError(
                 f"X has the shape {X.shape}; it must be (n_samples, "
@@ -547,7 +549,7 @@ class CompactMLP(Versioned, Convertible):
             with np.errstate(over="ignore"):
                 X = X.astype(np.float64)
         values = X
-        if issparse(X):
+        if is_sparse:
             X = _validation.canonical(X)
             values = X.data
         # all() takes twice as long for one row

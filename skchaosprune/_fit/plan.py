@@ -394,8 +394,14 @@ def list_versions():
 
 def _plan_schedule(settings, layer_sizes, criterion):
     """Describe what comes after the first scores."""
-    names = "prune_ratio", "prune_scope", "keep_connected", "max_features"
-    names += "target_score", "importance"
+    names = (
+        "prune_ratio",
+        "prune_scope",
+        "keep_connected",
+        "max_features",
+        "target_score",
+        "importance",
+    )
     return Schedule(
         layer_sizes,
         retrain_asked=settings["retrain"],

@@ -114,17 +114,25 @@ def _choose_mask(plan, scored, order, number):
     schedule, verdict = plan.schedule, scored.verdict
     if verdict.is_final:
         return verdict.keep
-
-    def choose(n_inputs):
-        network, data = plan.training.network, plan.training.data
-        alive, params = scored.record.alive, scored.run.params
-        inputs = choose_inputs(network, data, params, alive, n_inputs)
-        return {"keep_connected": schedule.keep_connected, "inputs": inputs}
-
-    sizes = schedule.layer_sizes
     if schedule.prune_ratio is not None:
-        cut = schedule.cuts[number - 1]
-        return keep_best(order, cut.n_kept, sizes, **choose(cut.n_inputs))
+        n_kept, n_inputs = schedule.cuts[number - 1]
+        limits = _choose_limits(plan, scored, n_inputs)
+        return keep_best(order, n_kept, schedule.layer_sizes, **limits)
+    _check_significance(verdict)
+    limits = _choose_limits(plan, scored, schedule.most_inputs)
+    return keep_significant(verdict.keep, order, schedule.layer_sizes, **limits)
+
+
+def _choose_limits(plan, scored, n_inputs):
+    """Return what holds for a mask besides its count."""
+    network, data = plan.training.network, plan.training.data
+    alive, params = scored.record.alive, scored.run.params
+    inputs = choose_inputs(network, data, params, alive, n_inputs)
+    return {"keep_connected": plan.schedule.keep_connected, "inputs": inputs}
+
+
+def _check_significance(verdict):
+    """Raise an error if the significance rule leaves nothing."""
     if verdict.problem is not None:
         raise ValueError(f"prune_ratio=None cannot decide: {verdict.problem}")
     if not verdict.keep.any():
@@ -134,5 +142,3 @@ def _choose_mask(plan, scored, order, number):
             "[0, 1), raise the criterion's significance_level, or train longer with a "
             "larger max_iter."
         )
-    limits = choose(schedule.most_inputs)
-    return keep_significant(verdict.keep, order, sizes, **limits)
