@@ -140,8 +140,8 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
     def features_in_use_(self):
         """Mask of the inputs that can change an output, shape ``(n_features_in_,)``.
 
-        Those of which a path of weights other than 0 leads to an output: what
-        :meth:`compact` and all exports read. There are at most ``max_features``.
+        A path of weights other than 0 leads from each of them to an output. They are
+        what :meth:`compact` and all exports read, at most ``max_features``.
         """
         fitted = take_snapshot(self)
         in_use = np.zeros(fitted.n_features_in_, dtype=bool)
@@ -154,7 +154,8 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
         Parameters
         ----------
         feature_names : sequence of str or None, default=None
-            Names of all features; None takes those seen in fit, or x0, x1, ...
+            Names of all features; None takes those seen in fit, or x0, x1, ... Of the
+            last step of a pipeline those are ``pipeline[:-1].get_feature_names_out()``.
 
         Returns
         -------

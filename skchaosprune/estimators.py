@@ -80,16 +80,16 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         How what is left is trained: "rewind" from the initial weights (the paper),
         "finetune" on from the dense ones, both by ``solver``. "descent" cuts to four
         times the weights that stay, as the criterion ranks them; then the curvature of
-        the loss prunes 5 % at a time, and L-BFGS trains all rows in between. Up to a
-        ratio of 0.75 the first cut leaves all weights, so the criterion decides
-        nothing. "auto": "descent" above ``prune_ratio=0.7`` and where ``max_features``
-        is a limit, but "rewind" elsewhere and where an integer ``n_rounds``,
-        ``target_score``, ``prune_ratio=None`` or a criterion with masks of its own ask
-        for it.
+        the loss prunes 5 % at a time, and L-BFGS trains all rows in between. Where at
+        most 0.75 go in the end, the first cut leaves all weights, so the criterion
+        decides nothing. "auto": "descent" above ``prune_ratio=0.7`` or where
+        ``max_features`` is a limit; "rewind" otherwise, and always with an integer
+        ``n_rounds``, ``target_score``, ``prune_ratio=None`` or a criterion with masks
+        of its own.
     n_rounds : int or "auto", default="auto"
         Rounds of training, scoring and pruning, before the last training, of "rewind"
         and "finetune". Each round keeps the same share of the weights that are left.
-        "auto" is 1 up to ``prune_ratio=0.7`` (the paper), and 5 above and where
+        "auto" is 1 up to ``prune_ratio=0.7`` (the paper), and 5 above or where
         ``max_features`` is a limit. With ``prune_ratio=None`` there is one round.
     n_swaps : int or "auto", default="auto"
         Number of swaps to try after a descent. Each adds pruned weights, trains, prunes
@@ -176,10 +176,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Caches the dense training and its scores (of the first round), which do not
         depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``,
         ``max_features``, ``retrain``, ``n_rounds``, ``n_swaps`` or ``importance``.
-        Needs a
-        ``random_state``; not used where code of yours takes part: ``callbacks``, own
-        criteria, a callable ``target``. Entries are pickles: use a folder that you
-        trust.
+        Needs a ``random_state``; not used where code of yours takes part:
+        ``callbacks``, own criteria, a callable ``target``. Entries are pickles: use a
+        folder that you trust.
     random_state : int, RandomState or None, default=None
         Seed of initial weights, row orders, splits and random scores. None draws a
         fresh one; the global generators of numpy and torch are never touched.
@@ -544,16 +543,16 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         How what is left is trained: "rewind" from the initial weights (the paper),
         "finetune" on from the dense ones, both by ``solver``. "descent" cuts to four
         times the weights that stay, as the criterion ranks them; then the curvature of
-        the loss prunes 5 % at a time, and L-BFGS trains all rows in between. Up to a
-        ratio of 0.75 the first cut leaves all weights, so the criterion decides
-        nothing. "auto": "descent" above ``prune_ratio=0.7`` and where ``max_features``
-        is a limit, but "rewind" elsewhere and where an integer ``n_rounds``,
-        ``target_score``, ``prune_ratio=None`` or a criterion with masks of its own ask
-        for it.
+        the loss prunes 5 % at a time, and L-BFGS trains all rows in between. Where at
+        most 0.75 go in the end, the first cut leaves all weights, so the criterion
+        decides nothing. "auto": "descent" above ``prune_ratio=0.7`` or where
+        ``max_features`` is a limit; "rewind" otherwise, and always with an integer
+        ``n_rounds``, ``target_score``, ``prune_ratio=None`` or a criterion with masks
+        of its own.
     n_rounds : int or "auto", default="auto"
         Rounds of training, scoring and pruning, before the last training, of "rewind"
         and "finetune". Each round keeps the same share of the weights that are left.
-        "auto" is 1 up to ``prune_ratio=0.7`` (the paper), and 5 above and where
+        "auto" is 1 up to ``prune_ratio=0.7`` (the paper), and 5 above or where
         ``max_features`` is a limit. With ``prune_ratio=None`` there is one round.
     n_swaps : int or "auto", default="auto"
         Number of swaps to try after a descent. Each adds pruned weights, trains, prunes
@@ -637,10 +636,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Caches the dense training and its scores (of the first round), which do not
         depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``,
         ``max_features``, ``retrain``, ``n_rounds``, ``n_swaps`` or ``importance``.
-        Needs a
-        ``random_state``; not used where code of yours takes part: ``callbacks``, own
-        criteria, a callable ``target``. Entries are pickles: use a folder that you
-        trust.
+        Needs a ``random_state``; not used where code of yours takes part:
+        ``callbacks``, own criteria, a callable ``target``. Entries are pickles: use a
+        folder that you trust.
     random_state : int, RandomState or None, default=None
         Seed of initial weights, row orders, splits and random scores. None draws a
         fresh one; the global generators of numpy and torch are never touched.

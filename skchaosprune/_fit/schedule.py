@@ -126,12 +126,12 @@ class Schedule:
         if not self._limits_inputs:
             return None
         text = f"max_features={shorten(self.max_features)}: "
-        text += f"{self.most_inputs} of {self.layer_sizes[0]} inputs stay"
+        text += f"at most {self.most_inputs} of {self.layer_sizes[0]} inputs stay"
         if self.prune_ratio is None:
             return text
         n_beyond = count_beyond(*self._shape, self.most_inputs)
         ratio = shorten(self.prune_ratio)
-        return f"{text}, {n_beyond} weights go beyond prune_ratio={ratio}"
+        return f"{text}, {n_beyond} more weights go than prune_ratio={ratio} asks for"
 
     @property
     def _shape(self):
