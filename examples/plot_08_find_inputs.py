@@ -80,10 +80,10 @@ for column in models[-1].feature_importances_.argsort()[::-1][:6]:
 # A budget of inputs
 # ------------------
 #
-# Where every input costs, ``max_features`` sets the limit itself. The least important
-# ones go, a few at a time, while the network is trained on. How many are enough? Search
-# the number like any parameter; ``one_standard_error`` takes the fewest inputs that are
-# about as good as the best number.
+# Where every input costs, ``max_features`` limits them. The least important ones are
+# dropped, a few at a time, while the network is trained on. How many are enough? Search
+# the number like any parameter; ``one_standard_error`` takes the smallest whose mean
+# score is within one standard error of the best.
 
 from sklearn.model_selection import GridSearchCV
 
@@ -100,12 +100,13 @@ search.fit(X_train, y_train)
 print("inputs in use:", *search.best_estimator_.get_feature_names_in_use())
 print(f"R2 on test rows: {search.score(X_test, y_test):.3f}")
 
-mean, deviation = (search.cv_results_[f"{name}_test_score"] for name in ("mean", "std"))
+mean = search.cv_results_["mean_test_score"]
+error = search.cv_results_["std_test_score"] / (search.n_splits_ - 1) ** 0.5
 figure, ax = plt.subplots(layout="constrained")
-ax.errorbar(numbers, mean, deviation, marker="o", capsize=3)
+ax.errorbar(numbers, mean, error, marker="o", capsize=3)
 ax.axvline(search.best_params_["max_features"], linestyle=":", color="0.5")
-ax.set_xlabel("most inputs in use")
-_ = ax.set_ylabel("R2 of three folds, with standard deviation")
+ax.set_xlabel("max_features")
+_ = ax.set_ylabel("R2 of three folds, mean ± standard error")
 
 # %%
 # More tables, more seeds: :doc:`/benchmarks`.
