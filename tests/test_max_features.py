@@ -253,6 +253,24 @@ def test_the_significance_rule_keeps_to_the_inputs(cancer):
     assert model.retrain_ == "rewind" and model.n_rounds_ == 1
     # no weight more but the best path
     assert (flat(model.masks_) & ~flat(free.masks_)).sum() <= 2
+    # inputs with significant weights come first, though others drive outputs more
+    options |= {"hidden_layer_sizes": (), "prune_criterion": OneInput()}
+    for keep_connected in (True, False):
+        model = small(**options, max_features=1, keep_connected=keep_connected)
+        assert np.flatnonzero(model.fit(*cancer).features_in_use_) == [OneInput.input]
+
+
+class OneInput:
+    """A criterion that finds the weights of one input significant."""
+
+    needs, has_significance_rule, input = (), True, 9
+
+    def get_params(self, deep=True):
+        return {}
+
+    def score(self, record):
+        keep = np.arange(record.n_weights) == self.input
+        return WeightScores(keep.astype(float), keep=keep)
 
 
 def test_what_cannot_be(iris, cancer):

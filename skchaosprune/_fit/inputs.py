@@ -18,7 +18,7 @@ def choose_inputs(network, data, params, mask, n_inputs):
     params : ndarray of shape (n_parameters,)
         Flat parameters; those of pruned weights are 0.
     mask : ndarray of bool of shape (n_weights,)
-        True = kept.
+        True = kept, or to be kept if its input is.
     n_inputs : int
         How many are chosen.
 
@@ -26,7 +26,7 @@ def choose_inputs(network, data, params, mask, n_inputs):
     -------
     inputs : ndarray of bool of shape (n_features,)
         True = chosen: those with the largest mean gradient times input, of those with
-        a kept weight; then others. Ties go to the lower index.
+        a flagged weight; then others. Ties go to the lower index.
     """
     n_features = network.layer_sizes[0]
     if n_inputs >= n_features:

@@ -116,18 +116,17 @@ def _choose_mask(plan, scored, order, number):
         return verdict.keep
     if schedule.prune_ratio is not None:
         n_kept, n_inputs = schedule.cuts[number - 1]
-        limits = _choose_limits(plan, scored, n_inputs)
+        limits = _choose_limits(plan, scored, scored.record.alive, n_inputs)
         return keep_best(order, n_kept, schedule.layer_sizes, **limits)
     _check_significance(verdict)
-    limits = _choose_limits(plan, scored, schedule.most_inputs)
+    limits = _choose_limits(plan, scored, verdict.keep, schedule.most_inputs)
     return keep_significant(verdict.keep, order, schedule.layer_sizes, **limits)
 
 
-def _choose_limits(plan, scored, n_inputs):
+def _choose_limits(plan, scored, mask, n_inputs):
     """Return what holds for a mask besides its count."""
     network, data = plan.training.network, plan.training.data
-    alive, params = scored.record.alive, scored.run.params
-    inputs = choose_inputs(network, data, params, alive, n_inputs)
+    inputs = choose_inputs(network, data, scored.run.params, mask, n_inputs)
     return {"keep_connected": plan.schedule.keep_connected, "inputs": inputs}
 
 
