@@ -269,10 +269,10 @@ def check_rows(estimator, X, y="no_validation", **options):
         checked = validate_data(
             estimator, X, y, dtype=np.float64, accept_sparse="csr", **options
         )
-    if not isinstance(checked, tuple):
-        return canonical(checked) if issparse(checked) else checked
-    X, y = checked
-    return (canonical(X) if issparse(X) else X), y
+        if not isinstance(checked, tuple):
+            return canonical(checked) if issparse(checked) else checked
+        X, y = checked
+        return (canonical(X) if issparse(X) else X), y
 
 
 def canonical(X):
@@ -287,11 +287,17 @@ def canonical(X):
     -------
     rows : csr_array of float64
         Shares the numbers of ``X`` where these are in order.
+
+    Raises
+    ------
+    ValueError
+        If numbers of the same place have no finite sum.
     """
     rows = csr_array(X, dtype=np.float64)
     if not rows.has_canonical_format:
         rows = rows.copy()
         rows.sum_duplicates()
+        assert_all_finite(rows.data, input_name="X")  # as a sum may overflow
     return rows
 
 

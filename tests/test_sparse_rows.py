@@ -198,6 +198,10 @@ def test_all_formats_are_one():
         for name in {"data", "indices", "indptr", "row", "col"} & vars(rows_).keys():
             np.testing.assert_array_equal(getattr(rows_, name), getattr(before, name))
     assert small().fit(frame, y).score(frame, y) == expected.score(X, y)
+    twice.data = np.full(twice.nnz, 1e308)  # finite, but for their sums
+    for use in small().fit, expected.score, expected.compact().score:
+        with pytest.raises(ValueError, match="X contains infinity"):
+            use(twice, y)
 
 
 FORMATS = "csr csc coo bsr dia dok lil".split()
