@@ -178,26 +178,42 @@ def assert_is_within(model, most):
 
 
 def test_inputs_go_step_by_step(cancer, monkeypatch):
-    numbers, prune = [], descent.prune
+    numbers, chosen, measure = [30], [], descent.measure_saliencies
 
-    def spy(plan, objective, state, cut, number):
-        state = prune(plan, objective, state, cut, number)
-        rows = state.mask[: 30 * 5].reshape(30, 5).any(axis=1).sum()
-        numbers.append((cut.n_inputs, rows))
-        return state
+    def find_inputs(mask):
+        return mask[: 30 * 5].reshape(30, 5).any(axis=1)
 
-    monkeypatch.setattr(descent, "prune", spy)
-    model = small(hidden_layer_sizes=(5,), max_features=3, prune_ratio=0.9).fit(*cancer)
-    planned, found = zip(*numbers, strict=True)
-    assert model.retrain_ == "descent"
-    assert len(set(planned)) > 10 and planned[-1] == 3
-    assert all(n <= most for n, most in zip(found, planned, strict=True))
+    def choose(network, data, params, mask, n_inputs):
+        assert find_inputs(mask).sum() <= numbers[-1]
+        assert not params[: mask.size][~mask].any()
+        numbers.append(n_inputs)
+        inputs = choose_inputs(network, data, params, mask, n_inputs)
+        chosen.append((data, inputs))
+        return inputs
+
+    def spy(network, objective, params, mask, n_kept):
+        data, inputs = chosen[-1]
+        assert data is objective.data
+        assert not find_inputs(mask)[~inputs].any()
+        # lost inputs may take more weights with them than have to go
+        args, n_left = (network, objective, params, mask), np.array([mask.sum()])
+        for some, all_stay in zip(
+            measure(*args, n_left + 9), measure(*args, n_left), strict=True
+        ):
+            assert_array_equal(some, all_stay)
+        return measure(*args, n_kept)
+
+    monkeypatch.setattr(descent, "choose_inputs", choose)
+    monkeypatch.setattr(descent, "measure_saliencies", spy)
+    model = small(hidden_layer_sizes=(5,), max_features=3, prune_ratio=0.9, n_swaps=0)
+    assert model.fit(*cancer).retrain_ == "descent"
+    assert len(set(numbers)) > 10 and numbers[-1] == 3
+    assert sorted(numbers, reverse=True) == numbers
 
     # by the solver: at once, or in five rounds where a descent is in the way
     masks = count_trainings(monkeypatch)
     small(hidden_layer_sizes=(5,), max_features=3, target_score=0.999).fit(*cancer)
-    rows = [mask[: 30 * 5].reshape(30, 5).any(axis=1).sum() for mask in masks]
-    assert rows == [30, 19, 12, 8, 5, 3]
+    assert [find_inputs(mask).sum() for mask in masks] == [30, 19, 12, 8, 5, 3]
 
 
 def test_the_real_inputs_stay(friedman):
@@ -211,6 +227,10 @@ def test_the_real_inputs_stay(friedman):
         assert np.flatnonzero(model.features_in_use_).tolist() == list(range(n_real))
     new = make_xor(2000, 1)
     assert model.score(*new) > 0.9
+    # by the solver, too: what is trained ranks
+    options = {"prune_criterion": "magnitude", "n_rounds": 2, "max_features": REAL}
+    model = ChaosCausalPrunedMLPRegressor(random_state=0, **options).fit(*friedman)
+    assert np.flatnonzero(model.features_in_use_).tolist() == list(range(REAL))
 
 
 def test_a_share_of_the_inputs_and_no_limit(iris, cancer):
@@ -291,9 +311,18 @@ def test_what_cannot_be(iris, cancer):
             small(prune_criterion=criterion, max_features=2).fit(*iris)
     with pytest.raises(ValueError, match="prune_ratio=0.99 .* fewer than one weight"):
         small(prune_ratio=0.99, max_features=2).fit(*iris)
+    # inputs whose weights lead nowhere are not in use
+    masks = [np.eye(4, 3) > 0, np.repeat([[False], [True], [False]], 3, axis=1)]
+    model = small(prune_criterion=FixedMasks(masks), activation="tanh").fit(*iris)
+    assert model.features_in_use_.tolist() == [False, True, False, False]
     # fewer weights than inputs that may be in use
     model = small(prune_ratio=0.97, max_features=20).fit(*cancer)
     assert model.flops_ == 3 and model.features_in_use_.sum() == 2
+    # without a ratio there are weights of other inputs to swap, but not without both
+    options = {"prune_ratio": 0.0, "retrain": "descent", "n_swaps": 2}
+    model = small(**options, max_features=2).fit(*iris)
+    assert len(model.search_loss_curve_) == 3 and model.features_in_use_.sum() == 2
+    assert small(**options).fit(*iris).search_loss_curve_ is None
 
 
 def test_search_over_both(friedman, monkeypatch, tmp_path):
@@ -358,5 +387,8 @@ def test_fit_says_how_many_weights_go(cancer, capsys):
     assert f"{line}prune_ratio=0.5 asks for" in capsys.readouterr().out
     small(max_features=3, verbose=1, prune_ratio=0.95).fit(*cancer)
     assert "stay, 0 more weights go than prune_ratio=0.95" in capsys.readouterr().out
+    # 45 of 90 and 2 of 3 stay of the layers, then 9 and 2
+    small(max_features=3, verbose=1, prune_scope="layer").fit(*cancer)
+    assert "stay, 36 more weights go than prune_ratio=0.5" in capsys.readouterr().out
     small(max_features=30, verbose=1).fit(*cancer)
     assert "max_features" not in capsys.readouterr().out

@@ -343,7 +343,7 @@ def test_a_missing_parameter_is_named(kept):
 
 def test_parameters_that_earlier_versions_lacked_are_what_these_did(kept):
     for kind, added in (
-        ("defaults", {"learning_rate": "constant"}),
+        ("defaults", {"learning_rate": "constant", "n_swaps": 0, "max_features": None}),
         ("regressor", {"learning_rate": "constant", "loss": "squared_error"}),
     ):
         model, X = kept[kind]

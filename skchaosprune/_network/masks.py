@@ -145,7 +145,7 @@ def weights_of(inputs, layer_sizes):
     flags : ndarray of bool of shape (n_weights,)
         False for the weights of the inputs that are not flagged.
     """
-    n_others = int(count_in_groups(layer_sizes[1:], 1)[0]) if layer_sizes[2:] else 0
+    (n_others,) = count_in_groups(layer_sizes[1:], 1)
     return np.append(np.repeat(inputs, layer_sizes[1]), np.ones(n_others, dtype=bool))
 
 
