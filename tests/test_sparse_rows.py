@@ -11,7 +11,12 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    Normalizer,
+    OneHotEncoder,
+    StandardScaler,
+)
 from skorch.callbacks import Callback, EpochScoring
 
 from skchaosprune import (
@@ -27,7 +32,7 @@ from skchaosprune._kernels import ablation, curvature, full_batch
 from skchaosprune._network import mlp, rows
 from skchaosprune._scale import describe_rows, explain_scale, explain_unlike
 from skchaosprune._training import net
-from skchaosprune.criteria import ChaosCausality
+from skchaosprune.criteria import ChaosCausality, Intervention
 from skchaosprune.display import EffectDisplay
 from tests.helpers import count_trainings, small
 
@@ -256,6 +261,8 @@ def test_tools_take_sparse_rows(tmp_path, pyplot):
     to_c(model, tmp_path / "b.h", X, y, name="net", dtype="int16")
     assert (tmp_path / "a.h").read_bytes() == (tmp_path / "b.h").read_bytes()
     to_onnx(model, tmp_path / "model.onnx", S.tocoo())
+    other = make_pipeline(Normalizer(), small()).fit(S, y)  # converted by skl2onnx
+    to_onnx(other, tmp_path / "other.onnx", S.tobsr())
     found = EffectDisplay.from_estimator(model, S, features=[2], max_samples=40)
     expected = EffectDisplay.from_estimator(model, X, features=[2], max_samples=40)
     np.testing.assert_array_equal(found.effects, expected.effects)
@@ -310,6 +317,10 @@ def test_what_would_be_dense_and_too_large_is_refused(tmp_path, pyplot):
             EffectDisplay.from_estimator(model, S, features=[0], max_samples=10)
         with pytest.raises(ValueError, match="to_c makes 60 rows .* Pass fewer rows"):
             to_c(model, tmp_path / "net.h", S)
+        own = small(prune_criterion=OwnIntervention()).fit(X, y)
+        with pytest.raises(ValueError, match=r"OwnIntervention\(\), which needs data"):
+            own.placebo_test(S, y)
+        small(prune_criterion=lambda record: np.abs(record.weights)).fit(S, y)
     assert Own.seen.shape == X.shape
     small(prune_criterion=Own()).fit(S, y)
     np.testing.assert_array_equal(Own.seen, X)
@@ -329,6 +340,10 @@ class Own:
     def score(self, record):
         Own.seen = record.data.X
         return np.abs(record.weights) + 0.0 * record.data.X.sum()
+
+
+class OwnIntervention(Intervention):
+    """A child of one of ours."""
 
 
 def test_scale_of_sparse_rows():
