@@ -3,6 +3,7 @@
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from skchaosprune._text import brief
 from skchaosprune._unwrap import take_apart
 
 
@@ -41,6 +42,11 @@ def name_units(model, feature_names=None):
     """Names of all units; of the features as given, as seen in fit, or x0, x1, ..."""
     if feature_names is None:
         feature_names = getattr(model, "feature_names_in_", None)
+    elif isinstance(feature_names, str) or not hasattr(feature_names, "__len__"):
+        raise TypeError(
+            f"feature_names={brief(feature_names)} must be a sequence of names, one "
+            "for each feature, or None."
+        )
     if feature_names is not None and len(feature_names) != model.n_features_in_:
         raise ValueError(
             f"feature_names has {len(feature_names)} names, and the estimator was "

@@ -261,6 +261,9 @@ def test_names_of_the_inputs_in_use(cancer):
     assert model.get_feature_names_in_use().tolist() == wanted
     with pytest.raises(ValueError, match="has 2 names, .* fitted on 30 features"):
         model.get_feature_names_in_use(["a", "b"])
+    for names in (5, "a" * 30):
+        with pytest.raises(TypeError, match="feature_names=.* a sequence of names"):
+            model.get_feature_names_in_use(names)
 
 
 def test_the_significance_rule_keeps_to_the_inputs(cancer):
