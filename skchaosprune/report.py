@@ -533,7 +533,7 @@ def _unused_features(ranking, unused_inputs):
 
 def _strongest_features(ranking):
     before, after = ranking.dense_importances.tolist(), ranking.importances.tolist()
-    order = np.argsort(-ranking.importances, kind="stable")
+    order = np.lexsort((-ranking.dense_importances, -ranking.importances))
     return [
         {
             "name": ranking.names[feature],

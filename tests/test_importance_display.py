@@ -48,6 +48,10 @@ def test_the_most_important():
 
     shown.plot(max_features=3)
     assert len(shown.dense_bars_) == 3
+    # of those that the pruned network does not use, by the dense one
+    dense = {"dense_importances": [0.1, 0.2, 0.3, 0.4]}
+    ties = ImportanceDisplay(importances=[0.0, 1.0, 0.0, 0.0], **dense).plot()
+    assert texts(ties.ax_.get_yticklabels()) == ["x1", "x3", "x2", "x0"]
     with pytest.raises(ValueError, match="max_features=0 must be an int in"):
         shown.plot(max_features=0)
 

@@ -252,6 +252,10 @@ def test_names_of_the_inputs_in_use(cancer):
     X, y = cancer
     model = small(max_features=2).fit(X, y)
     first, second = np.flatnonzero(model.features_in_use_)
+    # those of no use come by what they were to the dense network
+    features = model.report(X, y).strongest_features[2:]
+    before = [feature["before"] for feature in features]
+    assert before == sorted(before, reverse=True) and len(set(before)) == 8
     names = model.get_feature_names_in_use()
     assert names.tolist() == [f"x{first}", f"x{second}"] and names.dtype == object
     own = [f"c{column}" for column in range(30)]

@@ -190,7 +190,9 @@ class ImportanceDisplay:
         names = self.feature_names
         if names is None:
             names = unit_names((len(sparse), 1))[0]
-        order = np.argsort(-sparse, kind="stable")[:max_features]
+        dense = self.dense_importances
+        ties = sparse if dense is None else np.asarray(dense, dtype=float)
+        order = np.lexsort((-ties, -sparse))[:max_features]
         self.ax_ = make_axes(ax, (6.5, np.clip(1.6 + 0.27 * len(order), 3.0, 11.0)))
         self.figure_ = self.ax_.figure
 
