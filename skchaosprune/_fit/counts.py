@@ -28,28 +28,13 @@ class Cut(NamedTuple):
 def plan_cuts(layer_sizes, prune_ratio, prune_scope, most_inputs, n_rounds):
     """Count what stays after each round of training and scoring.
 
-    Parameters
-    ----------
-    layer_sizes : sequence of int
-        Units per layer, inputs and outputs included.
-    prune_ratio : float
-        Share removed in the end, in [0, 1).
-    prune_scope : {"global", "layer"}
-        Whether all weights compete, or those of each layer.
-    most_inputs : int
-        Inputs that may be in use in the end; all of them, or fewer.
-    n_rounds : int
-        Rounds. Each keeps the same share of the weights, and of the inputs.
+    Each round keeps the same share of the weights, and of the inputs, of which there
+    are ``most_inputs`` in the end; see :func:`count_kept`, also for the error.
 
     Returns
     -------
     cuts : list of Cut
         One per round.
-
-    Raises
-    ------
-    ValueError
-        If fewer than one weight per layer would remain.
     """
     n_kept = count_kept(layer_sizes, prune_ratio, prune_scope, n_rounds, most_inputs)
     return _add_inputs(n_kept, layer_sizes, most_inputs)
