@@ -260,7 +260,10 @@ def find_l1_path(kind, train, most, seed):
     """Return linear models up to the first with too many inputs, the last first."""
     X, y = train
     if kind == CLASSES:
-        model = LogisticRegression(l1_ratio=1.0, solver="saga", max_iter=1000)
+        # before scikit-learn 1.8 the ratio alone did nothing
+        is_old = LogisticRegression().penalty == "l2"
+        how = {"penalty": "l1"} if is_old else {"l1_ratio": 1.0}
+        model = LogisticRegression(**how, solver="saga", max_iter=1000)
         penalties = [{"C": l1_min_c(X, y, loss="log") / p} for p in PENALTIES]
     else:
         model = Lasso()
