@@ -144,8 +144,10 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
         what :meth:`compact` and all exports read, at most ``max_features``.
         """
         fitted = take_snapshot(self)
+        layers = fitted.coefs_, fitted.intercepts_
+        *_, selected = compact_layers(*layers, fitted.activation_)
         in_use = np.zeros(fitted.n_features_in_, dtype=bool)
-        in_use[fitted.compact().selected_features_] = True
+        in_use[selected] = True
         return in_use
 
     def get_feature_names_in_use(self, feature_names=None):
@@ -164,8 +166,8 @@ class PrunedMLP(Versioned, Convertible, CallbackSupportMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
-            If ``feature_names`` has not one name for each feature.
+        TypeError, ValueError
+            If ``feature_names`` is no sequence, or has not one name for each feature.
         """
         fitted = take_snapshot(self)
         names = name_units(fitted, feature_names)[0]

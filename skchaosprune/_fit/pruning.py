@@ -34,8 +34,9 @@ def prune_and_retrain(plan, scored, progress):
     if scored.verdict.is_final:  # which a criterion of the user's need not say before
         schedule = replace(plan.schedule, chooses_masks=True)
         plan = replace(plan, schedule=schedule)
-    if plan.schedule.limit is not None:
-        progress.say(plan.schedule.limit)
+    limit = plan.schedule.explain_limit()
+    if limit is not None:
+        progress.say(limit)
     pruning = _prune_in_rounds(plan, scored, progress)
     if plan.schedule.retrain != "descent":
         return Outcome(plan, scored, pruning, _train_sparse(plan, pruning, progress))

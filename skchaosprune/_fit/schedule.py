@@ -120,9 +120,8 @@ class Schedule:
         # without the rounding .29 of 100 would be 28
         return max(1, int(round(self.max_features * n_inputs, 6)))
 
-    @property
-    def limit(self):
-        """What ``max_features`` asks for, as a text; None where it is no limit."""
+    def explain_limit(self):
+        """Say what ``max_features`` asks for; None where it is no limit."""
         if not self._limits_inputs:
             return None
         text = f"max_features={shorten(self.max_features)}: "
