@@ -174,8 +174,12 @@ def test_windows_become_exponents(decimals, thread_counts):
 def test_small_nets_take_no_threads(monkeypatch):
     monkeypatch.setattr(_blocks, "ThreadPoolExecutor", None)
     window = np.random.RandomState(0).normal(size=(50, 600))
+    out, alone = np.empty(600), np.empty(600)
 
-    ChaosCausality().reduce_window(window, np.empty(600), n_jobs=2)
+    ChaosCausality().reduce_window(window, out, n_jobs=2)
+
+    ChaosCausality().reduce_window(window, alone)
+    np.testing.assert_array_equal(out, alone)
 
 
 def test_threads_leave_the_warning_filters(thread_counts):

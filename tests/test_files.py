@@ -174,6 +174,7 @@ for left in path.parent.glob(".*.tmp"):
 def test_a_killed_process_leaves_a_whole_file(tmp_path):
     command = [sys.executable, "-c", KILLS, str(tmp_path / "file")]
     subprocess.run(command, check=True)
+    assert os.listdir(tmp_path) == ["file"]
 
 
 @posix

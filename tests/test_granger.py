@@ -715,7 +715,9 @@ def test_no_warning_leaks(test):
     for series in (effect, np.ones(45), np.arange(45.0), np.eye(45)[3]):
         with warnings.catch_warnings(), np.errstate(all="raise"):
             warnings.simplefilter("error")
-            granger_causality(series, mixed_causes(effect), max_lag=5, test=test)
+            causes = mixed_causes(effect)
+            result = granger_causality(series, causes, max_lag=5, test=test)
+        assert result.p_value.shape == (5, causes.shape[1])
 
 
 @pytest.mark.parametrize("max_lag", [1, 2, 5])
