@@ -8,7 +8,6 @@ import threading
 import time
 import traceback
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -166,8 +165,11 @@ def _count_torch_threads():
         return known
     if threading.current_thread() is threading.main_thread():
         return torch.get_num_threads()
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(torch.get_num_threads).result()
+    counts = []  # a pool would refuse where the main thread has ended
+    thread = threading.Thread(target=lambda: counts.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return counts[0]
 
 
 def _leave(fit):

@@ -15,7 +15,8 @@ def run_in_blocks(function, n_weights, n_jobs, on_progress=None):
 
     In threads where there are several jobs and enough to do for each, as a thread that
     starts takes as long as the exponents of some thousand windows. After an error or
-    Ctrl-C each thread ends the block that it has begun, and no other is begun.
+    Ctrl-C each thread ends the block that it has begun, and no other is begun. Once the
+    main thread has ended, pools refuse new tasks, and the calling thread does all.
 
     Parameters
     ----------
@@ -38,12 +39,11 @@ def run_in_blocks(function, n_weights, n_jobs, on_progress=None):
         return
     pool = ThreadPoolExecutor(n_threads)
     try:
-        _consume(pool.map(function, blocks), blocks, n_weights, on_progress)
-    except RuntimeError:
-        from skchaosprune._training.threads import stop_at_exit
-
-        stop_at_exit()  # silently, if there are no new threads as Python exits
-        raise
+        try:
+            results = pool.map(function, blocks)  # starts no task later than here
+        except RuntimeError:
+            results = map(function, blocks)
+        _consume(results, blocks, n_weights, on_progress)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
