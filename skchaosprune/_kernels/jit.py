@@ -10,6 +10,15 @@ except (ImportError, AttributeError):  # it builds on parts of numba that may ch
     CheckedCache = None
 
 
+def jit_inner(function):
+    """Compile ``function`` for kernels alone: Python cannot call it.
+
+    It has no wrappers and no file of its own, as the kernels that call it include its
+    code: that saves a good part of the time that the first fit takes to compile.
+    """
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
 def jit(function):
     """Compile ``function`` with numba when it is first called.
 
