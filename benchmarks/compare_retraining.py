@@ -187,8 +187,8 @@ def fit(model, train):
 class ScaledPrior(Objective):
     """The objective of a descent with another prior than that of the training."""
 
-    def __init__(self, plan, data, *, factor):
-        super().__init__(replace(plan, alpha=factor * plan.alpha), data)
+    def __init__(self, plan, data, n_jobs, *, factor):
+        super().__init__(replace(plan, alpha=factor * plan.alpha), data, n_jobs)
 
 
 def with_prior(factor):

@@ -1,10 +1,13 @@
 """What a fit knows of its weights: the table of all, and the test against placebos."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils import Bunch
 
 from skchaosprune._fit.results import KEEP_BYTES
+from skchaosprune._kernels.blocks import count_threads, run_in_threads
 from skchaosprune._names import read_fit
 from skchaosprune._network import mlp
 from skchaosprune._text import brief, shorten
@@ -108,22 +111,28 @@ def run_placebo_test(model, X, y, n_repeats, random_state):
     """
     from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
 
-    rng = np.random.default_rng(check_rng(random_state).randint(2**31))
+    seed = np.random.SeedSequence(check_rng(random_state).randint(2**31))
     criterion = recall_criterion(model)
     data = None
     if "data" in criterion.needs:
         data = model._recall_rows(X, y)
         check_dense_rows(criterion, data.X, model.prune_criterion)
     record = recall_record(model, criterion, data)
-    if not runs_only_our_code(criterion):
+    n_threads = 1  # code of the user's may not be made for more
+    if runs_only_our_code(criterion):
+        n_threads = count_threads(model.n_jobs, n_repeats)
+    else:
         record = record.read_only()
+
+    def test_placebo(seed):
+        placebo = criterion.make_placebo(alone, np.random.default_rng(seed))
+        return _causal_share(criterion, placebo)
+
     with one_thread_per_fit(), unwrap_ctrl_c():
         share = _causal_share(criterion, record)
+        alone = replace(record, n_jobs=1) if n_threads > 1 else record
         placebo_shares = np.array(
-            [
-                _causal_share(criterion, criterion.make_placebo(record, rng))
-                for _ in range(n_repeats)
-            ]
+            run_in_threads(test_placebo, seed.spawn(n_repeats), n_threads)
         )
     return Bunch(
         causal_share=share,

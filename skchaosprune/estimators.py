@@ -170,8 +170,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
     device : str, default="cpu"
         Torch device.
     n_jobs : int or None, default=None
-        Threads for exponents and causality, for 10,000 weights each at least; changes
-        no result.
+        Threads for exponents and tests of causality (10,000 weights each at least),
+        a descent (8,192 rows each), interventions and placebos; changes no result.
     memory : str or path-like, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
         depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``,
@@ -630,8 +630,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
     device : str, default="cpu"
         Torch device.
     n_jobs : int or None, default=None
-        Threads for exponents and causality, for 10,000 weights each at least; changes
-        no result.
+        Threads for exponents and tests of causality (10,000 weights each at least),
+        a descent (8,192 rows each), interventions and placebos; changes no result.
     memory : str or path-like, joblib.Memory or None, default=None
         Caches the dense training and its scores (of the first round), which do not
         depend on ``prune_ratio``, ``prune_scope``, ``keep_connected``,

@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, scale
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
+from skchaosprune._kernels import blocks
 from skchaosprune._kernels.full_batch import Objective
-from skchaosprune.criteria import _blocks
 from tests.helpers import small
 
 # Files whose tests start processes: one after the other, and from one pool of joblib's.
@@ -120,9 +120,9 @@ def thread_counts(monkeypatch):
         counts.append(n_threads)
         return ThreadPoolExecutor(n_threads)
 
-    monkeypatch.setattr(_blocks, "_WEIGHTS_PER_THREAD", 1)
-    monkeypatch.setattr(_blocks, "_BLOCK_SIZE", 32)
-    monkeypatch.setattr(_blocks, "ThreadPoolExecutor", make_pool)
+    monkeypatch.setattr(blocks, "_WEIGHTS_PER_THREAD", 1)
+    monkeypatch.setattr(blocks, "_BLOCK_SIZE", 32)
+    monkeypatch.setattr(blocks, "ThreadPoolExecutor", make_pool)
     return counts
 
 

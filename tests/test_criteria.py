@@ -11,6 +11,7 @@ from scipy import stats
 from sklearn.base import clone
 
 from skchaosprune import granger_causality, largest_lyapunov_exponent
+from skchaosprune._kernels import blocks
 from skchaosprune._network.mlp import Network, TrainingData
 from skchaosprune._training.recording import TrainingRecord, window_stride
 from skchaosprune.criteria import (
@@ -28,7 +29,6 @@ from skchaosprune.criteria import (
     Random,
     Saliency,
     WeightScores,
-    _blocks,
     get_criterion,
     score_weights,
 )
@@ -172,7 +172,7 @@ def test_windows_become_exponents(decimals, thread_counts):
 
 
 def test_small_nets_take_no_threads(monkeypatch):
-    monkeypatch.setattr(_blocks, "ThreadPoolExecutor", None)
+    monkeypatch.setattr(blocks, "ThreadPoolExecutor", None)
     window = np.random.RandomState(0).normal(size=(50, 600))
     out, alone = np.empty(600), np.empty(600)
 

@@ -30,6 +30,7 @@ from skchaosprune import ChaosCausalPrunedMLP
 from skchaosprune._fit import saliencies
 from skchaosprune._kernels import (
     ablation,
+    blocks,
     full_batch,
     granger,
     lyapunov,
@@ -37,7 +38,6 @@ from skchaosprune._kernels import (
 )
 from skchaosprune._network import importance
 from skchaosprune._training import net, threads
-from skchaosprune.criteria import _blocks
 
 pytestmark = [
     pytest.mark.slow,
@@ -209,7 +209,7 @@ def fork_while_others_fit():
 
 
 def try_everything():
-    _blocks._WEIGHTS_PER_THREAD = 1  # small nets use threads, too
+    blocks._WEIGHTS_PER_THREAD = 1  # small nets use threads, too
     start_thread_pools()
     return {
         "bits": {name: way() for name, way in WAYS.items()},
@@ -336,7 +336,7 @@ def count_tasks():
 
 
 def has_more_tasks(tasks):
-    """Whether more are running than then; those of a fit before may have ended since."""
+    """Whether more are running than then; those of an earlier fit may have ended."""
     return any(now > then for now, then in zip(count_tasks(), tasks, strict=True))
 
 

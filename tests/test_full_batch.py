@@ -58,7 +58,7 @@ def test_objective_and_gradient_agree_with_autograd(
     np.testing.assert_allclose(found[1], gradient, rtol=1e-9, atol=1e-11)
 
 
-def test_the_bits_do_not_depend_on_threads():
+def test_the_bits_do_not_depend_on_threads(thread_counts):
     plan = make_plan((6, 4), alpha=2.0)
     data, params, mask = make_data(plan), initial(plan), random_mask(plan)
     objective = Objective(plan, data)
@@ -71,6 +71,15 @@ def test_the_bits_do_not_depend_on_threads():
         for found in pool.map(minimise, range(8)):
             np.testing.assert_array_equal(found.params, alone.params)
             assert found.objectives == alone.objectives
+
+    with patch.object(full_batch, "_CHUNK", 7), patch.object(full_batch, "_BLOCK", 3):
+        alone, found = (
+            Objective(plan, data, n_jobs).minimise(params, mask, 30)
+            for n_jobs in (1, 2)
+        )
+    assert thread_counts == [2]
+    np.testing.assert_array_equal(found.params, alone.params)
+    assert found.objectives == alone.objectives
 
 
 def test_blocks_of_rows_add_up():

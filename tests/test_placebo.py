@@ -53,15 +53,16 @@ def test_of_a_recorded_series(iris, criterion):
     assert result.placebo_share == result.placebo_shares.mean()
     n_above = np.sum(result.placebo_shares >= result.causal_share)
     assert result.p_value == (1 + n_above) / 4
-    copied = pickle.loads(pickle.dumps(model)).placebo_test(n_repeats=3)
-    np.testing.assert_array_equal(copied.placebo_shares, result.placebo_shares)
+    copied = pickle.loads(pickle.dumps(model)).set_params(n_jobs=2)
+    in_threads = copied.placebo_test(n_repeats=3)
+    np.testing.assert_array_equal(in_threads.placebo_shares, result.placebo_shares)
 
 
 def test_repeats_and_seeds(fitted):
-    first, again = (fitted.placebo_test(n_repeats=5) for _ in range(2))
+    first, again = (fitted.placebo_test(n_repeats=n) for n in (5, 6))
     other = fitted.placebo_test(n_repeats=5, random_state=1)
 
-    np.testing.assert_array_equal(again.placebo_shares, first.placebo_shares)
+    np.testing.assert_array_equal(again.placebo_shares[:5], first.placebo_shares)
     assert np.any(other.placebo_shares != first.placebo_shares)
 
 

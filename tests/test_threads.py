@@ -14,9 +14,9 @@ from skorch.callbacks import Callback
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skchaosprune._fit import plan as planning
+from skchaosprune._kernels import blocks
 from skchaosprune._training import threads
 from skchaosprune._training.threads import one_thread_per_fit, unwrap_ctrl_c
-from skchaosprune.criteria import _blocks
 from tests.helpers import small
 
 
@@ -228,7 +228,7 @@ def test_no_thread_outlives_blocks_that_were_interrupted(thread_counts, error):
         raise error
 
     with pytest.raises(error) as caught:
-        _blocks.run_in_blocks(work, 1000, 2, interrupt)
+        blocks.run_in_blocks(work, 1000, 2, interrupt)
 
     end = time.monotonic() + 10
     while threading.active_count() > n_before and time.monotonic() < end:

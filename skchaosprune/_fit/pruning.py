@@ -40,7 +40,9 @@ def prune_and_retrain(plan, scored, progress):
     pruning = _prune_in_rounds(plan, scored, progress)
     if plan.schedule.retrain != "descent":
         return Outcome(plan, scored, pruning, _train_sparse(plan, pruning, progress))
-    objective = Objective(plan.training.network, plan.training.data)
+    objective = Objective(
+        plan.training.network, plan.training.data, plan.resources.n_jobs
+    )
     state = descend(plan, pruning, objective, progress)
     if plan.schedule.n_swaps > 0:
         state = swap_weights(plan, objective, state, progress)

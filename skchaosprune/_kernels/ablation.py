@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from skchaosprune._kernels import sgd
+from skchaosprune._kernels.blocks import count_threads, run_in_threads
 from skchaosprune._kernels.jit import jit
 from skchaosprune._kernels.sgd import (
     _activate,
@@ -26,13 +27,14 @@ _BLOCK_ELEMENTS = 4_000_000
 # is heard. A unit costs an exp or a tanh, as much as this many multiply-adds.
 _KERNEL_CALL_SIZE = 50_000_000
 _UNIT_WORK = 20
+_WORK_PER_TASK = 100_000_000
 
 # Weights from this many inputs to one unit are taken away side by side: the innermost
 # loops run over them and vectorise.
 _LANES = 64
 
 
-def ablate_weights(snapshots, network, data, on_progress=None):
+def ablate_weights(snapshots, network, data, on_progress=None, n_jobs=None):
     r"""Measure what the loss gains when each weight in turn is set to zero.
 
     Parameters
@@ -47,7 +49,9 @@ def ablate_weights(snapshots, network, data, on_progress=None):
         ``sample_weight`` (n_rows,) and mean 1, and ``total_weight`` is the number of
         rows that they stand for.
     on_progress : callable or None, default=None
-        Called with the share done, in (0, 1], after each block of rows and snapshot.
+        Called with the share done, in (0, 1], after some rows.
+    n_jobs : int or None, default=None
+        Threads, as joblib counts jobs, for a tenth of a second of work each at least.
 
     Returns
     -------
@@ -72,21 +76,19 @@ def ablate_weights(snapshots, network, data, on_progress=None):
 
     Results are the same bits whatever the blocks, threads or BLAS.
     """
-    n_rows, n_points = data.n_rows, len(snapshots)
-    n_weights = mlp.count_weights(network.layer_sizes)
+    n_rows, n_weights = data.n_rows, mlp.count_weights(network.layer_sizes)
     size = min(n_rows, max(1, _BLOCK_ELEMENTS // n_weights))
     effects, squares, total = np.zeros(n_weights), np.zeros(n_weights), 0.0
     for first in range(0, n_rows, size):
         rows = slice(first, min(first + size, n_rows))
-        X, n_block = data.take(rows), rows.stop - first
-        changes = np.zeros((n_block, n_weights))
-        for point, params in enumerate(snapshots):
-            _ablate_block(params, network, X, data.targets[rows], changes)
+
+        def show(part, first=first):
             if on_progress is not None:
-                done = first * n_points + n_block * (point + 1)
-                on_progress(done / (n_rows * n_points))
-        weights = data.sample_weight[rows]
-        total = _accumulate(changes, 1.0 / n_points, weights, total, effects, squares)
+                on_progress((first + part.stop) / n_rows)
+
+        changes = _measure_changes(snapshots, network, data, rows, show, n_jobs)
+        scale, weights = 1.0 / len(snapshots), data.sample_weight[rows]
+        total = _accumulate(changes, scale, weights, total, effects, squares)
 
     if data.total_weight <= 1.0:
         return effects, np.full(n_weights, np.nan)
@@ -185,6 +187,30 @@ def _loss_gradient(z, targets, out_activation, loss):
     if out_activation == "logistic":
         return gradient * outputs * (1.0 - outputs)
     return gradient
+
+
+def _measure_changes(snapshots, network, data, rows, on_result, n_jobs):
+    """Sum over the snapshots what the loss of each row gains without each weight."""
+    X, targets = data.take(rows), data.targets[rows]
+    changes = np.zeros((len(X), mlp.count_weights(network.layer_sizes)))
+    work = len(snapshots) * sum(
+        work * fan_in * fan_out
+        for work, fan_in, fan_out in zip(
+            _work_per_weight(network.layer_sizes),
+            network.layer_sizes[:-1],
+            network.layer_sizes[1:],
+            strict=True,
+        )
+    )
+    size = max(1, _WORK_PER_TASK // work)
+    parts = [slice(k, min(k + size, len(X))) for k in range(0, len(X), size)]
+
+    def ablate(part):
+        for params in snapshots:
+            _ablate_block(params, network, X[part], targets[part], changes[part])
+
+    run_in_threads(ablate, parts, count_threads(n_jobs, len(parts)), on_result)
+    return changes
 
 
 def _ablate_block(params, network, X, targets, changes):

@@ -6,13 +6,16 @@ take part, at three multiply-adds per kept weight and row. Outputs are stored un
 unit, so that the innermost loops run over rows and vectorise.
 """
 
+import threading
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse import issparse
 
+from skchaosprune._kernels.blocks import count_threads, open_threads
 from skchaosprune._kernels.jit import jit
 from skchaosprune._kernels.sgd import (
     _activate,
@@ -25,6 +28,9 @@ from skchaosprune._network.rows import BLOCK_ELEMENTS
 
 # Rows handled at once, so that what the units put out stays in the processor's cache.
 _BLOCK = 512
+
+# Rows of a chunk, at most: larger tables can be divided among threads.
+_CHUNK = 16 * _BLOCK
 
 # Multiply-adds per kernel call: less than a tenth of a second, so that Ctrl-C is heard,
 # up to a million kept weights.
@@ -61,6 +67,8 @@ class Objective:
         Architecture, ``alpha``, and what bounds the rows.
     data : TrainingData
         Training rows.
+    n_jobs : int or None, default=None
+        Threads, as joblib counts jobs, for 8,192 rows each; changes no result.
 
     Attributes
     ----------
@@ -70,21 +78,23 @@ class Objective:
         What the gradient of a weight gains per unit of the weight: ``alpha / N``.
     """
 
-    def __init__(self, plan, data):
-        self._plan = plan
+    def __init__(self, plan, data, n_jobs=None):
+        self._plan, self._n_jobs = plan, n_jobs
         self.data = bound_far_rows(plan, data)
         self.penalty = plan.alpha / data.total_weight
         X, self._columns = self.data.X, None
         if not issparse(X):
             self._columns = np.ascontiguousarray(X.T)
 
-    def restrict(self, mask):
+    def restrict(self, mask, run=map):
         """Build the function of the free parameters: kept weights, then all biases.
 
         Parameters
         ----------
         mask : ndarray of bool of shape (n_weights,)
             True = kept.
+        run : callable, default=map
+            From a function and chunks of rows to the results, in their order.
 
         Returns
         -------
@@ -103,26 +113,34 @@ class Objective:
         used = np.unique(sources[: ends[1]])
         work = 3 * n_kept + _UNIT_WORK * np.count_nonzero(is_read)
         step = min(_KERNEL_CALL_SIZE // work, BLOCK_ELEMENTS // max(1, used.size))
-        step = max(1, step)
-        scratch = np.empty((2, n_units, min(_BLOCK, step, n_rows)))
-        columns, chunks = self._cut(used, step)
+        step = max(1, min(step, _CHUNK))
+        local, shape = threading.local(), (2, n_units, min(_BLOCK, step, n_rows))
+        columns, take = self._cut(used, step)
         sources[: ends[1]] = columns[sources[: ends[1]]]
 
+        def add(free, first):
+            if not hasattr(local, "scratch"):
+                local.scratch = np.empty(shape)
+            gradient = np.zeros(free.size)
+            loss = _add_rows(
+                free,
+                sources,
+                units,
+                ends,
+                is_read,
+                sizes,
+                network_codes(self._plan),
+                *take(first),
+                local.scratch,
+                gradient,
+            )
+            return loss, gradient
+
         def evaluate(free):
-            gradient, loss = np.zeros(free.size), 0.0
-            for rows in chunks():
-                loss += _add_rows(
-                    free,
-                    sources,
-                    units,
-                    ends,
-                    is_read,
-                    sizes,
-                    network_codes(self._plan),
-                    *rows,
-                    scratch,
-                    gradient,
-                )
+            loss, gradient = 0.0, np.zeros(free.size)
+            for part in run(partial(add, free), range(0, n_rows, step)):
+                loss += part[0]
+                gradient += part[1]
             loss /= n_rows
             gradient /= n_rows
             gradient[:n_kept] += self.penalty * free[:n_kept]
@@ -144,18 +162,19 @@ class Objective:
         -------
         places : ndarray of int of shape (n_inputs,)
             Where the columns of the inputs are in those of the chunks.
-        chunks : callable
-            Returns an iterable of the arguments of :func:`_add_rows` from ``X`` to
-            ``stop``. Sparse rows are made dense by the chunk; a single chunk is kept.
+        take : callable
+            From the first row of a chunk to the arguments of :func:`_add_rows` from
+            ``X`` to ``stop``. Sparse rows are made dense; a single chunk is kept.
         """
         data = self.data
-        starts = range(0, data.n_rows, step)
         places = np.arange(data.X.shape[1])
         if self._columns is not None:
             whole = self._columns, data.targets, data.sample_weight
-            ends = (min(first + step, data.n_rows) for first in starts)
-            dense = [(*whole, *pair) for pair in zip(starts, ends, strict=True)]
-            return places, lambda: dense
+            return places, lambda first: (
+                *whole,
+                first,
+                min(first + step, data.n_rows),
+            )
 
         X = data.X[:, used]
         places[used] = np.arange(used.size)
@@ -166,10 +185,10 @@ class Objective:
             parts = columns, data.targets[rows], data.sample_weight[rows]
             return *parts, 0, columns.shape[1]
 
-        if len(starts) == 1:
-            only = [make(0)]
-            return places, lambda: only
-        return places, lambda: map(make, starts)
+        if step < data.n_rows:
+            return places, make
+        only = make(0)
+        return places, lambda first: only
 
     def minimise(self, params, mask, n_iterations):
         """Lower the objective by L-BFGS, full steps over all rows.
@@ -190,8 +209,9 @@ class Objective:
             Where it ended. Where no iteration gains anything, its curves still have one
             entry.
         """
-        is_free, evaluate = _flag_free(mask, params.size), self.restrict(mask)
+        is_free = _flag_free(mask, params.size)
         n_kept, path = np.count_nonzero(mask), []
+        n_threads = count_threads(self._n_jobs, self.data.n_rows // _CHUNK)
 
         def split(value, free):
             return float(value), float(value) - self._penalise(free, n_kept)
@@ -199,16 +219,22 @@ class Objective:
         def note(intermediate_result):
             path.append(split(intermediate_result.fun, intermediate_result.x))
 
-        free = minimize(
-            evaluate,
-            params[is_free],
-            jac=True,
-            method="L-BFGS-B",
-            callback=note,
-            options={"maxiter": n_iterations, "maxcor": _MEMORY, "ftol": _TOLERANCE},
-        ).x
-        # what scipy returns beside it may be of a step that was taken back
-        end = split(evaluate(free)[0], free)
+        with open_threads(n_threads) as run:
+            evaluate = self.restrict(mask, run)
+            free = minimize(
+                evaluate,
+                params[is_free],
+                jac=True,
+                method="L-BFGS-B",
+                callback=note,
+                options={
+                    "maxiter": n_iterations,
+                    "maxcor": _MEMORY,
+                    "ftol": _TOLERANCE,
+                },
+            ).x
+            # what scipy returns beside it may be of a step that was taken back
+            end = split(evaluate(free)[0], free)
         objectives, losses = map(list, zip(*(path or [end]), strict=True))
         found = params.copy()
         found[is_free] = free

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import rankdata
 
+from skchaosprune._kernels.blocks import run_in_blocks
 from skchaosprune._text import shorten
 from skchaosprune._validation import check_choice, check_number
-from skchaosprune.criteria._blocks import run_in_blocks
 from skchaosprune.criteria._granger import GrangerCriterion
 
 TRAJECTORIES = ("weights", "perturbation")

@@ -5,6 +5,7 @@ from math import log
 
 import numpy as np
 
+from skchaosprune._kernels.blocks import run_in_blocks
 from skchaosprune._text import shorten
 from skchaosprune._validation import check_bool, check_choice, check_number
 from skchaosprune.criteria._base import (
@@ -14,7 +15,6 @@ from skchaosprune.criteria._base import (
     make_rng,
     way_out,
 )
-from skchaosprune.criteria._blocks import run_in_blocks
 from skchaosprune.criteria._windows import TARGETS, WindowCriterion
 
 LAG_RULES = ("bonferroni", "bic", "min")

@@ -124,7 +124,9 @@ class Intervention(Criterion):
             if record.on_progress is not None:
                 record.on_progress(round(share * record.n_weights))
 
-        effects, errors = ablate_weights(record.snapshots, record.network, rows, show)
+        effects, errors = ablate_weights(
+            record.snapshots, record.network, rows, show, record.n_jobs
+        )
         check_overflow(effects + errors if rows.total_weight > 1.0 else effects)
         tested = record.alive & (errors > 0.0)
         p_values = np.full(record.n_weights, np.nan)
