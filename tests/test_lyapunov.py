@@ -196,7 +196,7 @@ def assert_agrees_with_the_oracle(series, parameters):
 
 
 @pytest.mark.parametrize("seed", SEED_RANGE)
-@pytest.mark.parametrize("n_times", [50, 130])
+@pytest.mark.parametrize("n_times", [50, 170])
 @pytest.mark.parametrize("parameters", PARAMETERS)
 def test_agrees_with_the_oracle(parameters, n_times, seed):
     for make in SERIES.values():

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from skchaosprune._kernels.jit import jit
+from skchaosprune._kernels.jit import jit, jit_inner
 from skchaosprune._text import shorten
 from skchaosprune._validation import check_number, check_series
 
@@ -22,11 +22,12 @@ _BELOW_ONE = 1.0 - 2.0**-53
 # Series handled in one call of a kernel.
 _BLOCK = 256
 
-# Up to so many points all pairs are compared, of so many series at a time that they
-# stay in the processor's first cache. A plane holds the distances of all pairs that are
-# equally far apart in time, after a margin of no pairs.
-_FEW_POINTS = 80
-_LANES = 32
+# Up to so many points it is quicker to compare all pairs than to sort, of so many
+# series at a time that what they need stays in the processor's second cache. A plane
+# holds the distances of all pairs that are equally far apart in time, after a margin of
+# no pairs.
+_FEW_POINTS = 150
+_LANES = 64
 _MARGIN = 3 * _LANES
 _PLANE = _MARGIN + (_FEW_POINTS + 1) * _LANES
 
@@ -186,97 +187,98 @@ def _exponents(
 ):
     """Write the exponents of the columns of ``series`` to ``out``, unchecked.
 
-    A block of columns is copied, and stays in the cache. The copy also gives the kernel
+    A block of columns is copied, and stays in the cache. The copy also gives a kernel
     one memory layout, hence one compilation.
     """
-    options = embedding_dimension, delay, theiler_window, n_steps, static_tolerance
     n_points = len(series) - (embedding_dimension - 1) * delay - n_steps
+    kernel, embedding = _exponents_by_sorting, (embedding_dimension, delay)
+    if n_points <= _FEW_POINTS:
+        kernel = _exponents_of_columns
+        # two coordinates with delay 1 have a kernel without the code for all others
+        embedding = None if embedding == (2, 1) else embedding
     for first in range(0, series.shape[1], _BLOCK):
-        columns = np.array(series[:, first : first + _BLOCK], np.float64, order="C")
+        block = slice(first, first + _BLOCK)
+        columns = np.array(series[:, block], np.float64, order="C")
+        low, spread = _ranges(columns, static_tolerance)
+        moving = np.flatnonzero(spread > 0.0)
         # not a return value: Ctrl-C while numba boxes an array is a SystemError
-        exponents = np.empty(columns.shape[1])
-        if n_points <= _FEW_POINTS:
-            _exponents_of_columns(columns, *options, exponents)
-        else:
-            _exponents_by_sorting(columns, *options, exponents)
-        out[first : first + _BLOCK] = exponents
+        exponents = spread.copy()  # 0 where static, NaN where not finite
+        kernel(
+            columns, moving, low, spread, n_points, embedding, theiler_window, exponents
+        )
+        out[block] = exponents
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def _ranges(columns, static_tolerance):
+    """Return the smallest value and the range of every column, 0 or NaN if unfit."""
+    low = columns.min(axis=0)
+    spread = columns.max(axis=0) - low
+    spread[~np.isfinite(spread)] = np.nan
+    spread[spread < static_tolerance] = 0.0
+    return low, spread
 
 
 @jit
 def _exponents_of_columns(
     columns,
-    embedding_dimension,
-    delay,
+    moving,
+    low,
+    spread,
+    n_points,
+    embedding,
     theiler_window,
-    n_steps,
-    static_tolerance,
     exponents,
 ):
-    """Compare all pairs of points, for `_LANES` series side by side.
+    """Compare all pairs of points of the moving series, `_LANES` side by side.
 
     Arrays are flat, time by time and within a time lane by lane, so that every loop
     over pairs is one long loop without branches.
     """
-    n_times, n_columns = columns.shape
-    n_points = n_times - (embedding_dimension - 1) * delay - n_steps
-    n_references = n_points - theiler_window
-
-    y = np.zeros((n_times + 4) * _LANES)
-    distances = np.full(4 * _PLANE, np.inf)
-    later = np.empty(n_points * _LANES), np.empty(n_points * _LANES)
-    earlier = np.empty(n_points * _LANES), np.empty(n_points * _LANES)
-
-    low, spread = np.empty(n_columns), np.empty(n_columns)
-    _ranges(columns, static_tolerance, low, spread)
-    lanes = np.empty(_LANES, np.int64)
-    n_lanes = 0
-    for column in range(n_columns):
-        exponents[column] = spread[column]  # 0 where static, NaN where not finite
-        if spread[column] > 0.0:
-            lanes[n_lanes] = column
-            n_lanes += 1
-        if n_lanes == 0 or (n_lanes < _LANES and column < n_columns - 1):
-            continue
-
-        _fill_lanes(columns, low, spread, lanes[:n_lanes], y)
+    size = n_points * _LANES
+    y = np.empty((len(columns) + 4) * _LANES)
+    for k in range(y.size):
+        y[k] = 0.0
+    distances = np.empty(4 * _PLANE)
+    for plane in range(0, distances.size, _PLANE):
+        for k in range(_MARGIN):
+            distances[plane + k] = math.inf
+    later = np.empty(size), np.empty(size)
+    earlier = np.empty(size), np.empty(size)
+    slopes = np.empty(_LANES)
+    for first in range(0, moving.size, _LANES):
+        lanes = moving[first : first + _LANES]
+        _fill_lanes(columns, low, spread, lanes, y)
         _search_all(
             y,
             distances,
             n_points,
-            embedding_dimension,
-            delay,
+            embedding,
             theiler_window,
             later,
             earlier,
         )
-        slopes = _first_slopes(later, earlier, n_references)
-        for lane in range(n_lanes):
+        _first_slopes(later, earlier, n_points - theiler_window, slopes)
+        for lane in range(lanes.size):
             exponents[lanes[lane]] = slopes[lane]
-        n_lanes = 0
 
 
-@jit
+@jit_inner
 def _fill_lanes(columns, low, spread, lanes, y):
-    """Write the series of the lanes, rescaled to [0, 1]."""
-    of_lane_low, of_lane_spread = np.zeros(_LANES), np.ones(_LANES)
-    for lane in range(len(lanes)):
-        of_lane_low[lane] = low[lanes[lane]]
-        of_lane_spread[lane] = spread[lanes[lane]]
+    """Write the series of the lanes, rescaled to [0, 1]; leave the other lanes."""
     for t in range(len(columns)):
-        row, times = columns[t], y[t * _LANES : (t + 1) * _LANES]
-        for lane in range(len(lanes)):
-            times[lane] = row[lanes[lane]]
-        for lane in range(_LANES):
-            times[lane] = (times[lane] - of_lane_low[lane]) / of_lane_spread[lane]
+        for lane in range(lanes.size):
+            column = lanes[lane]
+            value = (columns[t, column] - low[column]) / spread[column]
+            y[t * _LANES + lane] = value
 
 
-@jit
+@jit_inner
 def _search_all(
     y,
     distances,
     n_points,
-    embedding_dimension,
-    delay,
+    embedding,
     theiler_window,
     later,
     earlier,
@@ -289,18 +291,19 @@ def _search_all(
     and the smallest of the earlier ones.
     """
     n_references = n_points - theiler_window
-    later[0][:] = _BELOW_ONE
-    earlier[0][:] = 1.0
-    later[1][:] = earlier[1][:] = math.nan
+    for k in range(n_points * _LANES):
+        later[0][k] = _BELOW_ONE
+        earlier[0][k] = 1.0
+        later[1][k] = earlier[1][k] = math.nan
     pairs = distances[_MARGIN:]
     for lag in range(theiler_window + 1, n_points, 4):
         there = y[lag * _LANES :]
         n_pairs = n_points - lag  # of the first lag; the others have fewer
         size = (n_pairs + 1) * _LANES
-        if embedding_dimension == 2 and delay == 1:
+        if embedding is None:
             _measure_in_two(y, there, size, pairs)
         else:
-            _measure(y, there, embedding_dimension, delay * _LANES, size, pairs)
+            _measure(y, there, embedding, size, pairs)
 
         first, last = lag * _LANES, max(lag, n_references) * _LANES
         _keep_earlier(distances, earlier[0][first:last], earlier[1][first:last])
@@ -318,7 +321,7 @@ def _search_all(
             )
 
 
-@jit
+@jit_inner
 def _measure_in_two(here, there, n, distances):
     """Write the squared distances of points and those 0 to 3 times after ``there``.
 
@@ -345,12 +348,15 @@ def _measure_in_two(here, there, n, distances):
         distances[k + 3 * _PLANE] = distance if distance > 0.0 else math.inf
 
 
-@jit
-def _measure(here, there, embedding_dimension, shift, n, distances):
+@jit_inner
+def _measure(here, there, embedding, n, distances):
     """As ``_measure_in_two``, for any number of coordinates and any delay."""
+    embedding_dimension, delay = embedding
+    shift = delay * _LANES
     for lag in range(4):
         plane = distances[lag * _PLANE : lag * _PLANE + n]
-        plane[:] = 0.0
+        for k in range(n):
+            plane[k] = 0.0
         for coordinate in range(embedding_dimension):
             one = here[coordinate * shift :]
             other = there[lag * _LANES + coordinate * shift :]
@@ -361,7 +367,7 @@ def _measure(here, there, embedding_dimension, shift, n, distances):
             plane[k] = plane[k] if plane[k] > 0.0 else math.inf
 
 
-@jit
+@jit_inner
 def _keep_later(distances, nearest, following):
     """Replace the nearest later points where one of the next four lags is as near.
 
@@ -388,7 +394,7 @@ def _keep_later(distances, nearest, following):
         following[k] = then if nearer else after
 
 
-@jit
+@jit_inner
 def _keep_earlier(distances, nearest, following):
     """Replace the nearest earlier points where one of the next four lags is nearer.
 
@@ -416,7 +422,7 @@ def _keep_earlier(distances, nearest, following):
         following[k] = then if nearer else after
 
 
-@jit
+@jit_inner
 def _keep(distances, afterwards, nearest, following):
     """As ``_keep_later``, for one lag."""
     for k in range(len(distances)):
@@ -427,47 +433,24 @@ def _keep(distances, afterwards, nearest, following):
         following[k] = then if nearer else after
 
 
-@jit
-def _ranges(columns, static_tolerance, low, spread):
-    """Write the smallest value and the range of every column, 0 or NaN if unfit."""
-    n_times, n_columns = columns.shape
-    high = columns[0].copy()
-    low[:] = columns[0]
-    spread[:] = 0.0
-    for t in range(n_times):
-        row = columns[t]
-        for c in range(n_columns):
-            value = row[c]
-            low[c] = value if value < low[c] else low[c]
-            high[c] = value if value > high[c] else high[c]
-            spread[c] = spread[c] if abs(value) < math.inf else math.nan
-    for c in range(n_columns):
-        spread[c] += float(high[c]) - float(low[c])
-        if spread[c] == math.inf:
-            spread[c] = math.nan
-        elif spread[c] < static_tolerance:
-            spread[c] = 0.0
-
-
-@jit
-def _first_slopes(later, earlier, n_references):
-    """First slope of every lane's divergence curve; 0 without a pair to follow.
+@jit_inner
+def _first_slopes(later, earlier, n_references, slopes):
+    """Write the first slope of every lane's divergence curve; 0 without a pair.
 
     Overwrites ``later`` with the nearer of both neighbours.
     """
     _choose_nearer(later[0], later[1], earlier[0], earlier[1])
     initial, n_initial = _sums_of_logs(later[0], n_references)
     final, n_final = _sums_of_logs(later[1], n_references)
-    slopes = np.zeros(_LANES)
     for lane in range(_LANES):
+        slopes[lane] = 0.0
         if n_final[lane] > 0.0:
             slopes[lane] = (
                 final[lane] / n_final[lane] / 2 - initial[lane] / n_initial[lane] / 2
             )
-    return slopes
 
 
-@jit
+@jit_inner
 def _choose_nearer(nearest, following, nearest_before, following_before):
     """Choose the nearer of a later and an earlier neighbour; infinity for neither."""
     for k in range(len(nearest)):
@@ -481,13 +464,14 @@ def _choose_nearer(nearest, following, nearest_before, following_before):
         following[k] = then
 
 
-@jit
+@jit_inner
 def _sums_of_logs(values, n_rows):
     """Sum and count the logarithms of each lane's finite values."""
-    sums = np.zeros(_LANES)
-    counts = np.zeros(_LANES)
-    products = np.ones(_LANES)
-    factors = np.empty(_LANES)
+    sums, counts = np.empty(_LANES), np.empty(_LANES)
+    products, factors = np.empty(_LANES), np.empty(_LANES)
+    for b in range(_LANES):
+        sums[b] = counts[b] = 0.0
+        products[b] = 1.0
     for row in range(n_rows):
         of_row = values[row * _LANES : (row + 1) * _LANES]
         n_extreme = 0
@@ -512,50 +496,39 @@ def _sums_of_logs(values, n_rows):
 
 @jit
 def _exponents_by_sorting(
-    columns,
-    embedding_dimension,
-    delay,
-    theiler_window,
-    n_steps,
-    static_tolerance,
-    exponents,
+    columns, moving, low, spread, n_points, embedding, theiler_window, exponents
 ):
-    """Sort the points of one series after the other."""
+    """Sort the points of one moving series after the other."""
     # long, as all steps share the scratch arrays of one series
-    n_times, n_columns = columns.shape
-    n_points = n_times - (embedding_dimension - 1) * delay - n_steps
-
-    low, spread = np.empty(n_columns), np.empty(n_columns)
-    _ranges(columns, static_tolerance, low, spread)
-    rows = columns.T.copy()  # the values of a series side by side
-    y = np.empty(n_times)
+    embedding_dimension, delay = embedding
+    y = np.empty(len(columns))
     counts = np.empty(2 * n_points + 1, np.int64)
-
     # In sorted order, with `_REACH` sentinels on both sides: infinitely far away, they
     # end every search. Indices are floats so that the passes over them vectorise.
-    first = np.full(n_points + 2 * _REACH, np.inf)
-    first[:_REACH] = -np.inf
-    second = np.zeros(n_points + 2 * _REACH)
-    order = np.full(n_points + 2 * _REACH, -1.0)
+    first = np.empty(n_points + 2 * _REACH)
+    second = np.empty(n_points + 2 * _REACH)
+    order = np.empty(n_points + 2 * _REACH)
+    for place in range(first.size):
+        first[place] = -math.inf if place < _REACH else math.inf
+        second[place] = 0.0
+        order[place] = -1.0
     nearest = np.empty(n_points)
     partner = np.empty(n_points)
-    is_open = np.ones(n_points, np.bool_)
+    is_open = np.empty(n_points, np.bool_)
 
-    for column in range(n_columns):
-        exponents[column] = spread[column]  # 0 where static, NaN where not finite
-        if not spread[column] > 0.0:
-            continue
-        values = rows[column]
-        for t in range(n_times):
-            y[t] = (values[t] - low[column]) / spread[column]
-
+    for column in moving:
+        smallest, width = low[column], spread[column]
+        for t in range(y.size):
+            y[t] = (columns[t, column] - smallest) / width
         _sort_points(y, first, order, counts)
         if embedding_dimension > 1:
             for place in range(_REACH, _REACH + n_points):
                 second[place] = y[int(order[place]) + delay]
 
-        nearest[:] = _BELOW_ONE
-        partner[:] = -1.0
+        for point in range(n_points):
+            nearest[point] = _BELOW_ONE
+            partner[point] = -1.0
+            is_open[point] = True
         lag = 0
         # Two coordinates are the whole distance only up to two dimensions.
         if embedding_dimension <= 2:
@@ -578,7 +551,7 @@ def _exponents_by_sorting(
         )
 
 
-@jit
+@jit_inner
 def _slope_of_pairs(
     y,
     first,
@@ -638,28 +611,24 @@ def _slope_of_pairs(
     )
 
 
-@jit
+@jit_inner
 def _sort_points(y, first, order, counts):
     """Sort the first coordinates into ``first``, and their indices into ``order``.
 
-    A counting sort into buckets of equal width, and an insertion sort to finish; a
-    merge sort where a bucket is crowded, as an outlier makes it.
+    A counting sort into buckets of equal width, and an insertion sort to finish, which
+    keeps equal values in the order of their indices. Where a bucket is crowded, as an
+    outlier makes it, passes over values farther apart come first.
     """
     n_buckets = len(counts) - 1
     n_points = n_buckets // 2
 
-    counts[:] = 0
+    for bucket in range(n_buckets + 1):
+        counts[bucket] = 0
     most = 0
     for i in range(n_points):
         bucket = int(y[i] * (n_buckets - 1)) + 1
         counts[bucket] += 1
         most = max(most, counts[bucket])
-    if most > _CROWDED:
-        ranks = np.argsort(y[:n_points], kind="mergesort")
-        for place in range(n_points):
-            first[_REACH + place] = y[ranks[place]]
-            order[_REACH + place] = ranks[place]
-        return
     for bucket in range(n_buckets):
         counts[bucket + 1] += counts[bucket]
     for i in range(n_points):
@@ -668,18 +637,30 @@ def _sort_points(y, first, order, counts):
         order[_REACH + counts[bucket]] = i
         counts[bucket] += 1
 
-    for place in range(_REACH + 1, _REACH + n_points):
-        value = first[place]
-        index = order[place]
-        while first[place - 1] > value:
-            first[place] = first[place - 1]
-            order[place] = order[place - 1]
-            place -= 1
-        first[place] = value
-        order[place] = index
+    gap = 1
+    while most > _CROWDED and 9 * gap < most:
+        gap = 3 * gap + 1  # Knuth's distances for a Shell sort
+    while gap > 0:
+        _insert(first, order, n_points, gap)
+        gap //= 3
 
 
-@jit
+@jit_inner
+def _insert(first, order, n_points, gap):
+    """Sort the values that are ``gap`` places apart by insertion."""
+    for place in range(_REACH + gap, _REACH + n_points):
+        value, index = first[place], order[place]
+        while place >= _REACH + gap and (
+            first[place - gap] > value
+            or (first[place - gap] == value and order[place - gap] > index)
+        ):
+            first[place] = first[place - gap]
+            order[place] = order[place - gap]
+            place -= gap
+        first[place], order[place] = value, index
+
+
+@jit_inner
 def _search_nearby(first, second, order, theiler_window, nearest, partner, is_open):
     """Compare all points with those nearby in sorted order; return how far it looked.
 
@@ -706,11 +687,12 @@ def _search_nearby(first, second, order, theiler_window, nearest, partner, is_op
             up = above[point] - here[point]
             closest = nearest[point]
             is_open[point] = (down * down <= closest) | (up * up <= closest)
-        n_open = is_open.sum()
+        for point in range(n_points):
+            n_open += is_open[point]
     return lag
 
 
-@jit
+@jit_inner
 def _compare_at(shift, first, second, order, theiler_window, nearest, partner):
     """Compare each point with the one ``shift`` places on in sorted order."""
     here, here_second, here_order = first[_REACH:], second[_REACH:], order[_REACH:]
@@ -732,7 +714,7 @@ def _compare_at(shift, first, second, order, theiler_window, nearest, partner):
         partner[point] = j if better else partner[point]
 
 
-@jit
+@jit_inner
 def _finish_search(
     y,
     first,
@@ -774,7 +756,7 @@ def _finish_search(
     return closest, int(partner)
 
 
-@jit
+@jit_inner
 def _sum_of_logs(values, n_values):
     """Sum the logarithms of positive values, with few calls of the logarithm."""
     total = 0.0
