@@ -200,7 +200,9 @@ def hidden_outputs(X, coefs, intercepts, activation):
     """Return the outputs of the inputs and of every hidden layer, as a list."""
     layers = [X]
     for W, b in zip(coefs[:-1], intercepts[:-1], strict=True):
-        layers.append(activate(layers[-1] @ W + b, activation))
+        z = layers[-1] @ W
+        z += b  # in place, as a new array of this size is slow to get
+        layers.append(activate(z, activation))
     return layers
 
 
