@@ -90,6 +90,7 @@ def legcnet_params(dataset, variant):
             window_size=50 if is_part else window_size,
             record_every="auto",
             decimals=6,
+            target_rows=None,
             max_lag=7 if is_mnist and is_part else 14,
             test="ssr_chi2test",
             lag_rule="min",

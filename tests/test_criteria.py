@@ -586,6 +586,7 @@ FAULTS = [
     (ChaosCausality, {"random_state": -1}, "random_state=-1.*None"),
     (GrangerUpdates, {"max_lag": 0}, "max_lag=0"),
     (GrangerUpdates, {"record_every": 0}, "record_every=0.*'auto'"),
+    (GrangerUpdates, {"target_rows": 0}, "target_rows=0.*or None"),
     (LossRegression, {"penalty": 1.0}, r"penalty=1.0.*\(0, 1\)"),
     (LossRegression, {"window_size": 1}, "window_size=1"),
     (LossRegression, {"window_size": 0}, "window_size=0"),

@@ -84,6 +84,7 @@ def test_settings_are_those_of_the_paper():
     assert (criterion.window_size, criterion.window_overlap) == (250, 0.1)
     assert (criterion.max_lag, criterion.lag_rule) == (14, "min")
     assert criterion.test == "ssr_chi2test"
+    assert criterion.target_rows is None
     assert params["prune_ratio"] is None
     assert not params["keep_connected"]
     assert params["dense_fraction"] == 1.0

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 from skorch.callbacks import Callback, Freezer, GradientNormClipping, LRScheduler
@@ -147,6 +148,64 @@ def test_updates_are_those_of_the_training(iris):
         np.testing.assert_allclose(sums.window_series_[window], expected, rtol=1e-5)
         last = 9 * window + 8
         assert sums.target_series_[window] == model.target_series_[last]
+
+
+def test_target_rows_are_a_sample_of_the_rows(iris):
+    X, y = iris
+    seen = []
+
+    def misclassification(targets, outputs):
+        seen.append(targets.tobytes())
+        assert targets.shape == outputs.shape == (40, 3)
+        return float(np.mean(targets.argmax(axis=1) != outputs.argmax(axis=1)))
+
+    def fit(criterion, X=X, **params):
+        return medium(prune_criterion=criterion, **params).fit(X, y)
+
+    for kind in (ChaosCausality, GrangerUpdates, LossRegression):
+        assert kind().target_rows == 20_000
+        whole, sample = fit(kind(target_rows=None)), fit(kind(target_rows=40))
+
+        for same in fit(kind()), fit(kind(target_rows=150)):  # of no more rows
+            np.testing.assert_array_equal(same.target_series_, whole.target_series_)
+        again = fit(kind(target_rows=40), X=csr_array(X))
+        np.testing.assert_array_equal(again.target_series_, sample.target_series_)
+        assert np.mean(sample.target_series_ != whole.target_series_) > 0.5
+        # all else that is recorded stays
+        np.testing.assert_array_equal(sample.window_series_, whole.window_series_)
+        np.testing.assert_array_equal(
+            flat(sample.dense_coefs_), flat(whole.dense_coefs_)
+        )
+
+    sample = fit(ChaosCausality(target_rows=40))
+    own = fit(ChaosCausality(target_rows=40, target=misclassification))
+    np.testing.assert_array_equal(own.target_series_, sample.target_series_)
+    held_out = {"validation_fraction": 0.4}  # 60 rows
+    fit(ChaosCausality(target_rows=40, target=misclassification), **held_out)
+    fit(ChaosCausality(target_rows=40, target=misclassification), random_state=1)
+    assert len(set(seen)) == 3  # one sample in each of three fits
+
+
+def test_target_rows_are_drawn_in_proportion_to_their_weights(iris):
+    X, y = iris
+    drawn = []
+
+    def count(targets, outputs, sample_weight):
+        counts = sample_weight / sample_weight.min()
+        drawn[:] = [counts, counts @ targets]
+        return float(len(drawn[0]) + outputs[0, 0])
+
+    heavy, rare = np.ones(150), np.r_[0:50, 50:56, 100:109]
+    heavy[7] = 50.0  # of 199, so about 10 of 40 draws
+    criterion = ChaosCausality(target_rows=40, target=count)
+    model = medium(prune_criterion=criterion).fit(X, y, sample_weight=heavy)
+    assert model.target_series_[0] > 30.0
+    assert np.sort(drawn[0])[:-1].tolist() == [1.0] * (len(drawn[0]) - 1)
+    assert max(drawn[0]) == 40 - (len(drawn[0]) - 1) in (10, 11)
+
+    model = medium(prune_criterion=criterion, class_weight="balanced")
+    model.fit(X[rare], y[rare])
+    np.testing.assert_allclose(drawn[1], 40 / 3, atol=4.0)  # not 40 * 6 / 65
 
 
 def test_movement_needs_two_networks(iris):

@@ -199,13 +199,12 @@ def _make_recorder(training, n_jobs, has_twin):
 def _make_target(training):
     """Build the function from flat parameters to the target's value."""
     network, target = training.network, training.criterion.target
-    rows = training.validation or training.data
+    takes_weights = not callable(target) or _takes_weights(target)
+    rows = _sample_rows(training, by_weight=takes_weights)
     if target == "loss":
         return lambda params: rows.mean_loss(params, network)
     if not callable(target):
         return lambda params: rows.mean_error(params, network)
-
-    takes_weights = _takes_weights(target)
 
     def call(params):
         z = rows.logits(params, network)
@@ -220,6 +219,35 @@ def _make_target(training):
         return float(value)
 
     return call
+
+
+def _sample_rows(training, by_weight):
+    """Return the rows of the target: all, or as many draws as the criterion asks for.
+
+    The probability of a row is its weight's share of all weights. Draws are equally
+    far apart on the weights, laid end to end in random order: no row is drawn twice
+    unless its weight is that large, and a row that is drawn twice counts twice.
+
+    W. G. Madow (1949). Annals of Mathematical Statistics 20, 333-354.
+    """
+    rows, n_draws = training.validation or training.data, training.criterion.target_rows
+    if n_draws is None or rows.n_rows <= n_draws:
+        return rows
+    rng = np.random.default_rng(training.score_seed)
+    order = rng.permutation(rows.n_rows)
+    weights = rows.sample_weight[order] if by_weight else np.ones(rows.n_rows)
+    ends = np.cumsum(weights)
+    points = (rng.random() + np.arange(n_draws)) * (ends[-1] / n_draws)
+    drawn = np.searchsorted(ends[:-1], points, side="right")
+    drawn, counts = np.unique(order[drawn], return_counts=True)
+    return replace(
+        rows,
+        X=rows.X[drawn],
+        y=rows.y[drawn],
+        targets=rows.targets[drawn],
+        sample_weight=counts / counts.mean(),
+        total_weight=float(n_draws),
+    )
 
 
 def _takes_weights(function):

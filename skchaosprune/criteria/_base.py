@@ -67,6 +67,8 @@ class Criterion(ABC, BaseEstimator):
         Below this p-value a weight is causal. None: there are no p-values.
     target : {"auto", "loss"} or callable, default="auto"
         The series that is recorded with trajectories; see :class:`ChaosCausality`.
+    target_rows : int or None, default=None
+        The most rows that it is taken on; None takes all. See :class:`ChaosCausality`.
     placebo : bool, default=False
         Whether it scores its own placebo.
     has_placebo : bool
@@ -96,6 +98,7 @@ class Criterion(ABC, BaseEstimator):
     has_significance_rule = False
     significance_level = None
     target = "auto"
+    target_rows = None
     placebo = False
     has_exponents = False
     chooses_masks = False

@@ -71,6 +71,7 @@ class ForeignCriterion(Criterion):
     has_significance_rule = _own_or_default("has_significance_rule")
     significance_level = _own_or_default("significance_level")
     target = _own_or_default("target")
+    target_rows = _own_or_default("target_rows")
     placebo = _own_or_default("placebo")
     has_exponents = _own_or_default("has_exponents")
     check_parameters = _own_or_default("check_parameters")

@@ -30,7 +30,7 @@ class GrangerCriterion(WindowCriterion):
         """Raise an error that names the first parameter that is not valid."""
         from skchaosprune._kernels.granger import GRANGER_TESTS
 
-        self._check_windows()
+        self._check_series()
         check_number(self.max_lag, "max_lag", "int", 1)
         level = self.significance_level
         check_number(level, "significance_level", "float", 0, 1, "neither")
@@ -202,6 +202,8 @@ class GrangerUpdates(GrangerCriterion):
         Iterations from one record to the next.
     target : {"auto", "loss"} or callable, default="auto"
         The series to be caused, noted at every record.
+    target_rows : int or None, default=20_000
+        The most rows that the target is taken on; None takes all.
     max_lag : int, default=5
         Largest lag order of the Granger regressions, in records.
     test : {"ssr_ftest", "ssr_chi2test"}, default="ssr_ftest"
@@ -238,6 +240,7 @@ class GrangerUpdates(GrangerCriterion):
         self,
         record_every="auto",
         target="auto",
+        target_rows=20_000,
         max_lag=5,
         test="ssr_ftest",
         lag_rule="bonferroni",
@@ -249,6 +252,7 @@ class GrangerUpdates(GrangerCriterion):
     ):
         self.record_every = record_every
         self.target = target
+        self.target_rows = target_rows
         self.max_lag = max_lag
         self.test = test
         self.lag_rule = lag_rule

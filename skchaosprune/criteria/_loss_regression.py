@@ -27,6 +27,8 @@ class LossRegression(WindowCriterion):
     record_every : int or "auto", default="auto"
         Iterations from one record to the next. "auto" spreads about 150 windows over
         the planned training.
+    target_rows : int or None, default=20_000
+        The most rows that the loss is taken on, as in :class:`ChaosCausality`.
     penalty : float, default=0.01
         Of the Lasso, as a share in (0, 1) of the smallest one that leaves no weight.
 
@@ -53,9 +55,12 @@ class LossRegression(WindowCriterion):
     target = "loss"
     _purpose = "a regression"
 
-    def __init__(self, window_size=50, record_every="auto", penalty=0.01):
+    def __init__(
+        self, window_size=50, record_every="auto", target_rows=20_000, penalty=0.01
+    ):
         self.window_size = window_size
         self.record_every = record_every
+        self.target_rows = target_rows
         self.penalty = penalty
 
     @property
@@ -66,7 +71,7 @@ class LossRegression(WindowCriterion):
     def check_parameters(self):
         """Raise an error that names the first parameter that is not valid."""
         check_number(self.window_size, "window_size", "int", 2)
-        self._check_windows()
+        self._check_series()
         check_number(self.penalty, "penalty", "float", 0, 1, "neither")
 
     def reduce_window(self, window, out, n_jobs=None):

@@ -13,21 +13,23 @@ TARGETS = ("auto", "loss")
 class WindowCriterion(Criterion):
     """What criteria of windows share: one value per window and weight, and a target.
 
-    A child has ``window_size``, ``window_overlap``, ``record_every`` and ``target``,
-    and ``reduce_window(window, out, n_jobs=None)``, which writes one number per weight
-    from a window of consecutive records ``(window_size, n_weights)``.
+    A child has ``window_size``, ``window_overlap``, ``record_every``, ``target``,
+    ``target_rows`` and ``reduce_window(window, out, n_jobs=None)``, which writes one
+    number per weight from a window of consecutive records ``(window_size, n_weights)``.
     """
 
     needs = ("trajectories",)
     has_significance_rule = True
 
-    def _check_windows(self):
+    def _check_series(self):
         check_number(self.window_size, "window_size", "int", 1)
         check_number(self.window_overlap, "window_overlap", "float", 0, 1, "left")
         every = self.record_every
         if not (isinstance(every, str) and every == "auto"):
             other = ", or 'auto'"
             check_number(every, "record_every", "int", 1, other=other)
+        if self.target_rows is not None:
+            check_number(self.target_rows, "target_rows", "int", 1, other=", or None")
 
     def too_few_windows(
         self, n_windows, n_windows_planned, iterations_per_epoch, dense_fraction
