@@ -230,10 +230,11 @@ _CALL = """
 import importlib, pkgutil
 import skchaosprune
 from skchaosprune import _kernels
-from skchaosprune._kernels import sgd
+from skchaosprune._kernels import jit, sgd
 for module in pkgutil.iter_modules(_kernels.__path__):
     importlib.import_module(f"skchaosprune._kernels.{module.name}")
-print(skchaosprune.__file__, sgd._logistic.stats.cache_path, sgd._logistic(0.0))
+logistic = jit.jit(sgd._logistic.py_func)
+print(skchaosprune.__file__, logistic.stats.cache_path, logistic(0.0))
 """
 
 

@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from scipy.sparse import issparse
 
 from skchaosprune._kernels.blocks import count_threads, open_threads
-from skchaosprune._kernels.jit import jit
+from skchaosprune._kernels.jit import jit, jit_inner
 from skchaosprune._kernels.sgd import (
     _activate,
     _multiply_by_derivative,
@@ -290,7 +290,7 @@ def bound_far_rows(plan, data):
     )
 
 
-@jit
+@jit_inner
 def _add_scaled(sums, factor, terms):
     """Add ``factor * terms`` to ``sums``."""
     for r in range(sums.size):
@@ -348,7 +348,9 @@ def _add_rows(
     n_kept, n_outputs = ends[n_layers], sizes[n_layers]
     first_output = n_units - n_outputs
     z, delta = np.empty(n_outputs), np.empty(n_outputs)
-    ones = np.ones(scratch.shape[2])
+    ones = np.empty(scratch.shape[2])
+    for r in range(ones.size):
+        ones[r] = 1.0
     loss = 0.0
     for first in range(start, stop, scratch.shape[2]):
         n_rows = min(scratch.shape[2], stop - first)

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from skchaosprune._kernels.jit import jit
+from skchaosprune._kernels.jit import jit, jit_inner
 from skchaosprune._network.mlp import HUBER_DELTA
 
 ACTIVATIONS = {"identity": 0, "logistic": 1, "tanh": 2, "relu": 3}
@@ -26,7 +26,7 @@ def network_codes(network):
     )
 
 
-@jit
+@jit_inner
 def _logistic(z):
     """Logistic function, without overflow."""
     if z >= 0.0:
@@ -35,7 +35,7 @@ def _logistic(z):
     return growth / (1.0 + growth)
 
 
-@jit
+@jit_inner
 def _activate(values, activation):
     """Apply the hidden activation in place to a 1-D array."""
     if activation == 1:
@@ -51,7 +51,7 @@ def _activate(values, activation):
                 values[j] = 0.0
 
 
-@jit
+@jit_inner
 def _multiply_by_derivative(delta, outputs, activation):
     """Multiply by the activation's derivative, written in terms of its output."""
     if activation == 1:
@@ -66,7 +66,7 @@ def _multiply_by_derivative(delta, outputs, activation):
                 delta[j] = 0.0
 
 
-@jit
+@jit_inner
 def _error_loss(error, loss):
     """Squared error, or Huber's loss."""
     size = abs(error)
@@ -75,7 +75,7 @@ def _error_loss(error, loss):
     return error * error
 
 
-@jit
+@jit_inner
 def _output_delta(z, target, delta, scale, output_activation, loss):
     """Write d loss / d z of one row, times ``scale``, and return the row's loss."""
     n_outputs = z.size
@@ -115,7 +115,7 @@ def _output_delta(z, target, delta, scale, output_activation, loss):
     return value
 
 
-@jit
+@jit_inner
 def _step(params, velocity, mask, gradient, rate, momentum, decay):
     """Update a block of weights, then mask it; all arrays are 1-D and equally long."""
     if momentum == 0.0:
@@ -129,7 +129,7 @@ def _step(params, velocity, mask, gradient, rate, momentum, decay):
             params[k] = (params[k] - rate * velocity[k]) * mask[k]
 
 
-@jit
+@jit_inner
 def _step_layer(W, velocity, mask, inputs, delta, rate, momentum, decay):
     """As ``_step`` for one layer's matrices, in a step of a single row."""
     if momentum == 0.0:
@@ -147,7 +147,7 @@ def _step_layer(W, velocity, mask, inputs, delta, rate, momentum, decay):
                 W[i, j] = (W[i, j] - rate * velocity[i, j]) * mask[i, j]
 
 
-@jit
+@jit_inner
 def _forward_layer(inputs, W, bias, z):
     """Write ``inputs @ W + bias`` of one row, input by input."""
     for j in range(W.shape[1]):
@@ -158,7 +158,7 @@ def _forward_layer(inputs, W, bias, z):
             z[j] += value * W[i, j]
 
 
-@jit
+@jit_inner
 def _backward_layer(W, delta, back):
     """Write ``W @ delta``, in four interleaved sums: quick, and always in one order."""
     whole = W.shape[1] - W.shape[1] % 4
@@ -174,7 +174,7 @@ def _backward_layer(W, delta, back):
         back[i] = (s0 + s1) + (s2 + s3)
 
 
-@jit
+@jit_inner
 def _step_biases(params, velocity, gradient, rate, momentum):
     """Update the biases of one layer; they carry no penalty and no mask."""
     for k in range(params.size):
@@ -185,7 +185,14 @@ def _step_biases(params, velocity, gradient, rate, momentum):
             params[k] -= rate * velocity[k]
 
 
-@jit
+@jit_inner
+def _copy(values, target):
+    """Copy a 1-D array; a slice assignment would take a second to compile."""
+    for k in range(values.size):
+        target[k] = values[k]
+
+
+@jit_inner
 def _offsets(sizes):
     """Where each layer's weights and biases begin, and each layer's units."""
     n_layers = sizes.size - 1
@@ -271,7 +278,7 @@ def train_rows(
     position = start
     while position < stop:
         row = order[position]
-        outputs[: sizes[0]] = X[row]
+        _copy(X[row], outputs)
         for layer in range(n_layers):
             fan_in, fan_out = sizes[layer], sizes[layer + 1]
             inputs = outputs[units[layer] : units[layer + 1]]
@@ -319,20 +326,20 @@ def train_rows(
         position += 1
         iteration += 1
         if record_every > 0 and iteration % record_every == 0:
-            records[n_records] = params[: weights[n_layers]]
+            _copy(params[: weights[n_layers]], records[n_records])
             n_records += 1
             if n_records == records.shape[0]:
                 break
     return position, iteration, n_records, loss
 
 
-@jit
+@jit_inner
 def _block(flat, first, n_rows, width):
     """View a part of a flat array as a matrix."""
     return flat[first : first + n_rows * width].reshape(n_rows, width)
 
 
-@jit
+@jit_inner
 def _forward_batch(params, offsets, sizes, outputs, batch_size, n_rows, activation):
     """Write what enters every layer's activation, and its result but for the last."""
     weights, biases, units = offsets
@@ -350,10 +357,11 @@ def _forward_batch(params, offsets, sizes, outputs, batch_size, n_rows, activati
             _activate(outputs[first : first + n_rows * fan_out], activation)
 
 
-@jit
+@jit_inner
 def _sum_rows(matrix, sums):
     """Write the column sums, row by row."""
-    sums[:] = 0.0
+    for j in range(sums.size):
+        sums[j] = 0.0
     for r in range(matrix.shape[0]):
         for j in range(matrix.shape[1]):
             sums[j] += matrix[r, j]
@@ -406,7 +414,7 @@ def train_batches(
         rows = order[position : min(position + batch_size, stop)]
         n_rows = rows.size
         for r in range(n_rows):
-            outputs[r * sizes[0] : (r + 1) * sizes[0]] = X[rows[r]]
+            _copy(X[rows[r]], outputs[r * sizes[0] : (r + 1) * sizes[0]])
 
         _forward_batch(params, offsets, sizes, outputs, batch_size, n_rows, activation)
         n_outputs = sizes[n_layers]
@@ -455,7 +463,7 @@ def train_batches(
         position += n_rows
         iteration += 1
         if record_every > 0 and iteration % record_every == 0:
-            records[n_records] = params[: weights[n_layers]]
+            _copy(params[: weights[n_layers]], records[n_records])
             n_records += 1
             if n_records == records.shape[0]:
                 break
