@@ -3,15 +3,18 @@
 import math
 from dataclasses import replace
 from itertools import product
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
-from skchaosprune._training.plan import TrainingPlan
+from skchaosprune._kernels import sgd
+from skchaosprune._training.plan import TrainingPlan, Watch
+from skchaosprune._training.recording import SnapshotRecorder, WindowRecorder
 from skchaosprune._training.threads import one_thread_per_fit
 from tests.autograd import TORCH_ACTIVATION, torch_layers, torch_losses
 from tests.networks import (
@@ -79,6 +82,12 @@ def autograd_epochs(plan, data, params, mask, n_epochs, seed):
         curve.append(total / N_ROWS / plan.n_passes)
     parts = [part.detach().numpy() for part in (*W, *b)]
     return np.concatenate([part.ravel() for part in parts]), curve
+
+
+def keep_entries(data, share):
+    """Set all but a share of the entries to 0."""
+    keep = np.random.RandomState(0).uniform(size=data.X.shape) < share
+    return replace(data, X=data.X * keep)
 
 
 @one_thread_per_fit()
@@ -197,11 +206,69 @@ def test_no_step_is_no_step_whatever_the_row(engine):
     momentum=st.floats(0.0, 0.95),
     alpha=st.floats(0.0, 1.0),
     learning_rate=st.sampled_from(["cosine", "constant"]),
+    share=st.sampled_from([0.0, 0.15, 1.0]),
     seed=st.integers(0, 1000),
 )
-def test_any_network_agrees_with_autograd(engine, hidden, output, seed, **changes):
+def test_any_network_agrees_with_autograd(
+    engine, hidden, output, share, seed, **changes
+):
     plan = make_plan(hidden, output, engine=engine, learning_rate_init=0.01, **changes)
-    assert_agrees_with_autograd(plan, data_seed=seed, seed=seed, atol=1e-9)
+    data = keep_entries(make_data(plan, seed), share)
+    assert_agrees_with_autograd(plan, data=data, data_seed=seed, seed=seed, atol=1e-9)
+
+
+def test_rows_of_zeros_agree_with_autograd_whatever_the_penalty(monkeypatch):
+    kernel = Mock(wraps=sgd.train_rows)
+    monkeypatch.setattr(sgd, "train_rows", kernel)
+    for decay, momentum, takes_lists in (
+        (0.0, 0.0, True),
+        (0.49, 0.0, True),  # the factor of the weights falls below the smallest
+        (0.5, 0.0, False),
+        (1.5, 0.0, False),
+        (0.1, 0.5, False),
+    ):
+        plan = make_plan(alpha=decay * 17.0 / 0.05, momentum=momentum)
+        data = keep_entries(make_data(plan), 0.15)
+        assert_agrees_with_autograd(plan, data=data, n_epochs=9)
+        assert (kernel.call_args.args[-1] is not None) == takes_lists
+
+
+def make_recorder(plan):
+    """Return a list, and a recorder that adds every second state of the weights."""
+    records = []
+    recorder = WindowRecorder(
+        10**3,
+        plan.n_weights,
+        window_size=1,
+        window_overlap=0.0,
+        record_every=2,
+        reduce_window=lambda window, out: records.extend(window.copy()),
+    )
+    return records, recorder
+
+
+def test_rows_of_zeros_have_the_same_bits_however_they_are_trained():
+    for batch_size, alpha in product((1, 16), (0.0, 0.3)):
+        plan = make_plan((5, 3), batch_size=batch_size, alpha=alpha)
+        data = keep_entries(make_data(plan), 0.15)
+        options = {"n_epochs": 3, "mask": random_mask(plan)}
+        expected = train_plan(plan, data=data, **options).params
+
+        records, recorder = make_recorder(plan)
+        snapshots = SnapshotRecorder([4, 5], expected.size)
+        watch = Watch(recorder, lambda params: 0.0, snapshots)
+        sparse = replace(data, X=csr_array(data.X))
+        with patch("skchaosprune._training.epoch._KERNEL_CALL_SIZE", 1):
+            found = train_plan(plan, data=sparse, watch=watch, **options).params
+        np.testing.assert_array_equal(found, expected)
+        weights = snapshots.snapshots[0, : plan.n_weights]
+        np.testing.assert_array_equal(records[1], weights)
+        assert (batch_size, len(records)) in ((1, 64), (16, 4))
+
+        if batch_size == 1 and alpha == 0.0:
+            with patch("skchaosprune._training.epoch._LARGEST_LISTED_SHARE", -1.0):
+                dense = train_plan(plan, data=data, **options).params
+            np.testing.assert_array_equal(dense, expected)
 
 
 @pytest.mark.parametrize("learning_rate", ["cosine", "constant"])
@@ -226,7 +293,7 @@ def test_short_kernel_calls_change_nothing(monkeypatch, batch_size):
     plan = make_plan(batch_size=batch_size, momentum=0.5)
     whole = train_plan(plan, n_epochs=2).params
 
-    monkeypatch.setattr("skchaosprune._training.net._KERNEL_CALL_SIZE", 1)
+    monkeypatch.setattr("skchaosprune._training.epoch._KERNEL_CALL_SIZE", 1)
     pieces = train_plan(plan, n_epochs=2).params
 
     np.testing.assert_array_equal(pieces, whole)

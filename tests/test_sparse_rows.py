@@ -31,7 +31,7 @@ from skchaosprune import (
 from skchaosprune._kernels import ablation, curvature, full_batch
 from skchaosprune._network import mlp, rows
 from skchaosprune._scale import describe_rows, explain_scale, explain_unlike
-from skchaosprune._training import net
+from skchaosprune._training import epoch
 from skchaosprune.criteria import ChaosCausality, Intervention
 from skchaosprune.display import EffectDisplay
 from tests.helpers import count_trainings, small
@@ -60,7 +60,7 @@ def small_blocks():
     for module, name, n_rows in (
         (mlp, "_BLOCK_ELEMENTS", 16),
         (rows, "BLOCK_ELEMENTS", 2 * N_ROWS / N_FEATURES),
-        (net, "BLOCK_ELEMENTS", 9),
+        (epoch, "BLOCK_ELEMENTS", 9),
         (full_batch, "BLOCK_ELEMENTS", 11),
         (curvature, "_BLOCK_ELEMENTS", 12),
         (ablation, "_BLOCK_ELEMENTS", 90),

@@ -103,7 +103,7 @@ class Objective:
             gradient; not finite where the network overflows.
         """
         sizes = np.array(self._plan.layer_sizes)
-        kept, ends = list_kept(mask, self._plan.layer_sizes)
+        _, kept, ends = list_kept(mask, self._plan.layer_sizes)
         sources, units = kept[0].astype(np.intp), kept[1].astype(np.intp) - sizes[0]
         n_kept, n_units = sources.size, sizes[1:].sum()
         is_read = np.zeros(n_units, dtype=bool)

@@ -16,6 +16,9 @@ ACTIVATIONS = {"identity": 0, "logistic": 1, "tanh": 2, "relu": 3}
 OUTPUT_ACTIVATIONS = {"identity": 0, "logistic": 1, "softmax": 2}
 LOSSES = {"log_loss": 0, "squared_error": 1, "huber": 2}
 
+# Where the factor of the weights of lists falls below this, it becomes 1 again.
+SMALLEST_SCALE = 1e-100
+
 
 def network_codes(network):
     """Name a network's activations, hidden and output, and its loss for kernels."""
@@ -175,6 +178,26 @@ def _backward_layer(W, delta, back):
 
 
 @jit_inner
+def _forward_listed(entries, columns, W, scale, bias, z):
+    """As ``_forward_layer`` for ``scale * W`` and the entries of a row."""
+    for j in range(z.size):
+        z[j] = bias[j]
+    for k in range(entries.size):
+        value, i = scale * entries[k], columns[k]
+        for j in range(z.size):
+            z[j] += value * W[i, j]
+
+
+@jit_inner
+def _step_listed(entries, columns, W, mask, delta, rate):
+    """Update the weights of the inputs that are not 0 in a row, without a penalty."""
+    for k in range(entries.size):
+        value, i = entries[k], columns[k]
+        for j in range(delta.size):
+            W[i, j] = (W[i, j] - rate * (value * delta[j])) * mask[i, j]
+
+
+@jit_inner
 def _step_biases(params, velocity, gradient, rate, momentum):
     """Update the biases of one layer; they carry no penalty and no mask."""
     for k in range(params.size):
@@ -190,6 +213,13 @@ def _copy(values, target):
     """Copy a 1-D array; a slice assignment would take a second to compile."""
     for k in range(values.size):
         target[k] = values[k]
+
+
+@jit_inner
+def _write_scaled(values, scale, target):
+    """Write ``scale * values``, 1-D."""
+    for k in range(values.size):
+        target[k] = scale * values[k]
 
 
 @jit_inner
@@ -230,6 +260,7 @@ def train_rows(
     record_every,
     records,
     n_records,
+    lists,
 ):
     """Train on ``order[start:stop]`` with one row per step (batch size 1).
 
@@ -259,6 +290,14 @@ def train_rows(
         The window that is being filled.
     n_records : int
         Rows of ``records`` already filled. The kernel returns once all are.
+    lists : tuple of four ndarrays or None
+        The rows as lists of what is not zero in them, where ``X`` is not read:
+        ``starts`` (n_rows + 1,), ``columns`` and ``entries`` (n_entries,) of a CSR
+        array. The penalty must be below ``1 / rate`` and the momentum 0, as the step
+        of a row only touches the weights of its inputs: those of the first layer are
+        a matrix times a factor that falls in each step. Both are in the fourth array,
+        ``(sizes[0] * sizes[1] + 1,)``, which is updated in place; it begins as the
+        weights and 1.0. Without a penalty the bits are those without lists.
 
     Returns
     -------
@@ -274,12 +313,30 @@ def train_rows(
     weights, biases, units = _offsets(sizes)
     outputs = np.empty(units[n_layers + 1])
     deltas = np.empty(units[n_layers + 1])
+    if lists is not None:
+        starts, columns, entries, scaled = lists
+        n_listed = weights[1]
+        scale = scaled[n_listed]
+        listed_W = scaled[:n_listed].reshape(sizes[0], sizes[1])
+        listed_mask = mask[:n_listed].reshape(sizes[0], sizes[1])
+        listed_z = outputs[units[1] : units[2]]
+        listed_delta = deltas[units[1] : units[2]]
+        bias = params[biases[0] : biases[1]]
     loss = 0.0
     position = start
     while position < stop:
         row = order[position]
-        _copy(X[row], outputs)
-        for layer in range(n_layers):
+        if lists is None:
+            first_layer = 0
+            _copy(X[row], outputs)
+        else:
+            first_layer = 1
+            values = entries[starts[row] : starts[row + 1]]
+            places = columns[starts[row] : starts[row + 1]]
+            _forward_listed(values, places, listed_W, scale, bias, listed_z)
+            if n_layers > 1:
+                _activate(listed_z, activation)
+        for layer in range(first_layer, n_layers):
             fan_in, fan_out = sizes[layer], sizes[layer + 1]
             inputs = outputs[units[layer] : units[layer + 1]]
             z = outputs[units[layer + 1] : units[layer + 2]]
@@ -297,7 +354,7 @@ def train_rows(
             loss_code,
         )
 
-        for layer in range(n_layers - 1, -1, -1):
+        for layer in range(n_layers - 1, first_layer - 1, -1):
             shape = (sizes[layer], sizes[layer + 1])
             first, last = weights[layer], weights[layer + 1]
             W = params[first:last].reshape(shape)
@@ -323,13 +380,27 @@ def train_rows(
             if layer > 0:
                 _multiply_by_derivative(back, inputs, activation)
 
+        if lists is not None:
+            scale *= 1.0 - rate * penalty
+            at_scale = rate / scale
+            _step_listed(values, places, listed_W, listed_mask, listed_delta, at_scale)
+            _step_biases(bias, bias, listed_delta, rate, 0.0)
+            if scale < SMALLEST_SCALE:
+                _write_scaled(scaled[:n_listed], scale, scaled[:n_listed])
+                scale = 1.0
+
         position += 1
         iteration += 1
         if record_every > 0 and iteration % record_every == 0:
+            if lists is not None:
+                _write_scaled(scaled[:n_listed], scale, params[:n_listed])
             _copy(params[: weights[n_layers]], records[n_records])
             n_records += 1
             if n_records == records.shape[0]:
                 break
+    if lists is not None:
+        scaled[n_listed] = scale
+        _write_scaled(scaled[:n_listed], scale, params[:n_listed])
     return position, iteration, n_records, loss
 
 
@@ -340,10 +411,15 @@ def _block(flat, first, n_rows, width):
 
 
 @jit_inner
-def _forward_batch(params, offsets, sizes, outputs, batch_size, n_rows, activation):
-    """Write what enters every layer's activation, and its result but for the last."""
+def _forward_batch(
+    params, offsets, sizes, outputs, batch_size, n_rows, activation, first_layer
+):
+    """Write what enters the activation of each layer, and what it puts out.
+
+    Of the last layer that is left as it enters; layers before ``first_layer`` are done.
+    """
     weights, biases, units = offsets
-    for layer in range(sizes.size - 1):
+    for layer in range(first_layer, sizes.size - 1):
         fan_in, fan_out = sizes[layer], sizes[layer + 1]
         inputs = _block(outputs, batch_size * units[layer], n_rows, fan_in)
         first = batch_size * units[layer + 1]
@@ -355,6 +431,35 @@ def _forward_batch(params, offsets, sizes, outputs, batch_size, n_rows, activati
                 z[r, j] += bias[j]
         if layer < sizes.size - 2:
             _activate(outputs[first : first + n_rows * fan_out], activation)
+
+
+@jit_inner
+def _forward_batch_listed(lists, rows, W, bias, z):
+    """Write ``X[rows] @ W + bias`` of rows that are lists."""
+    starts, columns, entries = lists
+    for r in range(rows.size):
+        first, last = starts[rows[r]], starts[rows[r] + 1]
+        _forward_listed(entries[first:last], columns[first:last], W, 1.0, bias, z[r])
+
+
+@jit_inner
+def _gradient_listed(lists, rows, delta, gradient):
+    """Write ``X[rows].T @ delta`` of rows that are lists."""
+    starts, columns, entries = lists
+    for i in range(gradient.shape[0]):
+        for j in range(gradient.shape[1]):
+            gradient[i, j] = 0.0
+    for r in range(rows.size):
+        for k in range(starts[rows[r]], starts[rows[r] + 1]):
+            value, i = entries[k], columns[k]
+            for j in range(gradient.shape[1]):
+                gradient[i, j] += value * delta[r, j]
+
+
+@jit_inner
+def _gradient(inputs, delta, gradient):
+    """Write ``inputs.T @ delta``."""
+    np.dot(inputs.T, delta, gradient)
 
 
 @jit_inner
@@ -389,11 +494,13 @@ def train_batches(
     record_every,
     records,
     n_records,
+    lists,
 ):
     """Train on ``order[start:stop]`` in batches, through BLAS.
 
     As :func:`train_rows`, with ``batch_size`` rows per step; the last batch of an
-    epoch may be smaller. A batch's loss is divided by its number of rows.
+    epoch may be smaller. A batch's loss is divided by its number of rows. ``lists``
+    has no fourth array, and any penalty and momentum is fine.
     """
     # long, as forward pass, backward pass and step share scratch arrays, which numba
     # would pass to functions of their own one by one
@@ -413,10 +520,31 @@ def train_batches(
     while position < stop:
         rows = order[position : min(position + batch_size, stop)]
         n_rows = rows.size
-        for r in range(n_rows):
-            _copy(X[rows[r]], outputs[r * sizes[0] : (r + 1) * sizes[0]])
-
-        _forward_batch(params, offsets, sizes, outputs, batch_size, n_rows, activation)
+        if lists is None:
+            first_layer = 0
+            for r in range(n_rows):
+                _copy(X[rows[r]], outputs[r * sizes[0] : (r + 1) * sizes[0]])
+        else:
+            first_layer, first = 1, batch_size * units[1]
+            _forward_batch_listed(
+                lists,
+                rows,
+                _block(params, 0, sizes[0], sizes[1]),
+                params[biases[0] : biases[1]],
+                _block(outputs, first, n_rows, sizes[1]),
+            )
+            if n_layers > 1:
+                _activate(outputs[first : first + n_rows * sizes[1]], activation)
+        _forward_batch(
+            params,
+            offsets,
+            sizes,
+            outputs,
+            batch_size,
+            n_rows,
+            activation,
+            first_layer,
+        )
         n_outputs = sizes[n_layers]
         for r in range(n_rows):
             first = batch_size * units[n_layers] + r * n_outputs
@@ -435,11 +563,14 @@ def train_batches(
             first = batch_size * units[layer]
             flat = outputs[first : first + n_rows * fan_in]
             delta = _block(deltas, batch_size * units[layer + 1], n_rows, fan_out)
-            np.dot(
-                _block(outputs, first, n_rows, fan_in).T,
-                delta,
-                _block(gradient, 0, fan_in, fan_out),
-            )
+            inputs = _block(outputs, first, n_rows, fan_in)
+            product = _block(gradient, 0, fan_in, fan_out)
+            if lists is None:
+                _gradient(inputs, delta, product)
+            elif layer == 0:
+                _gradient_listed(lists, rows, delta, product)
+            else:
+                _gradient(inputs, delta, product)
             if layer > 0:
                 W = _block(params, weights[layer], fan_in, fan_out)
                 np.dot(delta, W.T, _block(deltas, first, n_rows, fan_in))

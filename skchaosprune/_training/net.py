@@ -12,8 +12,6 @@ from skorch.dataset import Dataset
 from skorch.exceptions import SkorchException
 from skorch.helper import predefined_split
 
-from skchaosprune._kernels import sgd
-from skchaosprune._network.rows import BLOCK_ELEMENTS
 from skchaosprune._text import shorten
 from skchaosprune._training.callbacks import (
     NEVER_WRITE,
@@ -28,6 +26,7 @@ from skchaosprune._training.engine import (
     first_obstacle_in_optimizer,
     first_obstacle_to_kernel,
 )
+from skchaosprune._training.epoch import KernelEpochs
 from skchaosprune._training.learner import Learner
 from skchaosprune._training.module import (
     MLPLoss,
@@ -37,9 +36,6 @@ from skchaosprune._training.module import (
 )
 from skchaosprune._training.plan import LARGEST_WEIGHT, Divergence, TrainingRun, Watch
 from skchaosprune._training.threads import stop_at_exit
-
-# Multiply-adds per kernel call: about a tenth of a second, so Ctrl-C is heard.
-_KERNEL_CALL_SIZE = 100_000_000
 
 
 class _PrunableNet:
@@ -77,7 +73,7 @@ class _PrunableNet:
         self._epoch = 0
         self._squares = data.squared_norms()
         self._tensors = None
-        self._gathered = None
+        self._kernel = None
         self._known_step = None
 
     def _make_twin(self):
@@ -240,83 +236,37 @@ class _PrunableNet:
         weights = self._plan.weigh_steps(
             self._data.sample_weight, sizes, rate, momentum
         )
-        step = weights, rate, momentum
-        position, total, self._gathered = 0, 0.0, None
-        while position < order.size:
-            start, stop = position, self._next_stop(position, order.size)
-            position, iteration, n_filled, loss = self._call_kernel(
-                self._own, step, order, start, stop
+        if self._kernel is None:
+            self._kernel = KernelEpochs(
+                self._plan,
+                self._data,
+                self._mask.numpy(),
+                self._penalty,
+                shows_result_only=self._watch.recorder is None and not self._is_watched,
             )
-            if self._twin is not None:
-                self._call_kernel(self._twin, step, order, start, position)
-            self._iteration = iteration
+        learners = [self._own] if self._twin is None else [self._own, self._twin]
+        self._kernel.begin(learners, order, weights, rate, momentum)
+        position, total, recorder = 0, 0.0, self._watch.recorder
+        while position < order.size:
+            stop = self._next_stop(position)
+            answers = [
+                self._kernel.run(learner, position, stop, self._iteration, recorder)
+                for learner in learners
+            ]
+            position, self._iteration, n_filled, loss = answers[0]
             total += loss
             self._after_records(n_filled)
             self._take_snapshot()
         return total
 
-    def _next_stop(self, position, n_places):
+    def _next_stop(self, position):
         """Return the place in the order up to which the kernel may run in one call."""
-        plan, batch = self._plan, self._plan.batch_size
-        stop = max(1, _KERNEL_CALL_SIZE // (3 * batch * plan.n_weights)) * batch
-        block = self._rows_per_block()
-        stop = min(stop, block - position % block)
+        stop = self._kernel.next_stop(position)
         snapshots = self._watch.snapshots
         if snapshots is not None and snapshots.next_iteration is not None:
             due = snapshots.next_iteration - self._iteration
-            stop = min(stop, due * batch)
-        return min(position + stop, n_places)
-
-    def _rows_per_block(self):
-        """Return how many places of an order, in whole batches, make a block."""
-        plan, batch = self._plan, self._plan.batch_size
-        return max(1, BLOCK_ELEMENTS // (batch * plan.layer_sizes[0])) * batch
-
-    def _gather(self, order, step_weights, start):
-        """Return what the kernel takes of the rows from ``order[start]`` on.
-
-        That is all rows with their order, or where they are sparse those of the block
-        of ``start``, dense and in order; and how many places of the order are left out
-        before. Windows may end a call anywhere in a block.
-        """
-        data = self._data
-        whole = data.X, data.targets, data.sample_weight, step_weights
-        if not issparse(data.X):
-            return (*whole, order), 0
-        block = self._rows_per_block()
-        first = start - start % block
-        if self._gathered is None or self._gathered[0] != first:
-            rows = order[first : first + block]
-            parts = data.take(rows), *(part[rows] for part in whole[1:])
-            self._gathered = first, (*parts, np.arange(rows.size))
-        return self._gathered[1], first
-
-    def _call_kernel(self, learner, step, order, start, stop):
-        plan, recorder = self._plan, self._watch.recorder
-        step_weights, rate, momentum = step
-        rows, first = self._gather(order, step_weights, start)
-        no_records = np.empty((1, plan.n_weights)) if recorder is None else None
-        one_row = plan.batch_size == 1
-        kernel = sgd.train_rows if one_row else sgd.train_batches
-        position, *others = kernel(
-            learner.module.flat.numpy(),
-            learner.velocity.numpy(),
-            self._mask.numpy(),
-            np.array(plan.layer_sizes),
-            sgd.network_codes(plan),
-            *rows,
-            start - first,
-            stop - first,
-            *(() if one_row else (plan.batch_size,)),
-            rate,
-            momentum,
-            self._penalty,
-            self._iteration,
-            0 if recorder is None else recorder.record_every,
-            no_records if recorder is None else learner.buffer,
-            0 if recorder is None else recorder.n_filled,
-        )
-        return first + position, *others
+            stop = min(stop, position + due * self._plan.batch_size)
+        return stop
 
     def _run_torch(self, order, sizes, share, acting):
         """Return the summed loss of an epoch in torch."""
