@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from skchaosprune._kernels.jit import jit
+from skchaosprune._kernels.jit import jit, jit_inner
 from skchaosprune._text import shorten
 from skchaosprune._validation import check_choice, check_number, check_series
 
@@ -194,11 +194,11 @@ def _check_length(n_times, max_lag):
         )
 
 
-# What all causes share. The rows `basis[p - 1, :rank[p - 1]]` span the restricted
-# regressors of lag p, `residual[p - 1]` is the effect's rest outside them and
-# `rss[p - 1]` its sum of squares; the first p times are zero. A lag that was not asked
-# for has only zeros, which no cause can explain. `rounding` is the effect's, relative
-# to its norm.
+# What all causes share. The rows of `basis[p - 1]` span the restricted regressors of
+# lag p; `rank[p - 1]` of them have norm 1, the others 0. `residual[p - 1]` is the
+# effect's rest outside them and `rss[p - 1]` its sum of squares; the first p times are
+# zero. A lag that was not asked for has only zeros, which no cause can explain.
+# `rounding` is the effect's, relative to its norm.
 _EffectFactors = namedtuple("_EffectFactors", "basis rank residual rss rounding")
 
 
@@ -210,7 +210,7 @@ def _select_lag(effect, max_lag):
     where statsmodels compares their noise; the smallest such order is taken, which is
     1 for an effect that is constant or not finite.
     """
-    rss, rank = _autoregress(np.array(effect, dtype=np.float64), max_lag)
+    rss, rank = _autoregress(effect, max_lag)
     n_rows = len(effect) - max_lag
     with np.errstate(divide="ignore"):
         bic = n_rows * np.log(rss) + math.log(n_rows) * rank
@@ -221,10 +221,22 @@ def _factor_effect(effect, max_lag, min_lag=1):
     """Fit the restricted regressions of ``min_lag`` to ``max_lag`` once; no checks.
 
     The result may be shared by threads that each call ``_test_causes`` on some columns.
+    In numpy, as a kernel would take longer to compile than all tests of a usual fit.
     """
-    return _EffectFactors(
-        *_factor_restricted(np.array(effect, dtype=np.float64), max_lag, min_lag)
-    )
+    y, rounding = _standardize(np.array(effect, dtype=np.float64, ndmin=2))
+    n_times = y.shape[1]
+    basis = np.zeros((max_lag, max_lag + 1, n_times))
+    residual = np.zeros((max_lag, n_times))
+    for p in range(min_lag, max_lag + 1):
+        space = _constant(n_times, p)
+        for lag in range(1, p + 1):
+            space = _extend(space, _find_direction(y, p, lag, space, rounding))
+        basis[p - 1, : p + 1] = space[0]
+        residual[p - 1, p:] = y[0, p:]
+        residual[p - 1] = _project_off(residual[p - 1 : p], space)[0]
+    rank = basis.any(axis=2).sum(axis=1)
+    rss = np.sum(residual**2, axis=1)
+    return _EffectFactors(basis, rank, residual, rss, rounding[0])
 
 
 def _test_causes(factors, causes, test):
@@ -237,13 +249,8 @@ def _test_causes(factors, causes, test):
     ratio = np.empty((max_lag, n_causes))
     rank = np.empty((max_lag, n_causes))
     for start in range(0, n_causes, _BLOCK):
-        stop = start + _BLOCK
-        # Always a fresh C-ordered copy: one type for numba to compile.
-        block = np.array(causes[:, start:stop], dtype=np.float64, order="C")
-        # not return values: Ctrl-C while numba boxes an array is a SystemError
-        results = np.full((2, max_lag, block.shape[1]), np.nan)
-        _compare_fits(block, *factors, results[0], results[1])
-        ratio[:, start:stop], rank[:, start:stop] = results
+        block = slice(start, start + _BLOCK)
+        ratio[:, block], rank[:, block] = _compare_block(factors, causes[:, block])
 
     lags = np.arange(1.0, max_lag + 1)[:, np.newaxis]
     df_num = np.repeat(lags, n_causes, axis=1)
@@ -258,6 +265,46 @@ def _test_causes(factors, causes, test):
     with np.errstate(under="ignore"):
         p_value = np.exp(log_p_value)
     return GrangerCausalityResult(statistic, p_value, log_p_value, df_num, df_denom)
+
+
+def _compare_block(factors, causes):
+    """Compare both regressions for a few causes, at every lag.
+
+    Returns (r - f) / f and the rank of the unrestricted design, each
+    ``(max_lag, n_causes)`` and NaN where the pair is untestable.
+    """
+    # always a fresh copy in C order: one type for numba to compile
+    x, rounding = _standardize(np.array(causes.T, dtype=np.float64, order="C"))
+    rounding += factors.rounding
+    max_lag, width = len(factors.rss), len(x)
+    # not return values: Ctrl-C while numba boxes an array is a SystemError
+    fits = np.full((3, max_lag, width), np.nan)
+    suspect = np.zeros((max_lag, width), dtype=np.bool_)
+    _compare_fits(
+        np.array(x.T, order="C"),
+        factors.basis,
+        factors.residual,
+        factors.rss,
+        factors.rounding,
+        rounding,
+        # scratch; allocated here, as that is slow to compile
+        np.zeros((3, max_lag, max_lag + 1, width)),
+        np.empty((max_lag, width)),
+        np.empty((3, width)),
+        fits,
+        suspect,
+    )
+    for i in np.flatnonzero(suspect.any(axis=1)):
+        some = suspect[i]
+        fits[:, i, some] = _orthogonalize(
+            x[some], i + 1, factors.basis[i], factors.residual[i], rounding[some]
+        )
+    added, explained, unexplained = fits
+    added[added == 0.0] = np.nan
+    explained[np.isnan(added)] = np.nan
+    unexplained[np.sqrt(unexplained) <= factors.rounding] = 0.0
+    with np.errstate(divide="ignore"):
+        return explained / unexplained, factors.rank[:, np.newaxis] + added
 
 
 def _log_sf_f(statistic, df_num, df_denom):
@@ -341,215 +388,198 @@ def _log_gamma_tail(a, x):
     return result
 
 
-@jit
-def _standardize(series, scaled):
-    """Write the centred series of norm 1 to ``scaled``; return its rounding.
+def _standardize(series):
+    """Centre each row of series (n_series, n_times) and scale it to norm 1.
 
-    A series that is constant to rounding becomes zeros with rounding inf; one that is
-    not finite becomes zeros with rounding NaN.
+    Returns also the rounding of each row. One that is constant to rounding becomes
+    zeros with rounding inf; one that is not finite becomes zeros with rounding NaN.
     """
-    n = len(series)
-    largest = 0.0
-    scaled[:] = 0.0
-    for t in range(n):
-        if not math.isfinite(series[t]):
-            return math.nan
-        largest = max(largest, abs(series[t]))
-    if largest == 0.0:
-        return math.inf
-
+    n_times = series.shape[1]
+    finite = np.isfinite(series).all(axis=1, keepdims=True)
+    series = np.where(finite, series, 0.0)
+    largest = np.abs(series).max(axis=1, keepdims=True)
     # A power of two changes no digit and keeps the squares from overflowing.
-    unit = math.ldexp(1.0, -min(max(math.frexp(largest)[1], -1000), 1000))
-    mean = 0.0
-    for t in range(n):
-        mean += series[t] * unit / n
-    shift = 0.0
-    for t in range(n):
-        shift += (series[t] * unit - mean) / n
-    total = 0.0
-    for t in range(n):
-        scaled[t] = series[t] * unit - mean - shift
-        total += scaled[t] * scaled[t]
-    norm = math.sqrt(total)
-    given = 4.0 * _EPS * math.sqrt(n) * largest * unit
-    if norm <= given:
-        scaled[:] = 0.0
-        return math.inf
-    for t in range(n):
-        scaled[t] /= norm
-    return n * _EPS + given / norm
+    exponent = np.clip(np.frexp(largest)[1], -1000, 1000)
+    with np.errstate(under="ignore"):
+        x = np.ldexp(series, -exponent)
+        x -= x.mean(axis=1, keepdims=True)
+        x -= x.mean(axis=1, keepdims=True)
+        norm = _norm(x)
+        given = 4.0 * _EPS * math.sqrt(n_times) * np.ldexp(largest, -exponent)
+        moves = norm > given
+        norm = np.where(moves, norm, 1.0)
+        x = np.where(moves, x / norm, 0.0)
+        rounding = np.where(moves, n_times * _EPS + given / norm, np.inf)
+    return x, np.where(finite, rounding, np.nan)[:, 0]
 
 
-@jit
-def _dot(a, b):
-    """Sum of products, in four partial sums of fixed order."""
-    n = len(a)
-    s0 = s1 = s2 = s3 = 0.0
-    for t in range(0, n - 3, 4):
-        s0 += a[t] * b[t]
-        s1 += a[t + 1] * b[t + 1]
-        s2 += a[t + 2] * b[t + 2]
-        s3 += a[t + 3] * b[t + 3]
-    for t in range(n - n % 4, n):
-        s0 += a[t] * b[t]
-    return (s0 + s1) + (s2 + s3)
+def _norm(vectors):
+    return np.sqrt(np.sum(vectors**2, axis=1, keepdims=True))
 
 
-@jit
-def _remove_projection(vector, basis, count):
-    """Project ``vector`` off the first ``count`` rows of ``basis``; return its norm.
+def _constant(n_times, start):
+    """Return the direction of a constant, as an orthonormal basis of one row.
 
-    Gram-Schmidt, twice: enough to be orthogonal to the last digits.
+    As all vectors it has zeros before ``start``; ``(1, 1, n_times)``.
+    """
+    constant = np.zeros((1, 1, n_times))
+    constant[..., start:] = 1.0 / math.sqrt(n_times - start)
+    return constant
+
+
+def _extend(basis, directions):
+    """Append a direction to the basis of each series."""
+    return np.concatenate([basis, directions[:, np.newaxis]], axis=1)
+
+
+def _project_off(vectors, basis):
+    """Project each vector off the rows of its basis.
+
+    Gram-Schmidt, twice: enough to be orthogonal to the last digits. Not by BLAS, whose
+    bits depend on the number of threads.
     """
     for _ in range(2):
-        for k in range(count):
-            direction = basis[k]
-            weight = _dot(direction, vector)
-            for t in range(len(vector)):
-                vector[t] -= weight * direction[t]
-    return math.sqrt(_dot(vector, vector))
+        weights = np.einsum("skt,st->sk", basis, vectors)
+        vectors = vectors - np.einsum("sk,skt->st", weights, basis)
+    return vectors
 
 
-@jit
-def _extend_basis(series, start, lag, basis, count, rounding):
-    """Add one lag of ``series`` to ``basis`` if its direction is new.
+def _find_direction(series, start, lag, basis, rounding):
+    """Return what a lag of each series adds to its basis; zeros if it is nothing new.
 
-    Vectors keep their time index, with zeros before ``start``. Returns the new count.
+    Parameters
+    ----------
+    series : ndarray of shape (n_series, n_times)
+        Standardised.
+    start : int
+        Vectors keep their time index, with zeros before ``start``.
+    lag : int
+        In time steps, at most ``start``.
+    basis : ndarray of shape (n_series, n_directions, n_times)
+        Orthonormal rows, and rows of zeros.
+    rounding : ndarray of shape (n_series,)
+        Norm of what is nothing new.
+
+    Returns
+    -------
+    directions : ndarray of shape (n_series, n_times)
+        Of norm 1 or 0.
     """
-    n = len(series)
-    vector = basis[count]
-    for t in range(start):
-        vector[t] = 0.0
-    for t in range(start, n):
-        vector[t] = series[t - lag]
-    norm = _remove_projection(vector, basis, count)
-    if norm <= rounding:
-        return count
-    for t in range(n):
-        vector[t] /= norm
-    return count + 1
+    vectors = np.zeros_like(series)
+    vectors[:, start:] = series[:, start - lag : -lag]
+    with np.errstate(under="ignore"):
+        vectors = _project_off(vectors, basis)
+        norm = _norm(vectors)
+        is_new = norm > rounding[:, np.newaxis]
+        return np.where(is_new, vectors, 0.0) / np.where(is_new, norm, 1.0)
 
 
-@jit
 def _autoregress(effect, max_lag):
     """Residual sums of squares and ranks of [1, effect lags], all on the same times.
 
     A residual within rounding has sum of squares zero.
     """
-    n = len(effect)
-    rss = np.zeros(max_lag)
-    rank = np.zeros(max_lag, dtype=np.int64)
-    y = np.empty(n)
-    rounding = _standardize(effect, y)
-    if not math.isfinite(rounding):
-        return rss, rank
-    basis = np.zeros((max_lag + 1, n))
-    basis[0, max_lag:] = 1.0 / math.sqrt(n - max_lag)
-    residual = y.copy()
-    residual[:max_lag] = 0.0
-    count = 1
+    y, rounding = _standardize(np.array(effect, dtype=np.float64, ndmin=2))
+    rss, rank = np.zeros((2, max_lag))
+    basis = _constant(y.shape[1], max_lag)
+    residual = np.where(np.arange(y.shape[1]) < max_lag, 0.0, y)
     for lag in range(1, max_lag + 1):
-        count = _extend_basis(y, max_lag, lag, basis, count, rounding)
-        norm = _remove_projection(residual, basis, count)
-        if norm > rounding:
-            rss[lag - 1] = norm * norm
-        rank[lag - 1] = count
+        basis = _extend(basis, _find_direction(y, max_lag, lag, basis, rounding))
+        residual = _project_off(residual, basis)
+        norm = _norm(residual)[0, 0]
+        rss[lag - 1] = norm**2 if norm > rounding[0] else 0.0
+        rank[lag - 1] = basis.any(axis=2).sum()
     return rss, rank
 
 
-@jit
-def _factor_restricted(effect, max_lag, min_lag):
-    """Orthogonalise [1, effect lags] for each lag and take the effect's residual."""
-    n = len(effect)
-    basis = np.zeros((max_lag, max_lag + 1, n))
-    rank = np.zeros(max_lag, dtype=np.int64)
-    residual = np.zeros((max_lag, n))
-    rss = np.zeros(max_lag)
-    y = np.empty(n)
-    rounding = _standardize(effect, y)
-    for p in range(min_lag, max_lag + 1):
-        space = basis[p - 1]
-        for t in range(p, n):
-            space[0, t] = 1.0 / math.sqrt(n - p)
-            residual[p - 1, t] = y[t]
-        count = 1
-        for lag in range(1, p + 1):
-            count = _extend_basis(y, p, lag, space, count, rounding)
-        _remove_projection(residual[p - 1], space, count)
-        rank[p - 1] = count
-        rss[p - 1] = _dot(residual[p - 1], residual[p - 1])
-    return basis, rank, residual, rss, rounding
+def _orthogonalize(causes, p, basis, residual, rounding):
+    """Regress the restricted residual on p lags of each cause, one lag at a time.
+
+    Parameters
+    ----------
+    causes : ndarray of shape (n_causes, n_times)
+        Standardised.
+    p : int
+        Lag order.
+    basis : ndarray of shape (n_directions, n_times)
+        Spans the restricted regressors.
+    residual : ndarray of shape (n_times,)
+        What the effect has outside them.
+    rounding : ndarray of shape (n_causes,)
+        Of cause plus effect.
+
+    Returns
+    -------
+    added, explained, rest : ndarray of shape (3, n_causes)
+        How much rank the lags add, the sum of squares they explain, and what is left.
+    """
+    basis = np.repeat(basis[np.newaxis], len(causes), axis=0)
+    rest = np.repeat(residual[np.newaxis], len(causes), axis=0)
+    added, explained = np.zeros((2, len(causes)))
+    for lag in range(1, p + 1):
+        directions = _find_direction(causes, p, lag, basis, rounding)
+        weights = np.einsum("st,st->s", directions, rest)
+        rest -= weights[:, np.newaxis] * directions
+        added += directions.any(axis=1)
+        explained += weights**2
+        basis = _extend(basis, directions)
+    return np.array([added, explained, np.sum(rest**2, axis=1)])
 
 
 @jit
 def _compare_fits(
-    causes, basis, rank, residual, rss, effect_rounding, ratio, full_rank
+    x,
+    basis,
+    residual,
+    rss,
+    effect_rounding,
+    rounding,
+    tables,
+    cross,
+    rows,
+    fits,
+    suspect,
 ):
     """Compare both regressions for a block of causes, at every lag.
 
-    Writes (r - f) / f and the rank of the unrestricted design to ``ratio`` and
-    ``full_rank``, each (max_lag, n_causes), where the pair is testable. The causes'
+    Writes to ``fits``, ``(3, max_lag, n_causes)``, how much rank the lags add, the sum
+    of squares they explain, and what is left, where the pair is testable. The causes'
     lags are projected off the restricted regressors by moments and an LDL'
-    factorisation, all causes side by side; where that may have lost digits, the one
-    cause is orthogonalised.
+    factorisation, all causes side by side; where that may have lost digits, the pair
+    is ``suspect`` and left to ``_orthogonalize``.
     """
-    # long, as all lags share the scratch arrays of the block
-    n, width = causes.shape
+    n, width = x.shape
     max_lag = len(rss)
-
-    by_cause = np.empty((width, n))
-    rounding = np.empty(width)
-    for b in range(width):
-        rounding[b] = _standardize(causes[:, b].copy(), by_cause[b]) + effect_rounding
-    by_time = by_cause.T.copy()
-
-    moments = np.zeros((max_lag, max_lag, width))
-    shared = np.zeros((max_lag, max_lag + 1, width))
-    gram = np.zeros((max_lag, max_lag, width))
-    cross = np.zeros((max_lag, width))
-    gain = np.zeros(width)
-    suspect = np.zeros(width, dtype=np.bool_)
-    work = np.zeros((2 * max_lag + 2, n))
+    moments, shared, gram = tables[0], tables[1], tables[2]
+    gain, inverse, factor = rows[0], rows[1], rows[2]
 
     # From the largest lag down, so that moments only gain rows.
     for p in range(max_lag, 0, -1):
-        _add_moments(by_time, p, n if p == max_lag else p + 1, moments)
+        _add_moments(x, p, n if p == max_lag else p + 1, moments)
         if not math.sqrt(rss[p - 1]) > effect_rounding:
             continue
-        count = rank[p - 1]
         for i in range(p):
-            for k in range(count):
-                _weighted_sum(basis[p - 1, k], by_time, p, i + 1, shared[i, k])
-            _weighted_sum(residual[p - 1], by_time, p, i + 1, cross[i])
-        _project_moments(moments, shared, p, count, gram)
-        _explain(gram, cross, moments, p, rounding, gain, suspect)
+            for k in range(p + 1):
+                _weighted_sum(basis[p - 1, k], x, p, i + 1, shared[i, k])
+            _weighted_sum(residual[p - 1], x, p, i + 1, cross[i])
+        _project_moments(moments, shared, p, gram)
+        _explain(
+            gram, cross, moments, p, rounding, gain, suspect[p - 1], inverse, factor
+        )
 
         for b in range(width):
             if not math.isfinite(rounding[b]):
+                suspect[p - 1, b] = False
                 continue
-            added = p
-            explained = gain[b]
-            unexplained = rss[p - 1] - explained
-            if suspect[b] or unexplained <= _SMALL_REST * rss[p - 1]:
-                added, explained, unexplained = _orthogonalize(
-                    by_cause[b],
-                    p,
-                    basis[p - 1],
-                    count,
-                    residual[p - 1],
-                    work,
-                    rounding[b],
-                )
-            if added == 0:
-                continue
-            full_rank[p - 1, b] = count + added
-            if math.sqrt(unexplained) <= effect_rounding:
-                ratio[p - 1, b] = math.inf
-            else:
-                ratio[p - 1, b] = explained / unexplained
+            unexplained = rss[p - 1] - gain[b]
+            if unexplained <= _SMALL_REST * rss[p - 1]:
+                suspect[p - 1, b] = True
+            fits[0, p - 1, b] = p
+            fits[1, p - 1, b] = gain[b]
+            fits[2, p - 1, b] = unexplained
 
 
-@jit
+@jit_inner
 def _add_moments(x, p, stop, moments):
     """Add the products of lags up to p, over the times p to ``stop`` - 1."""
     width = x.shape[1]
@@ -563,12 +593,13 @@ def _add_moments(x, p, stop, moments):
                     total[b] += a[b] * c[b]
 
 
-@jit
+@jit_inner
 def _weighted_sum(weight, x, start, lag, total):
     """Sum ``weight[t] * x[t - lag]`` over the times from ``start`` on, per cause."""
     n, width = x.shape
     whole = start + (n - start) // 4 * 4
-    total[:] = 0.0
+    for b in range(width):
+        total[b] = 0.0
     for t in range(start, whole, 4):
         w0, w1, w2, w3 = weight[t], weight[t + 1], weight[t + 2], weight[t + 3]
         x0, x1, x2, x3 = x[t - lag], x[t + 1 - lag], x[t + 2 - lag], x[t + 3 - lag]
@@ -579,8 +610,8 @@ def _weighted_sum(weight, x, start, lag, total):
             total[b] += weight[t] * x[t - lag, b]
 
 
-@jit
-def _project_moments(moments, shared, p, count, gram):
+@jit_inner
+def _project_moments(moments, shared, p, gram):
     """Take the restricted regressors' part off the moments of the lags."""
     width = moments.shape[2]
     for i in range(p):
@@ -588,24 +619,22 @@ def _project_moments(moments, shared, p, count, gram):
             rest = gram[i, j]
             for b in range(width):
                 rest[b] = moments[i, j, b]
-            for k in range(count):
+            for k in range(p + 1):
                 u = shared[i, k]
                 v = shared[j, k]
                 for b in range(width):
                     rest[b] -= u[b] * v[b]
 
 
-@jit
-def _explain(gram, cross, moments, p, rounding, gain, suspect):
+@jit_inner
+def _explain(gram, cross, moments, p, rounding, gain, suspect, inverse, factor):
     """Sum of squares that the p projected lags explain, by LDL' in place.
 
     ``suspect`` marks the causes with a pivot too small to be trusted.
     """
     width = len(gain)
-    inverse = np.empty(width)
-    factor = np.empty(width)
-    gain[:] = 0.0
-    suspect[:] = False
+    for b in range(width):
+        gain[b] = 0.0
     for i in range(p):
         pivot = gram[i, i]
         for b in range(width):
@@ -629,30 +658,3 @@ def _explain(gram, cross, moments, p, rounding, gain, suspect):
                 other = gram[m, i]
                 for b in range(width):
                     target[b] -= factor[b] * other[b]
-
-
-@jit
-def _orthogonalize(series, p, basis, count, residual, work, rounding):
-    """Regress the restricted residual on p lags of one cause, one lag at a time.
-
-    Returns how much rank the lags add to the restricted basis of ``count`` rows, the
-    sum of squares they explain, and the rest. ``work`` holds up to 2 p + 2 rows.
-    """
-    n = len(series)
-    rest = work[-1]
-    for t in range(n):
-        rest[t] = residual[t]
-        for k in range(count):
-            work[k, t] = basis[k, t]
-    rank = count
-    explained = 0.0
-    for lag in range(1, p + 1):
-        before = rank
-        rank = _extend_basis(series, p, lag, work, before, rounding)
-        if rank > before:
-            direction = work[before]
-            weight = _dot(direction, rest)
-            explained += weight * weight
-            for t in range(n):
-                rest[t] -= weight * direction[t]
-    return rank - count, explained, _dot(rest, rest)
