@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -91,7 +90,7 @@ def take_apart(model, caller):
     inner = _look_inside(last)
     if inner is not None:
         parts = take_apart(inner, caller)
-        is_of_target = isinstance(last, TransformedTargetRegressor)
+        is_of_target = _changes_targets(last)
         of_target = [last.transformer_] if is_of_target else []
         return replace(
             parts,
@@ -158,7 +157,7 @@ def put_network(model, network):
         inner = _look_inside(model)
         if inner is None:
             return network
-        if not isinstance(model, TransformedTargetRegressor):
+        if not _changes_targets(model):
             return put_network(inner, network)
         changed = copy.copy(model)
         changed.regressor_ = put_network(inner, network)
@@ -190,7 +189,7 @@ def list_steps(model):
 
 def _look_inside(model):
     """Return what a search or a TransformedTargetRegressor has fitted; else None."""
-    if isinstance(model, TransformedTargetRegressor):
+    if _changes_targets(model):
         check_is_fitted(model)
         return model.regressor_
     # others have one of these, too, like TunedThresholdClassifierCV
@@ -204,3 +203,10 @@ def _look_inside(model):
             f"fitted with refit={brief(model.refit)}. Fit it with refit=True."
         )
     return model.best_estimator_
+
+
+def _changes_targets(model):
+    # takes long to import, and a fit does without it
+    from sklearn.compose import TransformedTargetRegressor
+
+    return isinstance(model, TransformedTargetRegressor)

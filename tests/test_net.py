@@ -1,9 +1,13 @@
 """One training: when it ends, one flat buffer, global state, Ctrl-C."""
 
 import copy
+import inspect
 import os
 import pickle
 import signal
+import subprocess
+import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from sklearn.metrics import r2_score
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 
 from skchaosprune import ChaosCausalPrunedMLP, ChaosCausalPrunedMLPRegressor
-from skchaosprune._training.module import MLPModule
+from skchaosprune._training.module import MLPModule, make_optimizer
 from tests.helpers import small
 from tests.networks import make_data, make_plan, train_plan
 
@@ -50,6 +54,44 @@ def test_epochs_are_reported_and_may_end_a_training(engine):
         assert (told, loss) == (number, plain.history[-1]["train_loss"])
         np.testing.assert_array_equal(params, plain.params)
     np.testing.assert_array_equal(run.params, epochs.ended[-1][2])
+
+
+def test_a_fit_does_not_import_the_compiler_of_torch():
+    """It takes longer than the fit."""
+    code = """
+import sys
+from sklearn.datasets import load_iris
+from skchaosprune import ChaosCausalPrunedMLP
+ChaosCausalPrunedMLP(random_state=0).fit(*load_iris(return_X_y=True))
+assert "torch" in sys.modules
+print(sorted({"torch._dynamo", "sympy"} & set(sys.modules)))
+"""
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
+def test_optimizers_are_those_of_torch(monkeypatch):
+    """Also where torch has nothing around ``add_param_group`` any more."""
+    plain = inspect.unwrap(torch.optim.SGD.add_param_group)
+    for method in (torch.optim.SGD.add_param_group, plain):
+        monkeypatch.setattr(torch.optim.SGD, "add_param_group", method)
+        made, expected = (
+            make(list(MLPModule((3, 2), "relu").parameters()), lr=0.1, momentum=0.5)
+            for make in (partial(make_optimizer, torch.optim.SGD), torch.optim.SGD)
+        )
+        assert type(made) is torch.optim.SGD
+        assert vars(made).keys() == vars(expected).keys()
+        assert made.state_dict() == expected.state_dict()
+        assert pickle.loads(pickle.dumps(made)).state_dict() == made.state_dict()
+        made.add_param_group({"params": [torch.zeros(2, requires_grad=True)]})
+        assert len(made.param_groups) == 2
+    with pytest.raises(ValueError, match="Invalid learning rate"):
+        make_optimizer(torch.optim.SGD, [torch.zeros(2)], lr=-1.0)
 
 
 @pytest.mark.parametrize("output", ["multiclass", "regression"])

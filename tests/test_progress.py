@@ -6,10 +6,12 @@ import json
 import pickle
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 
 import joblib
+import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,6 +28,7 @@ from skchaosprune import (
     ChaosCausalPrunedMLPRegressor,
     pruning_path,
 )
+from skchaosprune._kernels.jit import jit
 from skchaosprune.criteria import FixedMasks
 from tests import helpers
 
@@ -364,6 +367,44 @@ def test_a_stop_does_not_enter_memory(iris, tmp_path, record):
     assert clone(model).set_callbacks(record).fit(*iris).n_iter_ == 1
 
     assert model.fit(*iris).n_iter_dense_ == model.n_iter_ == 6
+
+
+def double(x):
+    return 2.0 * x
+
+
+def test_kernels_that_are_compiled(iris, capsys, tmp_path, monkeypatch):
+    """One line before the first, from whatever thread; none for those in the cache."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 0)
+    monkeypatch.setattr(double, "__module__", "skchaosprune.of_this_test")
+
+    def lines_of_a_fit(verbose, *kernels):
+        def criterion(record):
+            with ThreadPoolExecutor(1) as pool:
+                for kernel in kernels:
+                    pool.submit(kernel, 1.0).result()
+            print("compiled")
+            return record.weights
+
+        small(prune_criterion=criterion, verbose=verbose).fit(*iris)
+        return capsys.readouterr().out.splitlines()
+
+    lines_of_a_fit(1)  # compiles all others
+    for kernels, expected in (
+        ((jit(double), numba.njit(double)), "once per installation"),
+        ((jit(double),), None),
+        ((numba.njit(double),), "in every process, as no folder can be written: set"),
+    ):
+        lines = lines_of_a_fit(1, *kernels)
+        told = [line for line in lines if "compiling kernels" in line]
+        if expected is None:
+            assert not told
+            continue
+        (line,) = told
+        assert line.startswith(f"[ChaosCausalPrunedMLP] compiling kernels, {expected}")
+        assert lines.index(line) == lines.index("compiled") - 1
+    assert lines_of_a_fit(0, numba.njit(double)) == ["compiled"]
 
 
 def test_path(iris, record):

@@ -1,6 +1,6 @@
 """Progress of a fit: printed lines, and tasks of scikit-learn's callbacks."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from skchaosprune._text import printable, shorten
 
@@ -48,6 +48,7 @@ class Progress:
         self._seen = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._owner = shorten(type(estimator).__name__)
         self._verbose = estimator.verbose
+        self._has_told_of_kernels = False
         self._as_fitted = plans[0].as_fitted
         self.phases = []
         self._running = []  # tasks, each in the one before
@@ -141,8 +142,26 @@ class Progress:
     def _phase(self, name, n_steps):
         self.phases.append(name)
         task = self._open(self._fit, name, n_steps)
-        yield task
+        with self._hear_compilations():
+            yield task
         self._end(task)
+
+    def _hear_compilations(self):
+        if not self._verbose:
+            return nullcontext()
+        from skchaosprune._kernels.jit import hear_compilations
+
+        return hear_compilations(self._tell_of_kernels)
+
+    def _tell_of_kernels(self, is_kept):
+        """Print, once, what the first kernels of an installation take so long for."""
+        if not self._has_told_of_kernels:
+            self._has_told_of_kernels = True
+            how_often = "once per installation"
+            if not is_kept:
+                how_often = "in every process, as no folder can be written: set "
+                how_often += "NUMBA_CACHE_DIR to one"
+            self.say(f"compiling kernels, {how_often}")
 
     def _printer(self, total, write):
         """Return a function ``(done, loss=None)`` that prints about ten times.

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from numba.core import caching, serialize
+from numba.core.runtime import rtsys
 
 _has_warned = False
 
@@ -64,6 +65,23 @@ class _Result(caching.CompileResultCacheImpl):
         return hashlib.sha256(kernel + content).digest()
 
 
+class _LoadingContext:
+    """A target context that runs kernels, but is not made ready to compile them.
+
+    That takes longer than most fits.
+    """
+
+    def __init__(self, context):
+        self._context = context
+
+    def refresh(self):
+        """Make ready what kernels allocate arrays with."""
+        rtsys.initialize(self._context)
+
+    def __getattr__(self, name):
+        return getattr(self._context, name)
+
+
 class CheckedCache(caching.FunctionCache):
     """Take what is damaged as a miss, and what cannot be saved as a warning."""
 
@@ -73,7 +91,7 @@ class CheckedCache(caching.FunctionCache):
         """Return a kernel, or None if there is none; what is damaged is forgotten."""
         self._impl.signature = sig
         try:
-            return super().load_overload(sig, target_context)
+            return super().load_overload(sig, _LoadingContext(target_context))
         except Exception:  # whatever a damaged file leads to
             self._try_to(self.flush)
             return None

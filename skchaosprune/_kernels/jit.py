@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 import numba
+from numba.core import event
 
 try:
     from skchaosprune._kernels.cache import CheckedCache
@@ -36,3 +37,36 @@ def jit(function):
         else:
             kernel._cache = CheckedCache(function)
     return kernel
+
+
+class _Compilations(event.Listener):
+    """Hears that a function is about to be compiled, and tells of kernels."""
+
+    def __init__(self, tell):
+        self._tell = tell
+
+    def on_start(self, start):
+        """Tell of a kernel of ours."""
+        kernel = start.data["dispatcher"]
+        if kernel.py_func.__module__.startswith("skchaosprune."):
+            self._tell(kernel.stats.cache_path is not None)
+
+    def on_end(self, end):
+        """Do nothing."""
+
+
+def hear_compilations(tell):
+    """Call a function before each kernel that is compiled, not taken from the cache.
+
+    Parameters
+    ----------
+    tell : callable
+        Called with whether the kernel is going to be kept, in the thread that needs it.
+        The functions that it calls are told of, too, and after it.
+
+    Returns
+    -------
+    hearing : context manager
+        While it is entered, kernels of all threads are told of.
+    """
+    return event.install_listener("numba:compile", _Compilations(tell))

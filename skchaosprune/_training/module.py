@@ -1,6 +1,8 @@
 """Torch module of an MLP, its loss, and what skorch needs to know of both."""
 
+import inspect
 from functools import partial
+from types import MethodType
 
 import torch
 
@@ -131,8 +133,22 @@ def nonlinearity(is_classifier, out_activation):
     return partial(_class_probabilities, out_activation=out_activation)
 
 
-def optimizer_settings(solver, momentum):
+def optimizer_settings(solver, momentum, sgd=torch.optim.SGD):
     """Return the optimiser of a skorch net, in one setting: another replaces it."""
     if solver == "adam":
         return {"optimizer": torch.optim.Adam}
-    return {"optimizer": partial(torch.optim.SGD, momentum=momentum)}
+    return {"optimizer": partial(sgd, momentum=momentum)}
+
+
+def make_optimizer(kind, parts, **settings):
+    """Return an optimiser of torch, without an import of torch's compiler.
+
+    That takes longer than most fits, and all that torch imports it for is to leave
+    ``add_param_group`` out of compiled code.
+    """
+    optimizer = kind.__new__(kind)
+    method = inspect.unwrap(kind.add_param_group)
+    optimizer.add_param_group = MethodType(method, optimizer)
+    optimizer.__init__(parts, **settings)
+    del optimizer.add_param_group
+    return optimizer

@@ -2,6 +2,7 @@
 
 import copy
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from skchaosprune._training.learner import Learner
 from skchaosprune._training.module import (
     MLPLoss,
     MLPModule,
+    make_optimizer,
     nonlinearity,
     optimizer_settings,
 )
@@ -82,7 +84,7 @@ class _PrunableNet:
         module, optimizer = copy.deepcopy(self.module_), self.optimizer_
         return Learner(
             module,
-            type(optimizer)(module.parameters(), **optimizer.defaults),
+            make_optimizer(type(optimizer), module.parameters(), **optimizer.defaults),
             self._tensor(self._watch.twin_params),
             self._mask,
             self._watch.recorder.twin_buffer,
@@ -218,13 +220,14 @@ class _PrunableNet:
         return "torch"
 
     def _step_for_schedulers(self):
-        """Step the optimiser once if it is new, or has a new scheduler.
+        """Step the optimiser once if it has a new scheduler.
 
         A scheduler replaces the method ``step``, and warns unless it is called before
-        its own. Without gradients the step changes nothing.
+        its own. Without gradients the step changes nothing. Another optimiser is left
+        alone, as its step would import torch's compiler.
         """
-        step = self.optimizer_.step
-        if step != self._known_step:
+        step = vars(self.optimizer_).get("step")
+        if step not in (None, self._known_step):
             self.optimizer_.zero_grad()
             step()
             self._known_step = step
@@ -419,7 +422,9 @@ def _build_net(plan, n_epochs, validation, callbacks):
         # data loaders draw from torch's global generator unless they have their own
         iterator_train__generator=torch.Generator("cpu"),
         iterator_valid__generator=torch.Generator("cpu"),
-        **optimizer_settings(plan.solver, plan.momentum),
+        **optimizer_settings(
+            plan.solver, plan.momentum, partial(make_optimizer, torch.optim.SGD)
+        ),
     )
 
 
