@@ -39,7 +39,7 @@ coverage: .venv/.tests  ## kernels run as plain Python here, so that they count
 		--cov=skchaosprune --cov-report=term-missing --cov-fail-under=95
 
 bench: .venv/.plots .venv/.tests .venv/.benchmarks  ## ratios against naive code, torch and scikit-learn
-	for script in epoch kernels fit search scaling memory compact predict c; do \
+	for script in first_fit epoch kernels fit search scaling memory compact predict c; do \
 		$(BIN)/python benchmarks/bench_$$script.py || exit 1; \
 	done
 

@@ -183,7 +183,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Seed of initial weights, row orders, splits and random scores. None draws a
         fresh one; the global generators of numpy and torch are never touched.
     verbose : int, default=0
-        1 prints the phases and how far they are. scikit-learn's callbacks, like its
+        1 prints the phases, how far they are, and when kernels have to be compiled
+        first, once per installation. scikit-learn's callbacks, like its
         ``ProgressBar``, hear of the same: ``set_callbacks``, from scikit-learn 1.9 on.
 
     Attributes
@@ -643,7 +644,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Seed of initial weights, row orders, splits and random scores. None draws a
         fresh one; the global generators of numpy and torch are never touched.
     verbose : int, default=0
-        1 prints the phases and how far they are. scikit-learn's callbacks, like its
+        1 prints the phases, how far they are, and when kernels have to be compiled
+        first, once per installation. scikit-learn's callbacks, like its
         ``ProgressBar``, hear of the same: ``set_callbacks``, from scikit-learn 1.9 on.
 
     Attributes
