@@ -22,9 +22,13 @@ is multiplied by ten: their epochs all cost the same. So does the second trainin
 all cases.
 
 The second table says where a fit spends its time: *training* is the dense and the
-sparse training with the copies of the weights and the target series, *exponents* the
-Lyapunov exponents, *tests* the Granger tests, *rest* everything else, importances and
-checks of the data included.
+sparse training with the copies of the weights, *target* the target series, *exponents*
+the Lyapunov exponents, *tests* the Granger tests, *rest* everything else, checks of the
+data included.
+
+The third one says the same of fits with default parameters, but for fewer epochs on
+large tables, at a ratio that is trained again and at one that takes a descent:
+*descent* is that, with its swaps.
 """
 
 import argparse
@@ -36,6 +40,8 @@ from statistics import median
 from time import perf_counter
 from unittest.mock import patch
 
+import bench_memory
+import bench_scaling
 import numpy as np
 import torch
 from sklearn.datasets import load_breast_cancer, load_digits
@@ -45,7 +51,7 @@ from sklearn.preprocessing import scale
 from skorch import NeuralNetClassifier
 
 from skchaosprune import ChaosCausalPrunedMLP
-from skchaosprune._fit import scoring
+from skchaosprune._fit import pruning, results, scoring
 from skchaosprune._kernels import lyapunov
 from skchaosprune._training import net as _network
 from skchaosprune._training.threads import one_thread_per_fit
@@ -55,6 +61,15 @@ TABLES = {"breast_cancer": load_breast_cancer, "digits": load_digits}
 HIDDEN = 32
 N_EPOCHS = 50
 LEARNING_RATE = ChaosCausalPrunedMLP().learning_rate_init
+# The parts of a fit: the function that does each, where it is looked up.
+PARTS = {
+    "training": (_network, "train"),
+    "exponents": (lyapunov, "_exponents"),
+    "tests": (scoring, "score_weights"),
+    "descent": (pruning, "descend"),
+    "swaps": (pruning, "swap_weights"),
+    "importances": (results, "explain"),
+}
 # Whole fits, by batch size, as a share of two trainings of each competitor: what was
 # aimed at; the script fails above twice of it, as machines differ.
 AIMS = {
@@ -173,9 +188,9 @@ def measure(X, y, batch_size, n_repeats):
     return times
 
 
-def split_time(X, y, batch_size):
+def split_time(fit, *arguments):
     """Return the seconds that one fit spends in each of its parts."""
-    spent = {"training": 0.0, "exponents": 0.0, "tests": 0.0}
+    spent = dict.fromkeys(["training", "target", *PARTS], 0.0)
 
     def timed(part, function):
         def call(*arguments, **settings):
@@ -186,17 +201,39 @@ def split_time(X, y, batch_size):
 
         return call
 
+    make_target = scoring._make_target
+
+    def make_timed_target(training):
+        return timed("target", make_target(training))
+
     with ExitStack() as stack:
-        for part, owner, name in (
-            ("training", _network, "train"),
-            ("exponents", lyapunov, "_exponents"),
-            ("tests", scoring, "score_weights"),
-        ):
+        for part, (owner, name) in PARTS.items():
             replacement = timed(part, getattr(owner, name))
             stack.enter_context(patch.object(owner, name, replacement))
-        whole = seconds(fit_ours, X, y, batch_size)
-    spent["training"] -= spent["exponents"]  # which run at the end of each window
+        stack.enter_context(patch.object(scoring, "_make_target", make_timed_target))
+        whole = seconds(fit, *arguments)
+    # both at the end of each window
+    spent["training"] -= spent["exponents"] + spent["target"]
     return spent | {"rest": whole - sum(spent.values())}
+
+
+def fit_shape(X, y, prune_ratio, max_iter):
+    """Fit with default parameters."""
+    ChaosCausalPrunedMLP(
+        prune_ratio=prune_ratio, max_iter=max_iter, random_state=0
+    ).fit(X, y)
+
+
+def make_shapes():
+    """Return tables of five shapes, and the epochs of a fit."""
+    cancer, digits = (load(return_X_y=True) for load in TABLES.values())
+    return {
+        "569 x 30, 2 classes": (scale(cancer[0]), cancer[1], 100),
+        "1,797 x 64, 10 classes": (scale(digits[0]), digits[1], 100),
+        "5,000 x 100, one-hot": (*bench_scaling.make_one_hot(5_000, 100, False), 20),
+        "100,000 x 20": (*bench_memory.make_rows(100_000, 20), 5),
+        "2,000 x 990": (*bench_memory.make_rows(2_000, 990), 5),
+    }
 
 
 def median_ratio(times, name):
@@ -219,18 +256,18 @@ def print_ratios(cells):
         print(f"| {table} | {batch_size} | {ours} |", " | ".join(values), "|")
 
 
-def print_parts(parts):
+def print_parts(parts, what):
     """Print where the time goes, in shares of a fit."""
     names = list(next(iter(parts.values()))[0])
-    print("\nWhere a fit spends its time:\n")
-    print("| table | batch size |", " | ".join(names), "|")
-    print("| --- | ---: |" + " ---: |" * len(names))
-    for (table, batch_size), turns in parts.items():
+    print(f"| table | {what} | seconds |", " | ".join(names), "|")
+    print("| --- | ---: | ---: |" + " ---: |" * len(names))
+    for (table, setting), turns in parts.items():
         shares = [
             median(turn[name] / sum(turn.values()) for turn in turns) for name in names
         ]
+        whole = median(sum(turn.values()) for turn in turns)
         values = " | ".join(f"{share:.0%}" for share in shares)
-        print(f"| {table} | {batch_size} | {values} |")
+        print(f"| {table} | {setting} | {whole:.2f} | {values} |")
 
 
 def print_environment():
@@ -252,9 +289,19 @@ def main():
             for batch_size in AIMS:
                 cell = table, batch_size
                 cells[cell] = measure(X, y, batch_size, n_repeats)
-                parts[cell] = [split_time(X, y, batch_size) for _ in range(n_repeats)]
+                parts[cell] = [
+                    split_time(fit_ours, X, y, batch_size) for _ in range(n_repeats)
+                ]
+        shapes = {
+            (name, ratio): [split_time(fit_shape, X, y, ratio, n_epochs)]
+            for name, (X, y, n_epochs) in make_shapes().items()
+            for ratio in (0.5, 0.9)
+        }
     print_ratios(cells)
-    print_parts(parts)
+    print("\nWhere a fit spends its time:\n")
+    print_parts(parts, "batch size")
+    print("\nWhere a default fit spends its time:\n")
+    print_parts(shapes, "prune_ratio")
     print_environment()
     for (table, batch_size), times in cells.items():
         for name, aim in AIMS[batch_size].items():

@@ -1,7 +1,7 @@
 """Measure how time and memory of a fit grow, beside scikit-learn's network.
 
 Run ``python benchmarks/bench_scaling.py``; Markdown tables are printed. Linux only, as
-peaks are read as in ``bench_memory.py``. It takes up to an hour, and up to 6 GB;
+peaks are read as in ``bench_memory.py``. It takes half an hour, and up to 6 GB;
 ``--only rows`` prints one table.
 
 Every fit runs in a process of its own, after two tiny fits that import and compile, on
@@ -12,7 +12,7 @@ one thread.
   momentum. It trains one network, we train two, and record and score the first.
 - *defaults*: both with all parameters at their defaults but for the hidden units: ours
   takes 100 epochs of single rows, MLPClassifier up to 200 epochs of 200 rows with
-  ``solver="adam"``, fewer once its loss stands still. A fit that takes longer than 15
+  ``solver="adam"``, fewer once its loss stands still. A fit that takes longer than five
   minutes is stopped.
 
 *growth* is the time over that of the row above: with ten times the rows, weights or
@@ -76,7 +76,7 @@ TABLES = {
     },
 }
 MODELS = ("ours", "MLPClassifier", "ours, defaults", "MLPClassifier, defaults")
-LONGEST = 900  # seconds of a process
+LONGEST = 300  # seconds of a process
 LARGEST_GROWTH = 25.0  # of quadratic growth it would be 100
 LARGEST_PEAK = 3.0  # of what is held, beside a few numbers per weight
 
@@ -225,26 +225,29 @@ def time_threads(model, method, rows):
 
 def compare_threads(n_repeats=5):
     """Print what two threads save, in turn with one."""
-    rows = make_rows(2_000, 190)
-    causal, doing = ChaosCausality(record_every=1), Intervention()
-    print("| step | weights | one thread, s | two threads, share |")
-    print("| --- | ---: | ---: | ---: |")
-    for criterion, hidden in ((causal, [250]), (doing, [50])):
+    few, many = make_rows(2_000, 190), make_rows(100_000, 20)
+    causal = {"prune_criterion": ChaosCausality(record_every=1), "max_iter": 14}
+    doing = {"prune_criterion": Intervention(), "max_iter": 5}
+    descent = {"prune_criterion": "magnitude", "max_iter": 1, "prune_ratio": 0.9}
+    print("| call | rows | weights | one thread, s | two threads, share |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for label, hidden, options, rows, method in (
+        ("fit, ChaosCausality", [250], causal, few, "fit"),
+        ("placebo_test of it", [250], causal, few, "placebo_test"),
+        ("fit, Intervention", [50], doing, few, "fit"),
+        ("placebo_test of it", [50], doing, few, "placebo_test"),
+        ("fit, descent", [32], descent, many, "fit"),
+    ):
         model = ChaosCausalPrunedMLP(
-            hidden,
-            batch_size=32,
-            max_iter=14,  # enough windows for a test
-            prune_criterion=criterion,
-            random_state=0,
+            hidden, batch_size=32, random_state=0, **options
         ).fit(*rows)
-        for method in ("fit", "placebo_test"):
-            turns = [time_threads(model, method, rows) for _ in range(n_repeats)]
-            share = median(two / one for one, two in turns)
-            print(
-                f"| {method}, {type(criterion).__name__} | {model.n_weights_:,} "
-                f"| {median(one for one, _ in turns):.2f} | {share:.2f} |",
-                flush=True,
-            )
+        turns = [time_threads(model, method, rows) for _ in range(n_repeats)]
+        share = median(two / one for one, two in turns)
+        print(
+            f"| {label} | {len(rows[0]):,} | {model.n_weights_:,} "
+            f"| {median(one for one, _ in turns):.2f} | {share:.2f} |",
+            flush=True,
+        )
     print()
 
 

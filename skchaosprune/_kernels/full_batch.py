@@ -68,7 +68,7 @@ class Objective:
     data : TrainingData
         Training rows.
     n_jobs : int or None, default=None
-        Threads, as joblib counts jobs, for 8,192 rows each; changes no result.
+        Threads, as joblib counts jobs, for 8,192 rows each at least; changes no result.
 
     Attributes
     ----------
