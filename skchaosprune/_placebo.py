@@ -123,16 +123,17 @@ def run_placebo_test(model, X, y, n_repeats, random_state):
         n_threads = count_threads(model.n_jobs, n_repeats)
     else:
         record = record.read_only()
+    # either the placebos share the threads, or the weights of each
+    template = replace(record, n_jobs=1) if n_threads > 1 else record
 
-    def test_placebo(seed):
-        placebo = criterion.make_placebo(alone, np.random.default_rng(seed))
+    def share_of_placebo(seed):
+        placebo = criterion.make_placebo(template, np.random.default_rng(seed))
         return _causal_share(criterion, placebo)
 
     with one_thread_per_fit(), unwrap_ctrl_c():
         share = _causal_share(criterion, record)
-        alone = replace(record, n_jobs=1) if n_threads > 1 else record
         placebo_shares = np.array(
-            run_in_threads(test_placebo, seed.spawn(n_repeats), n_threads)
+            run_in_threads(share_of_placebo, seed.spawn(n_repeats), n_threads)
         )
     return Bunch(
         causal_share=share,

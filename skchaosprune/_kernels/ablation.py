@@ -10,9 +10,10 @@ import numpy as np
 
 from skchaosprune._kernels import sgd
 from skchaosprune._kernels.blocks import count_threads, run_in_threads
-from skchaosprune._kernels.jit import jit
+from skchaosprune._kernels.jit import jit, jit_inner
 from skchaosprune._kernels.sgd import (
     _activate,
+    _copy,
     _error_loss,
     _forward_layer,
     _logistic,
@@ -27,6 +28,8 @@ _BLOCK_ELEMENTS = 4_000_000
 # is heard. A unit costs an exp or a tanh, as much as this many multiply-adds.
 _KERNEL_CALL_SIZE = 50_000_000
 _UNIT_WORK = 20
+
+# Multiply-adds per task of a thread, about a tenth of a second.
 _WORK_PER_TASK = 100_000_000
 
 # Weights from this many inputs to one unit are taken away side by side: the innermost
@@ -193,14 +196,9 @@ def _measure_changes(snapshots, network, data, rows, on_result, n_jobs):
     """Sum over the snapshots what the loss of each row gains without each weight."""
     X, targets = data.take(rows), data.targets[rows]
     changes = np.zeros((len(X), mlp.count_weights(network.layer_sizes)))
-    work = len(snapshots) * sum(
-        work * fan_in * fan_out
-        for work, fan_in, fan_out in zip(
-            _work_per_weight(network.layer_sizes),
-            network.layer_sizes[:-1],
-            network.layer_sizes[1:],
-            strict=True,
-        )
+    n_weights = np.multiply(network.layer_sizes[:-1], network.layer_sizes[1:])
+    work = len(snapshots) * int(
+        np.dot(_work_per_weight(network.layer_sizes), n_weights)
     )
     size = max(1, _WORK_PER_TASK // work)
     parts = [slice(k, min(k + size, len(X))) for k in range(0, len(X), size)]
@@ -267,7 +265,7 @@ def _forward_rows(params, sizes, activation, X, before, after):
     weights, biases, units = _offsets(sizes)
     n_layers = sizes.size - 1
     for row in range(X.shape[0]):
-        after[row, : sizes[0]] = X[row]
+        _copy(X[row], after[row])
         for layer in range(n_layers):
             shape = (sizes[layer], sizes[layer + 1])
             inputs = after[row, units[layer] : units[layer + 1]]
@@ -276,7 +274,7 @@ def _forward_rows(params, sizes, activation, X, before, after):
             _forward_layer(inputs, W, params[biases[layer] : biases[layer + 1]], z)
             if layer < n_layers - 1:
                 outputs = after[row, units[layer + 1] : units[layer + 2]]
-                outputs[:] = z
+                _copy(z, outputs)
                 _activate(outputs, activation)
 
 
@@ -337,7 +335,7 @@ def _ablate_rows(
             )
 
 
-@jit
+@jit_inner
 def _ablate_hidden_layer(
     params,
     offsets,
@@ -405,7 +403,7 @@ def _ablate_hidden_layer(
             changes[lanes[lane]] += losses[lane] - base
 
 
-@jit
+@jit_inner
 def _carry_on(
     params, offsets, sizes, activation, before, after, layer, unit, shifts, scratch
 ):
@@ -427,7 +425,8 @@ def _carry_on(
         fan_out = sizes[later + 1]
         there = units[later + 1]
         for v in range(fan_out):
-            scratch[there + v, :n_lanes] = before[there + v]
+            for lane in range(n_lanes):
+                scratch[there + v, lane] = before[there + v]
         for u in range(sizes[later]):
             here = units[later] + u
             moved = scratch[here, :n_lanes]
@@ -443,7 +442,7 @@ def _carry_on(
                         scratch[there + v, lane] += moved[lane] * weight
 
 
-@jit
+@jit_inner
 def _ablate_output_layer(W, codes, inputs, z, target, first, last, changes):
     """Add one row's changes without weights that lead to outputs: one logit moves."""
     _, out_activation, loss = codes
@@ -477,7 +476,7 @@ def _ablate_output_layer(W, codes, inputs, z, target, first, last, changes):
                 z[j] = logit
 
 
-@jit
+@jit_inner
 def _output_terms(z, target, out_activation, loss, terms):
     """Write what each output adds to the loss, or to the softmax's denominator.
 
@@ -499,14 +498,15 @@ def _output_terms(z, target, out_activation, loss, terms):
     return top, total
 
 
-@jit
+@jit_inner
 def _losses(logits, n_lanes, target, out_activation, loss, losses):
     """Write one row's losses for each of several logits, as ``mlp.row_losses``.
 
     ``logits`` is ``(n_outputs, n_lanes)`` or wider.
     """
     n_outputs = target.size
-    losses[:n_lanes] = 0.0
+    for lane in range(n_lanes):
+        losses[lane] = 0.0
     if out_activation != 2:
         for j in range(n_outputs):
             for lane in range(n_lanes):
@@ -515,8 +515,9 @@ def _losses(logits, n_lanes, target, out_activation, loss, losses):
                 )
         return
 
-    largest = np.full(n_lanes, -np.inf)
-    total = np.zeros(n_lanes)
+    largest, total = np.empty(n_lanes), np.empty(n_lanes)
+    for lane in range(n_lanes):
+        largest[lane], total[lane] = -math.inf, 0.0
     for j in range(n_outputs):
         for lane in range(n_lanes):
             largest[lane] = max(largest[lane], logits[j, lane])
@@ -531,7 +532,7 @@ def _losses(logits, n_lanes, target, out_activation, loss, losses):
             losses[lane] += target[j] * (total[lane] + below)
 
 
-@jit
+@jit_inner
 def _output_loss(z, target, out_activation, loss, n_outputs):
     """What one output adds to its row's loss; not for softmax."""
     if loss == 0:

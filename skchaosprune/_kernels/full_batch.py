@@ -6,7 +6,6 @@ take part, at three multiply-adds per kept weight and row. Outputs are stored un
 unit, so that the innermost loops run over rows and vectorise.
 """
 
-import threading
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -114,13 +113,11 @@ class Objective:
         work = 3 * n_kept + _UNIT_WORK * np.count_nonzero(is_read)
         step = min(_KERNEL_CALL_SIZE // work, BLOCK_ELEMENTS // max(1, used.size))
         step = max(1, min(step, _CHUNK))
-        local, shape = threading.local(), (2, n_units, min(_BLOCK, step, n_rows))
+        shape = 2, n_units, min(_BLOCK, step, n_rows)
         columns, take = self._cut(used, step)
         sources[: ends[1]] = columns[sources[: ends[1]]]
 
         def add(free, first):
-            if not hasattr(local, "scratch"):
-                local.scratch = np.empty(shape)
             gradient = np.zeros(free.size)
             loss = _add_rows(
                 free,
@@ -131,7 +128,7 @@ class Objective:
                 sizes,
                 network_codes(self._plan),
                 *take(first),
-                local.scratch,
+                np.empty(shape),  # scratch
                 gradient,
             )
             return loss, gradient

@@ -16,8 +16,9 @@ ACTIVATIONS = {"identity": 0, "logistic": 1, "tanh": 2, "relu": 3}
 OUTPUT_ACTIVATIONS = {"identity": 0, "logistic": 1, "softmax": 2}
 LOSSES = {"log_loss": 0, "squared_error": 1, "huber": 2}
 
-# Where the factor of the weights of lists falls below this, it becomes 1 again.
-SMALLEST_SCALE = 1e-100
+# Once the factor of the first layer's weights (see `lists`) is below this, it is
+# multiplied in and starts again from 1.
+_SMALLEST_SCALE = 1e-100
 
 
 def network_codes(network):
@@ -385,7 +386,7 @@ def train_rows(
             at_scale = rate / scale
             _step_listed(values, places, listed_W, listed_mask, listed_delta, at_scale)
             _step_biases(bias, bias, listed_delta, rate, 0.0)
-            if scale < SMALLEST_SCALE:
+            if scale < _SMALLEST_SCALE:
                 _write_scaled(scaled[:n_listed], scale, scaled[:n_listed])
                 scale = 1.0
 
@@ -454,12 +455,6 @@ def _gradient_listed(lists, rows, delta, gradient):
             value, i = entries[k], columns[k]
             for j in range(gradient.shape[1]):
                 gradient[i, j] += value * delta[r, j]
-
-
-@jit_inner
-def _gradient(inputs, delta, gradient):
-    """Write ``inputs.T @ delta``."""
-    np.dot(inputs.T, delta, gradient)
 
 
 @jit_inner
@@ -565,12 +560,10 @@ def train_batches(
             delta = _block(deltas, batch_size * units[layer + 1], n_rows, fan_out)
             inputs = _block(outputs, first, n_rows, fan_in)
             product = _block(gradient, 0, fan_in, fan_out)
-            if lists is None:
-                _gradient(inputs, delta, product)
-            elif layer == 0:
-                _gradient_listed(lists, rows, delta, product)
+            if lists is None or layer > 0:
+                np.dot(inputs.T, delta, product)
             else:
-                _gradient(inputs, delta, product)
+                _gradient_listed(lists, rows, delta, product)
             if layer > 0:
                 W = _block(params, weights[layer], fan_in, fan_out)
                 np.dot(delta, W.T, _block(deltas, first, n_rows, fan_in))

@@ -1,7 +1,7 @@
 """Epochs of a training in the numba kernels: which kernel, and its rows."""
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 
 from skchaosprune._kernels import sgd, sparse
 from skchaosprune._network.rows import BLOCK_ELEMENTS
@@ -210,11 +210,5 @@ def _list_entries(X):
     n_entries = np.count_nonzero(X.data if issparse(X) else X)
     if n_entries > _LARGEST_LISTED_SHARE * X.shape[0] * X.shape[1]:
         return None
-    if issparse(X):
-        return X.indptr, X.indices, X.data
-    is_entry = X != 0.0
-    starts = np.append(0, np.cumsum(np.count_nonzero(is_entry, axis=1)))
-    columns = np.flatnonzero(is_entry) % X.shape[1]
-    # integers as scipy's, for which kernels are compiled
-    kind = np.int32 if X.size < 2**31 else np.int64
-    return starts.astype(kind), columns.astype(kind), X[is_entry]
+    rows = csr_array(X)
+    return rows.indptr, rows.indices, rows.data
