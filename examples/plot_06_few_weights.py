@@ -38,7 +38,7 @@ def fit(**way):
     return make_pipeline(StandardScaler(), mlp).fit(X_train, y_train)
 
 
-fit()  # compiles the kernels, once per installation
+fit()  # compiles the kernels, which are cached for later fits
 ways = {
     "five rounds": {"retrain": "rewind"},
     "a descent": {"n_swaps": 0},

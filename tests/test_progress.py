@@ -392,9 +392,9 @@ def test_kernels_that_are_compiled(iris, capsys, tmp_path, monkeypatch):
 
     lines_of_a_fit(1)  # compiles all others
     for kernels, expected in (
-        ((jit(double), numba.njit(double)), "once per installation"),
+        ((jit(double), numba.njit(double)), "cached for later fits"),
         ((jit(double),), None),
-        ((numba.njit(double),), "in every process, as no folder can be written: set"),
+        ((numba.njit(double),), "again in every process: no cache folder"),
     ):
         lines = lines_of_a_fit(1, *kernels)
         told = [line for line in lines if "compiling kernels" in line]

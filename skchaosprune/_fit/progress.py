@@ -154,14 +154,17 @@ class Progress:
         return hear_compilations(self._tell_of_kernels)
 
     def _tell_of_kernels(self, is_kept):
-        """Print, once, what the first kernels of an installation take so long for."""
-        if not self._has_told_of_kernels:
-            self._has_told_of_kernels = True
-            how_often = "once per installation"
-            if not is_kept:
-                how_often = "in every process, as no folder can be written: set "
-                how_often += "NUMBA_CACHE_DIR to one"
-            self.say(f"compiling kernels, {how_often}")
+        """Print, once per fit, that kernels are compiled, and whether they are kept."""
+        if self._has_told_of_kernels:
+            return
+        self._has_told_of_kernels = True
+        if is_kept:
+            self.say("compiling kernels, cached for later fits")
+        else:
+            self.say(
+                "compiling kernels, again in every process: no cache folder can be "
+                "written, set NUMBA_CACHE_DIR to one that can"
+            )
 
     def _printer(self, total, write):
         """Return a function ``(done, loss=None)`` that prints about ten times.
