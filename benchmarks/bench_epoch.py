@@ -196,9 +196,8 @@ def measure(X, y, hidden, batch_size, n_steps, n_repeats):
     }
     for task in tasks.values():
         check_same_epoch(task)
-    train_recorded(
-        tasks["numba"], 60, exponents=True
-    )  # compiles what is left to compile
+    # compiles what is left to compile
+    train_recorded(tasks["numba"], 60, exponents=True)
     steps_per_epoch = tasks["numba"].iterations_per_epoch
     n_epochs = 1 + -(-n_steps // steps_per_epoch)
     times = {name: [] for name in ("bare torch", *OURS)}

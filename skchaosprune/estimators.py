@@ -183,9 +183,9 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Seed of initial weights, row orders, splits and random scores. None draws a
         fresh one; the global generators of numpy and torch are never touched.
     verbose : int, default=0
-        1 prints the phases, how far they are, and when kernels have to be compiled
-        first, once per installation. scikit-learn's callbacks, like its
-        ``ProgressBar``, hear of the same: ``set_callbacks``, from scikit-learn 1.9 on.
+        1 prints the phases and how far they are, and says when kernels have to be
+        compiled first. scikit-learn's callbacks, like its ``ProgressBar``, hear of the
+        same: ``set_callbacks``, from scikit-learn 1.9 on.
 
     Attributes
     ----------
@@ -251,7 +251,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         Weights, then biases, raveled, at the points of the training that the criterion
         looked at. None also above 50 MB, and after ``forget_training()``.
     target_series_ : ndarray of shape (n_windows_,) or None
-        The target at the end of each window.
+        The target at the end of each window, on at most ``target_rows`` rows (a
+        parameter of the criterion).
     record_every_ : int or None
         Iterations from one record to the next.
     history_, dense_history_ : list of dict
@@ -644,9 +645,9 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Seed of initial weights, row orders, splits and random scores. None draws a
         fresh one; the global generators of numpy and torch are never touched.
     verbose : int, default=0
-        1 prints the phases, how far they are, and when kernels have to be compiled
-        first, once per installation. scikit-learn's callbacks, like its
-        ``ProgressBar``, hear of the same: ``set_callbacks``, from scikit-learn 1.9 on.
+        1 prints the phases and how far they are, and says when kernels have to be
+        compiled first. scikit-learn's callbacks, like its ``ProgressBar``, hear of the
+        same: ``set_callbacks``, from scikit-learn 1.9 on.
 
     Attributes
     ----------
@@ -715,7 +716,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         Weights, then biases, raveled, at the points of the training that the criterion
         looked at. None also above 50 MB, and after ``forget_training()``.
     target_series_ : ndarray of shape (n_windows_,) or None
-        The target at the end of each window.
+        The target at the end of each window, on at most ``target_rows`` rows (a
+        parameter of the criterion).
     record_every_ : int or None
         Iterations from one record to the next.
     history_, dense_history_ : list of dict

@@ -20,7 +20,7 @@ def count_threads(n_jobs, most):
 
 @contextmanager
 def open_threads(n_threads):
-    """Open threads, for a function that is called as ``map`` is.
+    """Yield a ``map`` that works in threads.
 
     After an error or Ctrl-C each thread ends the task that it has begun, and no other
     is begun. Once the main thread has ended, pools refuse new tasks, and the calling
@@ -29,7 +29,7 @@ def open_threads(n_threads):
     Parameters
     ----------
     n_threads : int
-        Threads; one is the calling thread.
+        Threads; 1 is the calling thread alone.
 
     Yields
     ------
@@ -64,7 +64,7 @@ def run_in_threads(function, tasks, n_threads, on_result=None):
     tasks : list
         What it is called with.
     n_threads : int
-        Threads; one is the calling thread.
+        Threads; 1 is the calling thread alone.
     on_result : callable or None, default=None
         Gets each task, in their order and in this thread, once it is done.
 

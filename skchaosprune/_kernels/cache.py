@@ -66,16 +66,16 @@ class _Result(caching.CompileResultCacheImpl):
 
 
 class _LoadingContext:
-    """A target context that runs kernels, but is not made ready to compile them.
+    """A target context that is prepared to run kernels, but not to compile them.
 
-    That takes longer than most fits.
+    The latter takes longer than most fits.
     """
 
     def __init__(self, context):
         self._context = context
 
     def refresh(self):
-        """Make ready what kernels allocate arrays with."""
+        """Prepare what kernels allocate arrays with."""
         rtsys.initialize(self._context)
 
     def __getattr__(self, name):

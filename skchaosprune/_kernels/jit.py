@@ -14,8 +14,8 @@ except (ImportError, AttributeError):  # it builds on parts of numba that may ch
 def jit_inner(function):
     """Compile ``function`` for kernels alone: Python cannot call it.
 
-    It has no wrappers and no file of its own, as the kernels that call it include its
-    code: that saves a good part of the time that the first fit takes to compile.
+    The kernels that call it include its code, so it needs neither wrappers nor a file
+    in the cache. That saves much of the time that kernels take to compile.
     """
     return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
@@ -40,13 +40,13 @@ def jit(function):
 
 
 class _Compilations(event.Listener):
-    """Hears that a function is about to be compiled, and tells of kernels."""
+    """Listens to numba, and tells of this package's kernels."""
 
     def __init__(self, tell):
         self._tell = tell
 
     def on_start(self, start):
-        """Tell of a kernel of ours."""
+        """Tell of a kernel that is about to be compiled."""
         kernel = start.data["dispatcher"]
         if kernel.py_func.__module__.startswith("skchaosprune."):
             self._tell(kernel.stats.cache_path is not None)
@@ -61,12 +61,12 @@ def hear_compilations(tell):
     Parameters
     ----------
     tell : callable
-        Called with whether the kernel is going to be kept, in the thread that needs it.
-        The functions that it calls are told of, too, and after it.
+        Gets whether the kernel will be cached. It is called in the thread that needs
+        the kernel, first for this and then for the functions that it calls.
 
     Returns
     -------
     hearing : context manager
-        While it is entered, kernels of all threads are told of.
+        Until it is left, ``tell`` hears of the kernels of all threads.
     """
     return event.install_listener("numba:compile", _Compilations(tell))

@@ -9,15 +9,15 @@ from skchaosprune._network.rows import BLOCK_ELEMENTS
 # Multiply-adds per kernel call: about a tenth of a second, so Ctrl-C is heard.
 _KERNEL_CALL_SIZE = 100_000_000
 
-# Rows are lists of what is not zero in them where at most this share is: steps then
-# take at most .85 of the time, of single rows .6.
+# Rows become lists of their nonzero entries where at most this share of the table is
+# nonzero: batches then take at most .85 of the time, single rows .6.
 _LARGEST_LISTED_SHARE = 0.25
 
 # Kept weights alone are touched where at most this share is kept: steps of single rows
 # then take at most .85 of the time.
 _LARGEST_KEPT_SHARE = 0.15
 
-# Penalty times rate from which on lists of single rows are not for this kernel.
+# Single rows are lists only where a step's penalty shrinks weights by less than this.
 _LARGEST_LISTED_DECAY = 0.5
 
 
@@ -35,7 +35,8 @@ class KernelEpochs:
     penalty : float
         What the gradient of a weight gains per unit of the weight.
     shows_result_only : bool
-        Whether nobody sees the pruned weights' momentum or a record of the weights.
+        Whether nothing is recorded, and no callback can see the momentum of pruned
+        weights.
     """
 
     def __init__(self, plan, data, mask, penalty, *, shows_result_only):

@@ -141,9 +141,9 @@ def optimizer_settings(solver, momentum, sgd=torch.optim.SGD):
 
 
 def make_optimizer(kind, parts, **settings):
-    """Return an optimiser of torch, without an import of torch's compiler.
+    """Return an optimiser of torch without importing torch's compiler.
 
-    That takes longer than most fits, and all that torch imports it for is to leave
+    The import takes longer than most fits. Torch needs it only to keep
     ``add_param_group`` out of compiled code.
     """
     optimizer = kind.__new__(kind)
