@@ -406,6 +406,11 @@ def test_kernels_that_are_compiled(iris, capsys, tmp_path, monkeypatch):
         assert lines.index(line) == lines.index("compiled") - 1
     assert lines_of_a_fit(0, numba.njit(double)) == ["compiled"]
 
+    names = {}
+    exec("def of_no_module(x):\n    return 2.0 * x", names)
+    lines = lines_of_a_fit(1, numba.njit(names["of_no_module"]))
+    assert "compiling kernels" not in "".join(lines)
+
 
 def test_path(iris, record):
     model = small(retrain="rewind")

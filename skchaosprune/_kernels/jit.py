@@ -48,7 +48,8 @@ class _Compilations(event.Listener):
     def on_start(self, start):
         """Tell of a kernel that is about to be compiled."""
         kernel = start.data["dispatcher"]
-        if kernel.py_func.__module__.startswith("skchaosprune."):
+        module = kernel.py_func.__module__ or ""  # None for what exec() has made
+        if module.startswith("skchaosprune."):
             self._tell(kernel.stats.cache_path is not None)
 
     def on_end(self, end):
