@@ -110,9 +110,7 @@ class Objective:
         is_read[-sizes[-1] :] = True
         n_rows = self.data.n_rows
         used = np.unique(sources[: ends[1]])
-        work = 3 * n_kept + _UNIT_WORK * np.count_nonzero(is_read)
-        step = min(_KERNEL_CALL_SIZE // work, BLOCK_ELEMENTS // max(1, used.size))
-        step = max(1, min(step, _CHUNK))
+        step = _rows_per_chunk(n_kept, np.count_nonzero(is_read), used.size)
         shape = 2, n_units, min(_BLOCK, step, n_rows)
         columns, take = self._cut(used, step)
         sources[: ends[1]] = columns[sources[: ends[1]]]
@@ -251,6 +249,13 @@ class Objective:
 def _flag_free(mask, n_parameters):
     """Flag the parameters that a mask leaves free: kept weights, and all biases."""
     return np.append(mask, np.ones(n_parameters - mask.size, dtype=bool))
+
+
+def _rows_per_chunk(n_kept, n_read, n_inputs):
+    """Return the rows of one kernel call: quick enough, and not too large if dense."""
+    work = 3 * n_kept + _UNIT_WORK * n_read
+    rows = min(_KERNEL_CALL_SIZE // work, BLOCK_ELEMENTS // max(1, n_inputs), _CHUNK)
+    return max(1, rows)
 
 
 def bound_far_rows(plan, data):
