@@ -392,7 +392,7 @@ def test_kernels_that_are_compiled(iris, capsys, tmp_path, monkeypatch):
 
     lines_of_a_fit(1)  # compiles all others
     for kernels, expected in (
-        ((jit(double), numba.njit(double)), "cached for later fits"),
+        ((jit(double), numba.njit(double)), "once per installation"),
         ((jit(double),), None),
         ((numba.njit(double),), "again in every process: no cache folder"),
     ):

@@ -150,7 +150,7 @@ def test_updates_are_those_of_the_training(iris):
         assert sums.target_series_[window] == model.target_series_[last]
 
 
-def test_target_rows_are_a_sample_of_the_rows(iris):
+def test_target_rows_are_a_sample_of_the_rows(iris, capsys):
     X, y = iris
     seen = []
 
@@ -184,6 +184,11 @@ def test_target_rows_are_a_sample_of_the_rows(iris):
     fit(ChaosCausality(target_rows=40, target=misclassification), **held_out)
     fit(ChaosCausality(target_rows=40, target=misclassification), random_state=1)
     assert len(set(seen)) == 3  # one sample in each of three fits
+
+    told = "target_rows=40: the target is taken on a sample of 150 rows\n"
+    for most in (40, 150, None):
+        fit(ChaosCausality(target_rows=most), verbose=1)
+        assert (told in capsys.readouterr().out) == (most == 40)
 
 
 def test_target_rows_are_drawn_in_proportion_to_their_weights(iris):

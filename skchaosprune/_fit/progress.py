@@ -159,7 +159,7 @@ class Progress:
             return
         self._has_told_of_kernels = True
         if is_kept:
-            self.say("compiling kernels, cached for later fits")
+            self.say("compiling kernels, once per installation")
         else:
             self.say(
                 "compiling kernels, again in every process: no cache folder can be "

@@ -123,6 +123,11 @@ def _train_and_score(training, resources, round_number, progress):
     names = _phases(round_number)
     folder = "dense" if round_number == 1 else f"round-{round_number}"
     watch = _make_watch(training, resources.n_jobs)
+    rows, most = training.validation or training.data, training.criterion.target_rows
+    if watch.recorder is not None and most is not None and rows.n_rows > most:
+        progress.say(
+            f"target_rows={most}: the target is taken on a sample of {rows.n_rows} rows"
+        )
     # not may_stop: the record is planned for the whole training
     with progress.training(names[0], training.n_epochs) as epochs:
         run = net.train(

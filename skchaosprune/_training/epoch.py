@@ -212,4 +212,7 @@ def _list_entries(X):
     if n_entries > _LARGEST_LISTED_SHARE * X.shape[0] * X.shape[1]:
         return None
     rows = csr_array(X)
-    return rows.indptr, rows.indices, rows.data
+    indices = rows.indptr, rows.indices
+    if X.shape[1] < 2**31 and rows.nnz < 2**31:  # one type for numba to compile
+        indices = (part.astype(np.int32, copy=False) for part in indices)
+    return *indices, rows.data

@@ -51,15 +51,6 @@ class ChaosCausality(GrangerCriterion):
         for two classes), and where it has a parameter ``sample_weight`` the weights of
         the rows (mean 1), and returns a float. Taken on the training rows, or on the
         held-out ones with ``validation_fraction``.
-    target_rows : int or None, default=20_000
-        The most rows that the target is taken on; None takes all, as in the paper. Of
-        a larger table it is a sample, drawn once with the estimator's
-        ``random_state``, so that the cost of a window is bounded. Rows are drawn in
-        proportion to their weights: one of ``sample_weight`` 2 as often as two rows,
-        and those of a rare class, with ``class_weight="balanced"``, as often as those
-        of any other. A callable target gets the drawn rows: with a parameter
-        ``sample_weight`` how often each was drawn (mean 1), and without it rows that
-        were drawn whatever their weights.
     max_lag : int, default=5
         Largest lag order of the Granger regressions, in windows.
     test : {"ssr_ftest", "ssr_chi2test"}, default="ssr_ftest"
@@ -83,6 +74,15 @@ class ChaosCausality(GrangerCriterion):
     random_state : int or None, default=None
         Seed of the placebo and of the perturbed weight; None takes it from the
         estimator's ``random_state``.
+    target_rows : int or None, default=20_000
+        The most rows that the target is taken on; None takes all, as in the paper. Of
+        a larger table it is a sample, drawn once with the estimator's
+        ``random_state``, so that the cost of a window is bounded. Rows are drawn in
+        proportion to their weights: one of ``sample_weight`` 2 as often as two rows,
+        and those of a rare class, with ``class_weight="balanced"``, as often as those
+        of any other. A callable target gets the drawn rows: with a parameter
+        ``sample_weight`` how often each was drawn (mean 1), and without it rows that
+        were drawn whatever their weights.
 
     See Also
     --------
@@ -130,7 +130,6 @@ class ChaosCausality(GrangerCriterion):
         trajectory="weights",
         perturbation_size=1e-6,
         target="auto",
-        target_rows=20_000,
         max_lag=5,
         test="ssr_ftest",
         lag_rule="bonferroni",
@@ -139,6 +138,7 @@ class ChaosCausality(GrangerCriterion):
         prune="noncausal",
         placebo=False,
         random_state=None,
+        target_rows=20_000,
     ):
         self.window_size = window_size
         self.window_overlap = window_overlap
@@ -152,7 +152,6 @@ class ChaosCausality(GrangerCriterion):
         self.trajectory = trajectory
         self.perturbation_size = perturbation_size
         self.target = target
-        self.target_rows = target_rows
         self.max_lag = max_lag
         self.test = test
         self.lag_rule = lag_rule
@@ -161,6 +160,7 @@ class ChaosCausality(GrangerCriterion):
         self.prune = prune
         self.placebo = placebo
         self.random_state = random_state
+        self.target_rows = target_rows
 
     def check_parameters(self):
         """Raise an error that names the first parameter that is not valid."""
@@ -285,13 +285,15 @@ class ChaosCausalMagnitude(ChaosCausality):
         Of the exponents.
     trajectory, perturbation_size : {"weights", "perturbation"}, float
         Of the exponents.
-    target, target_rows, max_lag : {"auto", "loss"} or callable, int or None, int
-        What is to be caused, on how many rows, and how many windows later.
+    target, max_lag : {"auto", "loss"} or callable, int
+        What is to be caused, and how many windows later.
     test, lag_rule, correction, significance_level : str, str, str or None, float
         Of the tests.
     prune, placebo, random_state : {"noncausal", "causal"}, bool, int or None
         Of the decision and the draws. With a ratio, weights that could not be tested
         count by magnitude alone.
+    target_rows : int or None
+        The most rows that the target is taken on.
 
     Notes
     -----

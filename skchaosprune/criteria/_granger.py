@@ -202,8 +202,6 @@ class GrangerUpdates(GrangerCriterion):
         Iterations from one record to the next.
     target : {"auto", "loss"} or callable, default="auto"
         The series to be caused, noted at every record.
-    target_rows : int or None, default=20_000
-        The most rows that the target is taken on; None takes all.
     max_lag : int, default=5
         Largest lag order of the Granger regressions, in records.
     test : {"ssr_ftest", "ssr_chi2test"}, default="ssr_ftest"
@@ -220,6 +218,8 @@ class GrangerUpdates(GrangerCriterion):
         Shuffle the changes of each weight in time first.
     random_state : int or None, default=None
         Seed of the placebo; None takes it from the estimator's ``random_state``.
+    target_rows : int or None, default=20_000
+        The most rows that the target is taken on; None takes all.
 
     See Also
     --------
@@ -240,7 +240,6 @@ class GrangerUpdates(GrangerCriterion):
         self,
         record_every="auto",
         target="auto",
-        target_rows=20_000,
         max_lag=5,
         test="ssr_ftest",
         lag_rule="bonferroni",
@@ -249,10 +248,10 @@ class GrangerUpdates(GrangerCriterion):
         prune="noncausal",
         placebo=False,
         random_state=None,
+        target_rows=20_000,
     ):
         self.record_every = record_every
         self.target = target
-        self.target_rows = target_rows
         self.max_lag = max_lag
         self.test = test
         self.lag_rule = lag_rule
@@ -261,6 +260,7 @@ class GrangerUpdates(GrangerCriterion):
         self.prune = prune
         self.placebo = placebo
         self.random_state = random_state
+        self.target_rows = target_rows
 
     def reduce_window(self, window, out, n_jobs=None):
         """Write how weights moved; see :class:`ChaosCausality` for the parameters."""

@@ -27,10 +27,10 @@ class LossRegression(WindowCriterion):
     record_every : int or "auto", default="auto"
         Iterations from one record to the next. "auto" spreads about 150 windows over
         the planned training.
-    target_rows : int or None, default=20_000
-        The most rows that the loss is taken on, as in :class:`ChaosCausality`.
     penalty : float, default=0.01
         Of the Lasso, as a share in (0, 1) of the smallest one that leaves no weight.
+    target_rows : int or None, default=20_000
+        The most rows that the loss is taken on, as in :class:`ChaosCausality`.
 
     Notes
     -----
@@ -56,12 +56,12 @@ class LossRegression(WindowCriterion):
     _purpose = "a regression"
 
     def __init__(
-        self, window_size=50, record_every="auto", target_rows=20_000, penalty=0.01
+        self, window_size=50, record_every="auto", penalty=0.01, target_rows=20_000
     ):
         self.window_size = window_size
         self.record_every = record_every
-        self.target_rows = target_rows
         self.penalty = penalty
+        self.target_rows = target_rows
 
     @property
     def window_overlap(self):
