@@ -46,10 +46,11 @@ class _Compilations(event.Listener):
         self._tell = tell
 
     def on_start(self, start):
-        """Tell of a kernel that is about to be compiled."""
+        """Tell of a kernel of ours that Python calls."""
         kernel = start.data["dispatcher"]
-        module = kernel.py_func.__module__ or ""  # None for what exec() has made
-        if module.startswith("skchaosprune."):
+        is_inner = kernel.targetoptions.get("no_cpython_wrapper", False)
+        module = kernel.py_func.__module__ or ""  # code of others may have none
+        if module.startswith("skchaosprune.") and not is_inner:
             self._tell(kernel.stats.cache_path is not None)
 
     def on_end(self, end):
@@ -62,8 +63,8 @@ def hear_compilations(tell):
     Parameters
     ----------
     tell : callable
-        Gets whether the kernel will be cached. It is called in the thread that needs
-        the kernel, first for this and then for the functions that it calls.
+        Called with whether the kernel is going to be kept, in the thread that needs it.
+        Not of the functions that it calls, which have no file of their own.
 
     Returns
     -------
