@@ -184,6 +184,10 @@ def test_target_rows_are_a_sample_of_the_rows(iris, capsys):
     fit(ChaosCausality(target_rows=40, target=misclassification), **held_out)
     fit(ChaosCausality(target_rows=40, target=misclassification), random_state=1)
     assert len(set(seen)) == 3  # one sample in each of three fits
+    some, whole = (
+        fit(ChaosCausality(target_rows=rows), **held_out) for rows in (70, None)
+    )
+    np.testing.assert_array_equal(some.target_series_, whole.target_series_)
 
     told = "target_rows=40: the target is taken on a sample of 150 rows\n"
     for most in (40, 150, None):
@@ -196,6 +200,7 @@ def test_target_rows_are_drawn_in_proportion_to_their_weights(iris):
     drawn = []
 
     def count(targets, outputs, sample_weight):
+        assert sample_weight.mean() == pytest.approx(1.0)
         counts = sample_weight / sample_weight.min()
         drawn[:] = [counts, counts @ targets]
         return float(len(drawn[0]) + outputs[0, 0])
@@ -207,6 +212,13 @@ def test_target_rows_are_drawn_in_proportion_to_their_weights(iris):
     assert model.target_series_[0] > 30.0
     assert np.sort(drawn[0])[:-1].tolist() == [1.0] * (len(drawn[0]) - 1)
     assert max(drawn[0]) == 40 - (len(drawn[0]) - 1) in (10, 11)
+    some, whole = (
+        medium(prune_criterion=ChaosCausality(target_rows=rows))
+        .fit(X, y, sample_weight=heavy)
+        .target_series_
+        for rows in (150, None)
+    )
+    np.testing.assert_array_equal(some, whole)  # no draws where all rows may be taken
 
     model = medium(prune_criterion=criterion, class_weight="balanced")
     model.fit(X[rare], y[rare])
