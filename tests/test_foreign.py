@@ -1,5 +1,6 @@
 """What becomes of a user's functions, objects and children of Criterion."""
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -127,6 +128,14 @@ def test_a_proxy_hands_over_what_it_forwards(iris):
     )
     assert model.lyapunov_exponents_ is not None
     assert model.placebo_test(n_repeats=1).placebo_shares.shape == (1,)
+
+    def score(record):
+        threads.add(threading.current_thread())
+        return behind.score(record)
+
+    threads, model.prune_criterion.score = set(), score
+    model.set_params(n_jobs=2).placebo_test(n_repeats=2)
+    assert threads == {threading.main_thread()}  # may not be made for others
 
 
 def test_parameters_are_checked_before_parts_are_read(iris):

@@ -75,6 +75,8 @@ def test_kept_weights_are_trained_alone_where_nobody_sees_the_others(iris):
     for changes, n_epochs in (
         ({}, 5),  # only the last training has a mask that is sparse enough
         ({"n_rounds": 3}, 5),
+        # the last but one is recorded, and as sparse
+        ({"n_rounds": 5, "prune_ratio": 0.93, "prune_criterion": "loss_regression"}, 5),
         ({"validation_fraction": 0.2, "target_score": 0.2}, 1),
         ({"prune_criterion": "movement"}, 5),
         ({"prune_ratio": 0.8}, 0),
