@@ -265,7 +265,7 @@ def main():
     if options.only in (None, "threads"):
         compare_threads()
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    print(f"{versions}; {os.cpu_count()} CPUs, one thread used.")
+    print(f"{versions}; {os.cpu_count()} CPUs, one thread but for the last table.")
     for what, cells in found.items():
         check_table(what, cells)
 
