@@ -103,6 +103,8 @@ def test_kernels_are_found_without_what_compiles_them(functions, monkeypatch):
         unable.setattr(CPUContext, "refresh", refuse)
         assert call_anew(functions.double, 21) == ([42], 1)
     assert call_anew(functions.double, 21, 1.5) == ([42, 3.0], 1)
+    monkeypatch.setattr("skchaosprune._kernels.cache.rtsys", None)
+    assert call_anew(functions.double, 21) == ([42], 1)  # by all that numba loads
 
 
 def test_a_kernel_in_the_place_of_another_is_not_run(functions, tmp_path):

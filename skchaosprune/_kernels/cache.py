@@ -76,7 +76,10 @@ class _LoadingContext:
 
     def refresh(self):
         """Prepare what kernels allocate arrays with."""
-        rtsys.initialize(self._context)
+        try:
+            rtsys.initialize(self._context)
+        except (AttributeError, TypeError):  # a part of numba that may change
+            self._context.refresh()
 
     def __getattr__(self, name):
         return getattr(self._context, name)
