@@ -123,11 +123,8 @@ def _train_and_score(training, resources, round_number, progress):
     names = _phases(round_number)
     folder = "dense" if round_number == 1 else f"round-{round_number}"
     watch = _make_watch(training, resources.n_jobs)
-    rows, most = training.validation or training.data, training.criterion.target_rows
-    if watch.recorder is not None and most is not None and rows.n_rows > most:
-        progress.say(
-            f"target_rows={most}: the target is taken on a sample of {rows.n_rows} rows"
-        )
+    if watch.recorder is not None:
+        _tell_of_sample(training, progress)
     # not may_stop: the record is planned for the whole training
     with progress.training(names[0], training.n_epochs) as epochs:
         run = net.train(
@@ -226,6 +223,20 @@ def _make_target(training):
     return call
 
 
+def _tell_of_sample(training, progress):
+    """Print where the target is not taken on all rows."""
+    n_rows, most = _target_rows(training).n_rows, training.criterion.target_rows
+    if most is not None and n_rows > most:
+        progress.say(
+            f"target_rows={most}: the target is taken on a sample of {n_rows} rows"
+        )
+
+
+def _target_rows(training):
+    """Return the rows on which the target is taken, or of which it is a sample."""
+    return training.validation or training.data
+
+
 def _sample_rows(training, by_weight):
     """Return the rows of the target: all, or as many draws as the criterion asks for.
 
@@ -235,7 +246,7 @@ def _sample_rows(training, by_weight):
 
     W. G. Madow (1949). Annals of Mathematical Statistics 20, 333-354.
     """
-    rows, n_draws = training.validation or training.data, training.criterion.target_rows
+    rows, n_draws = _target_rows(training), training.criterion.target_rows
     if n_draws is None or rows.n_rows <= n_draws:
         return rows
     rng = np.random.default_rng(training.score_seed)

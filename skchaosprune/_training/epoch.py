@@ -121,8 +121,10 @@ class KernelEpochs:
         rows, lists, first = self._rows(learner, start)
         single = self._plan.batch_size == 1
         kernel = sgd.train_rows if single else sgd.train_batches
-        records, n_records, record_every = np.empty((1, self._plan.n_weights)), 0, 0
-        if recorder is not None:
+        if recorder is None:
+            records, n_records = np.empty((1, self._plan.n_weights)), 0
+            record_every = 0
+        else:
             records, n_records = learner.buffer, recorder.n_filled
             record_every = recorder.record_every
         position, *others = kernel(
