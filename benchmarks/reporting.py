@@ -54,6 +54,12 @@ def half_interval(differences):
     return stats.t.ppf(0.975, len(differences) - 1) * stats.sem(differences)
 
 
+def spread(values, digits, best=None):
+    """Write mean, standard deviation and, by ``best``, the best."""
+    text = f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
+    return text if best is None else f"{text} ({best(values):.{digits}f})"
+
+
 def format_table(header, rows):
     """Format a table in Markdown; all columns but the first are numbers."""
     lines = ["| " + " | ".join(header) + " |"]
