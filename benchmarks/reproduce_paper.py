@@ -17,15 +17,20 @@ estimator; the odd parts of the authors' protocol are here and in authors_protoc
   data set's benchmark, after at most 50 epochs more than the table says; epochs count
   from 0, so that the one printed is ``n_iter_ - 1``.
 
-``--mnist FILE`` takes a csv (label first, then 784 pixels) or an npz with X and y;
-without it, scikit-learn's digits in 28 x 28 pixels stand in.
+``--mnist FILE`` runs the experiment on MNIST (paper_mnist.py), and our best recipe on
+the same rows (mnist_recipe.py); the report in ``benchmarks`` was made by itself, as
+this takes half an hour::
+
+    python benchmarks/reproduce_paper.py --mnist FILE \
+        --output benchmarks/paper_mnist.md
+
+Either of ``--data-dir`` and ``--mnist`` may be left out, and so is its part then.
 """
 
 import argparse
 import copy
 import csv
 import json
-import time
 import warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -35,7 +40,9 @@ from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
+import mnist_recipe
 import numpy as np
+import paper_mnist
 import torch
 from authors_protocol import (
     AUTHORS_EXPONENTS,
@@ -46,10 +53,7 @@ from authors_protocol import (
     make_authors_record,
 )
 from reporting import spread
-from scipy.ndimage import zoom
 from scipy.stats import hypergeom, spearmanr
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import minmax_scale, scale
 from skorch.callbacks import Callback
 
@@ -98,13 +102,6 @@ PAPER = {
         "accuracy": (0.7462, 0.7538, 0.7538, 0.7462, 0.7462),
         "f1": (0.7307, 0.74, 0.7441, 0.7229, 0.7307),
     },
-}
-PAPER_MNIST = {
-    "dense": ("0", ".9121", "2.19"),
-    "LEGCNet-FT": ("0.34", ".9165", "2.24"),
-    "LEGCNet-PT": ("0.32", ".9152", "2.19"),
-    "random": ("", ".9119", "2.30"),
-    "magnitude": ("", ".9121", "2.19"),
 }
 
 
@@ -681,150 +678,7 @@ def report_overlaps(folder, datasets):
     return lines
 
 
-# %% (d) MNIST
-
-
-def load_mnist(path):
-    """Load pixels in [0, 1] and labels; the digits of scikit-learn without a file."""
-    if path is None:
-        digits = load_digits()
-        return zoom(digits.images / 16.0, (1, 3.5, 3.5), order=1).reshape(
-            -1, 784
-        ), digits.target
-    if path.suffix == ".npz":
-        with np.load(path) as arrays:
-            X, y = arrays["X"], arrays["y"]
-    else:
-        with open(path, encoding="utf-8") as file:
-            header = not file.readline().split(",")[0].strip().isdigit()
-        table = np.loadtxt(path, delimiter=",", skiprows=int(header))
-        X, y = table[:, 1:], table[:, 0]
-    return X.reshape(len(X), -1) / 255.0, y.astype(int)
-
-
-# What makes 1257 rows do: shorter batches, and windows for the few iterations.
-SMALL = {"batch_size": 4, "learning_rate_init": 0.05, "max_iter": 15}
-SMALL_CRITERION = {
-    "ft": {"window_size": 50},
-    "pt": {"window_size": 25, "max_lag": 8},
-}
-
-
-def mnist_params(variant, is_small):
-    """Settings of the paper, or those of the stand-in."""
-    params = legcnet_params("mnist", variant) | {"random_state": 0}
-    if is_small:
-        params |= SMALL
-        params["prune_criterion"].set_params(**SMALL_CRITERION[variant])
-    return params
-
-
-def fit_mnist(X, y, is_small):
-    """Yield the name, the model and the seconds of every network."""
-    ratio = 0.0
-    for variant in ("ft", "pt"):
-        begin = time.perf_counter()
-        model = ChaosCausalPrunedMLP(**mnist_params(variant, is_small))
-        try:
-            model.fit(X, y)
-        except ValueError as error:
-            if "prune_ratio=None" not in str(error):
-                raise
-            print(f"LEGCNet-{variant.upper()} left out: {error}")
-            continue
-        yield f"LEGCNet-{variant.upper()}", model, time.perf_counter() - begin
-        ratio = model.sparsity_ if variant == "ft" else ratio
-    for rule in ("random", "magnitude"):
-        begin = time.perf_counter()
-        options = {"prune_criterion": rule, "prune_ratio": ratio}
-        model = ChaosCausalPrunedMLP(**mnist_params("ft", is_small) | options)
-        yield rule, model.fit(X, y), time.perf_counter() - begin
-
-
-def report_mnist(path):
-    """Accuracy, share pruned, time and alpha of 784-50-30-10."""
-    X, y = load_mnist(path)
-    X, X_test, y, y_test = train_test_split(
-        X, y, train_size=0.7, random_state=0, stratify=y
-    )
-    is_small = path is None
-    origin = f"{len(X)} training rows of {'digits, 28 x 28' if is_small else 'MNIST'}"
-    lines = ["## The MNIST network, 784-50-30-10", "", f"{origin}."]
-    if is_small:
-        lines[-1] += (
-            " A test of scale, not of the paper's figures: `legcnet_params` with "
-            f"{', '.join(f'{name}={value}' for name, value in SMALL.items())}, FT with "
-            "windows of 50, PT with windows of 25 and 8 lags."
-        )
-    lines += [
-        "",
-        "| network | accuracy, paper | accuracy | % pruned, paper | % pruned | "
-        "of which never moved, % | epochs | alpha 1, 2, 3 | alpha 1, paper | seconds |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    networks = list(fit_mnist(X, y, is_small))
-    model = networks[-1][1]
-    dense = copy.copy(model)
-    dense.coefs_, dense.intercepts_ = model.dense_coefs_, model.dense_intercepts_
-    dense.sparsity_, dense.n_iter_ = 0.0, model.n_iter_dense_
-    dense.masks_ = [np.ones(W.shape, dtype=bool) for W in dense.coefs_]
-    for name, model, seconds in [("dense", dense, np.nan), *networks]:
-        pruned, score, alpha = PAPER_MNIST[name]
-        static = [
-            np.sum(~mask & (before == after))
-            for mask, before, after in zip(
-                model.masks_, model.initial_coefs_, model.dense_coefs_, strict=True
-            )
-        ]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "alpha needs")
-            alphas = [power_law_alpha(W) for W in model.coefs_]
-        cells = [
-            name,
-            score,
-            f"{model.score(X_test, y_test):.4f}",
-            pruned,
-            f"{100 * model.sparsity_:.2f}",
-            f"{100 * sum(static) / model.n_weights_:.2f}",
-            str(model.n_iter_),
-            ", ".join(f"{value:.2f}" for value in alphas),
-            alpha,
-            "" if np.isnan(seconds) else f"{seconds:.1f}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "alpha is nan for layers of fewer than 50 eigenvalues, which are too few for a "
-        "power law, and where `powerlaw` is not installed.",
-    ]
-    return lines
-
-
-# %% (e) Diagnostics
-
-
-def power_law_alpha(W, min_eigenvalues=50):
-    """Exponent of a power law through the eigenvalues of ``W.T @ W``.
-
-    NaN with a warning where there are too few of them, or where powerlaw is missing.
-    """
-    eigenvalues = np.linalg.svd(W, compute_uv=False) ** 2
-    eigenvalues = eigenvalues[eigenvalues > 1e-10 * eigenvalues[0]]
-    if eigenvalues.size < min_eigenvalues:
-        warnings.warn(
-            f"alpha needs at least {min_eigenvalues} eigenvalues that are not 0; a "
-            f"layer of shape {W.shape} has {eigenvalues.size}.",
-            stacklevel=2,
-        )
-        return np.nan
-    if find_spec("powerlaw") is None:
-        warnings.warn("alpha needs powerlaw; pip install powerlaw.", stacklevel=2)
-        return np.nan
-    import powerlaw
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return float(powerlaw.Fit(eigenvalues, verbose=False).power_law.alpha)
+# %% (d) Diagnostics
 
 
 def mean_abs_shap(model, background, X):
@@ -887,30 +741,59 @@ def agreement_cell(ranks):
     return f"{ranks.mean():.2f} ± {ranks.std(ddof=1):.2f}, {same} of {ranks.size}"
 
 
-def parse_arguments():
+def parse_arguments(arguments=None):
+    """Return the options; there has to be something to run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--data-dir", type=Path, help="the authors' data sets")
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
     parser.add_argument(
         "--init", nargs="+", choices=("authors", "normal"), default=["authors"]
     )
-    parser.add_argument("--mnist", type=Path, help="csv or npz; without it, digits")
+    parser.add_argument("--mnist", type=Path, help="npz with X and y, or Kaggle's csv")
     parser.add_argument(
         "--output", type=Path, help="also write the report to this file"
     )
-    return parser.parse_args()
+    options = parser.parse_args(arguments)
+    if options.data_dir is None and options.mnist is None:
+        parser.error("nothing to run; give --data-dir, --mnist, or both")
+    folder = None if options.output is None else options.output.parent
+    for path in (options.data_dir, options.mnist, folder):
+        if path is not None and not path.exists():
+            parser.error(f"{path} does not exist")
+    return options
+
+
+def command_line(options):
+    """Write the command, without the places of files."""
+    parts = ["python benchmarks/reproduce_paper.py"]
+    if options.data_dir is not None:
+        parts.append(f"--data-dir DIR --init {' '.join(options.init)}")
+    if options.mnist is not None:
+        parts.append("--mnist FILE")
+    return " ".join(parts)
 
 
 def write_report(options):
     """Yield the lines of the report, part by part."""
-    folder, datasets = options.data_dir, options.datasets
-    init = " ".join(options.init)
+    mnist = None if options.mnist is None else paper_mnist.load_table(options.mnist)
     yield [
         "# The paper's experiments, done again",
         "",
-        "Printed by `python benchmarks/reproduce_paper.py --data-dir DIR --init "
-        f"{init}`; what is measured how is said in the script.",
+        f"Printed by `{command_line(options)}`; what is measured how is said in the "
+        "script.",
     ]
+    if options.data_dir is not None:
+        yield from report_data_sets(options)
+    if mnist is not None:
+        yield from report_mnist(mnist)
+    packages = ["skchaosprune", "scikit-learn", "numpy", "numba", "torch"]
+    packages += [name for name in ("shap", "powerlaw") if find_spec(name) is not None]
+    yield [", ".join(f"{name} {version(name)}" for name in packages) + "."]
+
+
+def report_data_sets(options):
+    """Yield the parts about the authors' data sets."""
+    folder, datasets = options.data_dir, options.datasets
     yield report_rows(folder, datasets)
     yield report_overlaps(folder, datasets)
     for init in options.init:
@@ -919,10 +802,12 @@ def write_report(options):
         yield lines + report_differences(results, init)
         if init == "authors":
             yield report_shap(folder, results)
-    yield report_mnist(options.mnist)
-    packages = ["skchaosprune", "scikit-learn", "numpy", "numba", "torch"]
-    packages += [name for name in ("shap", "powerlaw") if find_spec(name) is not None]
-    yield [", ".join(f"{name} {version(name)}" for name in packages) + "."]
+
+
+def report_mnist(table):
+    """Yield the parts about MNIST."""
+    yield paper_mnist.report(table, *paper_mnist.run(table))
+    yield mnist_recipe.report(*mnist_recipe.run(table))
 
 
 def main():
@@ -931,7 +816,7 @@ def main():
     warnings.filterwarnings("ignore", "The outputs of the pruned network")
     parts = []
     for lines in write_report(options):
-        parts.append("\n".join(lines))
+        parts.append("\n".join(lines).strip())
         print(parts[-1], end="\n\n", flush=True)
     if options.output is not None:
         options.output.write_text("\n\n".join(parts) + "\n", encoding="utf-8")

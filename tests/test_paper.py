@@ -20,7 +20,10 @@ needs_data = pytest.mark.skipif(
 
 
 protocol = load_script("authors_protocol")
-paper = load_script("reproduce_paper")  # imports the one above
+load_script("bench_memory")
+mnist = load_script("paper_mnist")  # these import the ones above
+recipe = load_script("mnist_recipe")
+paper = load_script("reproduce_paper")
 
 
 @needs_data
@@ -99,22 +102,92 @@ def test_overlap_counts_equal_masks():
     assert paper.overlap(masks, masks)[-2:] == (1, 1)
 
 
-@pytest.mark.parametrize("shape", [(784, 49), (30, 784), (3, 2)])
-def test_alpha_needs_fifty_eigenvalues(shape):
-    W = np.random.default_rng(0).normal(size=shape)
-    with pytest.warns(UserWarning, match=f"at least 50 .* has {min(shape)}"):
-        assert np.isnan(paper.power_law_alpha(W))
-
-
-def test_alpha_does_not_count_zero_eigenvalues():
-    W = np.zeros((60, 60))
-    W[:40, :40] = np.eye(40)
-    with pytest.warns(UserWarning, match="has 40"):
-        assert np.isnan(paper.power_law_alpha(W))
-
-
 def test_every_paper_row_is_in_the_tables():
     assert len(paper.PAPER_ROWS) == 8
     for figures in paper.PAPER.values():
         assert [len(figures[name]) for name in ("pruned", "epochs")] == [2, 3]
         assert [len(figures[name]) for name in ("accuracy", "f1")] == [5, 5]
+
+
+# MNIST
+
+
+def test_rows_of_mnist_come_from_both_kinds_of_file(tmp_path):
+    X, y = np.array([[0, 255], [51, 102]], dtype=np.uint8), np.array([3, 1])
+    np.savez(tmp_path / "rows.npz", X=X, y=y)
+    for name, header in (("kaggle.csv", "label,pixel0,pixel1\n"), ("bare.csv", "")):
+        text = header + "3,0,255\n1,51,102\n"
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    np.savez(tmp_path / "scaled.npz", X=X / 255.0, y=y)
+    np.savez(tmp_path / "letters.npz", X=X, y=y + 10)
+    with pytest.raises(ValueError, match="scaled.npz has pixels from 0.0 to 1.0"):
+        mnist.load_mnist(tmp_path / "scaled.npz")
+    with pytest.raises(ValueError, match="letters.npz has other labels than 0 to 9"):
+        mnist.load_mnist(tmp_path / "letters.npz")
+    for name in ("rows.npz", "kaggle.csv", "bare.csv"):
+        pixels, labels = mnist.load_mnist(tmp_path / name)
+        assert_array_equal(pixels, [[0.0, 1.0], [0.2, 0.4]])
+        assert_array_equal(labels, [3, 1])
+
+
+def test_alpha_of_a_known_power_law():
+    eigenvalues = np.linspace(1e-3, 1.0, 200) ** (-1.0 / 1.5)  # density x ** -2.5
+    W = np.zeros((220, 210))
+    np.fill_diagonal(W[:200, :200], np.sqrt(eigenvalues))
+    assert mnist.power_law_alpha(W) == pytest.approx(2.5, abs=0.1)
+
+
+def make_network(epochs, accuracy, **changes):
+    facts = {"f1": accuracy, "reached": True, "pruned": 0.0, "never_moved": 0.0}
+    facts |= {"n_kept": 40, "alphas": (2.0, 1.5, 1.25), "npz_bytes": 1000}
+    facts |= {"c_bytes": 800, "multiply_adds": 40, "seconds": None, "megabytes": None}
+    return mnist.Network(epochs, accuracy=accuracy, **facts | changes)
+
+
+def test_cells_of_mnist_by_hand():
+    pruned = {"pruned": 25.0, "never_moved": 10.0, "seconds": 2.0, "megabytes": 7.0}
+    results = [
+        {
+            "dense": make_network(9, accuracy),
+            "LEGCNet-FT": make_network(epochs, accuracy - 0.01, **pruned),
+        }
+        for epochs, accuracy in ((19, 0.90), (9, 0.92))
+    ]
+    table = mnist.Table("mnist", np.eye(3), None, np.eye(2), None, "arg-max")
+
+    text = "\n".join(mnist.report(table, results, [[], []]))
+
+    assert (
+        "| LEGCNet-FT (n = 2) | 30 | 14.0 ± 7.1 (9.0) | 0.9165 | "
+        "0.9000 ± 0.0141 (0.9100) | 0.8781 | 0.9000 ± 0.0141 (0.9100) | 0.34 | "
+        "25.00 ± 0.00 (25.00) | 10.00 | 40 | 2.24, 1.51, 2.29 | "
+        "2.00 ± 0.00, 1.50 ± 0.00, 1.25 ± 0.00 |"
+    ) in text
+    differences = "+50.00 ± 50.00 | +0.44 | -1.00 ± 0.00 | +1.12 | -1.00 ± 0.00 | 2 |"
+    assert f"| LEGCNet-FT | +10.71 | {differences}" in text
+    assert "LEGCNet-FT: accuracy down, F1 down." in text
+    assert "| LEGCNet-FT | 2.0 ± 0.0 | 7 ± 0 | 1,000 | 800 | 40 |" in text
+    assert "3 training and 2 test rows" in text
+
+
+def test_trials_choose_by_their_mean():
+    shares = ((0.9, 0.8), (0.88, 0.85))
+    trials = [
+        recipe.Trial(name, ratio, accuracy, 1.0)
+        for name, pair in zip("ab", shares, strict=True)
+        for ratio, accuracy in zip(recipe.RATIOS, pair, strict=True)
+    ]
+    assert recipe.choose(trials) == "b"
+    assert "| b | 0.8800 | 0.8500 | 0.8650 | 1 |" in recipe.report_trials(trials)
+
+
+def test_there_has_to_be_something_to_run(capsys):
+    with pytest.raises(SystemExit):
+        paper.parse_arguments([])
+    assert "give --data-dir, --mnist, or both" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        paper.parse_arguments(["--mnist", "nowhere.npz"])
+    assert "nowhere.npz does not exist" in capsys.readouterr().err
+    options = paper.parse_arguments(["--mnist", __file__])
+    assert paper.command_line(options).endswith("reproduce_paper.py --mnist FILE")
