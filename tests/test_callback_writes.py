@@ -149,17 +149,6 @@ def transpose_in_place(net):
     W.data.copy_(W.data.t().clone())
 
 
-@pytest.mark.parametrize(("event", "engine"), EVENTS)
-def test_transposed_weights_are_seen(event, engine):
-    plan = make_plan((4, 4, 3), engine=engine, batch_size=10)
-    one, other = (
-        train_plan(plan, [at(event, way)], n_epochs=3)
-        for way in (transpose, transpose_in_place)
-    )
-
-    np.testing.assert_array_equal(one.params, other.params)
-
-
 def swap(net):
     one, other = list(net.module_.coefs)[:2]
     one.data, other.data = other.data, one.data
@@ -173,13 +162,11 @@ def swap_in_place(net):
 
 
 @pytest.mark.parametrize(("event", "engine"), EVENTS)
-def test_swapped_weights_are_seen(event, engine):
+def test_transposed_and_swapped_weights_are_seen(event, engine):
     plan = make_plan((4, 4, 3), engine=engine, batch_size=10)
-    one, other = (
-        train_plan(plan, [at(event, way)], n_epochs=3) for way in (swap, swap_in_place)
-    )
-
-    np.testing.assert_array_equal(one.params, other.params)
+    for ways in [(transpose, transpose_in_place), (swap, swap_in_place)]:
+        one, other = (train_plan(plan, [at(event, way)], n_epochs=3) for way in ways)
+        np.testing.assert_array_equal(one.params, other.params)
 
 
 @pytest.mark.parametrize("shape", [(1,), (2, 2)])
@@ -234,6 +221,55 @@ def test_what_only_torch_can_do_needs_torch(change):
     np.testing.assert_array_equal(runs[0].params, runs[1].params)
     with pytest.raises(ValueError, match="cannot be honoured: a callback"):
         train_plan(make_plan(engine="numba"), [callback])
+
+
+def hook_accumulated_gradient(net):
+    def stop(W):
+        W.grad.zero_()
+
+    net.module_.coefs[0].register_post_accumulate_grad_hook(stop)
+
+
+def keep_zero_gradients(net):
+    net.optimizer_ = ZeroGradients(net.module_.parameters(), lr=0.05)
+    net.module_.coefs[0].requires_grad_(False)
+    net.module_.coefs[0].grad = torch.zeros_like(net.module_.coefs[0])
+
+
+class ZeroGradients(torch.optim.SGD):
+    def zero_grad(self, set_to_none=False):
+        super().zero_grad(set_to_none=False)
+
+
+@pytest.mark.parametrize(
+    "way", [hook_gradient, hook_accumulated_gradient, keep_zero_gradients]
+)
+def test_weights_that_a_callback_keeps_do_not_shrink(way):
+    plan = make_plan(alpha=5.0, engine="torch")
+    run = train_plan(plan, [at("on_train_begin", way)])
+
+    size = np.prod(plan.layer_sizes[:2])
+    np.testing.assert_array_equal(run.params[:size], initial(plan)[:size])
+    assert not np.isin(run.params[size:], initial(plan)[size:]).any()
+
+
+def test_weights_that_the_loss_does_not_reach_shrink():
+    def skip_weights(net):
+        b = net.module_.intercepts[-1]
+        net.module_.forward = lambda X: b.expand(len(X), -1)
+
+    def freeze_weights(net):
+        for W in net.module_.coefs:
+            W.requires_grad_(False)
+
+    plan = make_plan(alpha=5.0, engine="torch", batch_size=100)
+    start, n_weights = initial(plan), plan.n_weights
+    run = train_plan(plan, [at("on_train_begin", skip_weights)], n_epochs=1)
+    shrunk = start[:n_weights] * (1.0 - plan.learning_rate_init * 5.0 / 17.0)
+    np.testing.assert_allclose(run.params[:n_weights], shrunk, rtol=1e-12)
+
+    run = train_plan(plan, [at("on_train_begin", freeze_weights)], n_epochs=1)
+    np.testing.assert_array_equal(run.params[:n_weights], start[:n_weights])
 
 
 @pytest.mark.parametrize("event", ["on_epoch_end", "on_train_end"])
@@ -310,8 +346,10 @@ def train_by_hand(plan, data, params, make_optimizer, n_epochs):
 
 
 class SmallLoss(torch.nn.Module):
+    """Small, and of one element instead of a scalar."""
+
     def forward(self, z, targets, sample_weight):
-        return 0.0 * torch.mean(z)
+        return 0.0 * torch.mean(z).reshape(1)
 
 
 def replace_loss(net):

@@ -189,6 +189,38 @@ def test_gradient_clipping_acts():
     assert 0 < np.abs(clipped - initial(plan)).max() < limit * 1.01
 
 
+class DecayInBatches(Callback):
+    """Lower the rate after every step."""
+
+    def on_batch_end(self, net, training, **kwargs):
+        if training:
+            net.optimizer_.param_groups[0]["lr"] *= 0.8
+
+
+class DecayingSGD(torch.optim.SGD):
+    """Lowers the rate in its step."""
+
+    def step(self, closure=None):
+        super().step(closure)
+        self.param_groups[0]["lr"] *= 0.8
+
+
+class TakeDecayingSGD(Callback):
+    def on_train_begin(self, net, **kwargs):
+        rate = net.optimizer_.param_groups[0]["lr"]
+        net.optimizer_ = DecayingSGD(net.module_.parameters(), lr=rate)
+
+
+def test_steps_are_bounded_by_the_rate_of_their_batch():
+    options = {"learning_rate": "cosine", "learning_rate_init": 0.5, "batch_size": 5}
+    plan = make_plan(**options, engine="torch")
+    in_batches = train_plan(plan, [GradientNormClipping(1e9)])
+    np.testing.assert_array_equal(in_batches.params, train_plan(plan).params)
+
+    runs = [train_plan(plan, [each()]) for each in (DecayInBatches, TakeDecayingSGD)]
+    np.testing.assert_allclose(runs[0].params, runs[1].params, rtol=1e-9)
+
+
 def test_frozen_parameters_stay():
     plan = make_plan(engine="auto")
 

@@ -300,6 +300,9 @@ def test_the_loss_is_the_estimators(kind):
             p = expit(z)
             expected = -np.mean(targets * np.log(p) + (1 - targets) * np.log(1 - p))
     assert loss == pytest.approx(expected, rel=1e-9)
+    net.module_.float()
+    loss = net.partial_fit(X.astype(np.float32), y).history[-1, "train_loss"]
+    assert loss == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "regressor"])

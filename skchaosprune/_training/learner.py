@@ -6,7 +6,8 @@ from skchaosprune._training.plan import LARGEST_WEIGHT
 
 # Where torch keeps what others have registered.
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-_HOOKS += ("_backward_hooks", "_backward_pre_hooks", "_post_accumulate_grad_hooks")
+_GRADIENT_HOOKS = "_backward_hooks", "_post_accumulate_grad_hooks"
+_HOOKS += ("_backward_pre_hooks", *_GRADIENT_HOOKS)
 _HOOKS += ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 
 
@@ -40,6 +41,7 @@ class Learner:
         self.module, self.optimizer, self.buffer = module, optimizer, buffer
         self.has_new_optimizer = False
         self._mask, self._pruned = mask, mask == 0.0
+        self._is_dense = not self._pruned.any()
         self._parts = [*module.coefs, *module.intercepts]
         self._views = [part.data for part in self._parts]
         self._flat = module.flat
@@ -79,6 +81,10 @@ class Learner:
         replaced = "forward" in vars(self.module) or "forward" in vars(loss)
         return has_any or replaced or not is_ours
 
+    def keeps_rate(self, loss):
+        """Return whether the rate stays as it is unless a callback acts in a batch."""
+        return type(self.optimizer) is torch.optim.SGD and not self.has_hooks(loss)
+
     def bound_rows(self, sizes, share, plan):
         """Return the factors of the rows of a batch, at a share of the rate.
 
@@ -103,12 +109,30 @@ class Learner:
         if factors is not None and z.requires_grad:
             z.register_hook(lambda slopes: slopes * factors)
         loss = loss_function(z, targets, sample_weight)
-        total = loss
-        if penalty > 0.0:
+        if penalty > 0.0 and self._has_gradient_hooks():
             squares = sum(torch.sum(W * W) for W in self.module.coefs)
-            total = loss + 0.5 * penalty * squares
-        total.backward()
+            (loss + 0.5 * penalty * squares).backward()
+            return loss, z
+        loss.backward()
+        if penalty > 0.0:  # the same in fewer operations
+            self._add_penalty(penalty)
         return loss, z
+
+    def _has_gradient_hooks(self):
+        """Return whether code of others sees, or changes, a gradient as it comes."""
+        return any(
+            getattr(part, name) for part in self._parts for name in _GRADIENT_HOOKS
+        )
+
+    @torch.no_grad()
+    def _add_penalty(self, penalty):
+        """Add the gradient of the penalty to that of the loss."""
+        coefs = [W for W in self.module.coefs if W.requires_grad]
+        for W in coefs:
+            if W.grad is None:  # the loss does not reach it
+                W.grad = torch.zeros_like(W)
+        if coefs:  # one operation; torch.optim has no public one either
+            torch._foreach_add_([W.grad for W in coefs], coefs, alpha=penalty)
 
     def step(self, share):
         """Take one step at a share of the rate; masked weights stay zero."""
@@ -122,7 +146,8 @@ class Learner:
             # the step itself may have changed it
             is_as_set = group["lr"] == share * rate
             group["lr"] = rate if is_as_set else group["lr"] / share
-        self.weights.mul_(self._mask)
+        if not self._is_dense:
+            self.weights.mul_(self._mask)
 
     def check_parts(self, module):
         """Raise ValueError if the module or one of its parameters is another object."""

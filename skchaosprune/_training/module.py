@@ -86,7 +86,10 @@ class MLPLoss(torch.nn.Module):
 
     def forward(self, z, y, sample_weight=None):
         """Return the weighted sum of the row losses, divided by the number of rows."""
-        losses = self._row_losses(z, self._targets(y))
+        targets = self._targets(y)
+        if self.loss == "log_loss" and self.out_activation == "softmax":
+            return _cross_entropy(z, targets, sample_weight)
+        losses = self._row_losses(z, targets)
         return torch.mean(losses if sample_weight is None else losses * sample_weight)
 
     def _targets(self, y):
@@ -100,11 +103,18 @@ class MLPLoss(torch.nn.Module):
         if self.loss != "log_loss":
             errors = _torch_outputs(z, self.out_activation) - targets
             return torch.mean(error_losses(errors, self.loss), dim=1)
-        if self.out_activation == "softmax":
-            return -torch.sum(targets * torch.log_softmax(z, dim=1), dim=1)
         return torch.nn.functional.binary_cross_entropy_with_logits(
             z, targets, reduction="none"
         ).sum(dim=1)
+
+
+def _cross_entropy(z, targets, sample_weight):
+    """Return the loss of a softmax in few operations, forward and backward."""
+    if sample_weight is not None:
+        targets = targets * sample_weight.unsqueeze(1)
+    logs = torch.log_softmax(z, dim=1)
+    # a net of to_skorch may be in single precision, and dot takes one type
+    return torch.dot(logs.flatten(), targets.to(logs.dtype).flatten()) / -len(z)
 
 
 def error_losses(errors, loss):

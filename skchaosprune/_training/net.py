@@ -14,6 +14,7 @@ from skorch.exceptions import SkorchException
 from skorch.helper import predefined_split
 
 from skchaosprune._text import shorten
+from skchaosprune._training.batches import Batches, as_tensor
 from skchaosprune._training.callbacks import (
     NEVER_WRITE,
     Report,
@@ -60,11 +61,11 @@ class _PrunableNet:
         self.initialize()
         kinds = {type(callback) for _, callback in self.callbacks_}
         self._is_watched = not kinds <= set(NEVER_WRITE)
-        self._mask = self._tensor(mask.astype(np.float64))
+        self._mask = as_tensor(mask.astype(np.float64), self.device)
         self._own = Learner(
             self.module_,
             self.optimizer_,
-            self._tensor(params),
+            as_tensor(params, self.device),
             self._mask,
             None if watch.recorder is None else watch.recorder.buffer,
         )
@@ -74,7 +75,7 @@ class _PrunableNet:
             self._left_at = self._own.state()
         self._epoch = 0
         self._squares = data.squared_norms()
-        self._tensors = None
+        self._batches = self._held_out = None
         self._kernel = None
         self._known_step = None
 
@@ -85,7 +86,7 @@ class _PrunableNet:
         return Learner(
             module,
             make_optimizer(type(optimizer), module.parameters(), **optimizer.defaults),
-            self._tensor(self._watch.twin_params),
+            as_tensor(self._watch.twin_params, self.device),
             self._mask,
             self._watch.recorder.twin_buffer,
         )
@@ -165,14 +166,14 @@ class _PrunableNet:
             self.history.record_batch(f"{prefix}_batch_size", n_rows)
 
     def _validate_in_batches(self):
-        tensors = self._as_tensors(self._validation)
-        order = self._tensor(np.arange(self._validation.n_rows))
+        if self._held_out is None:
+            self._held_out = Batches(self._validation, self.device)
+        order, size = np.arange(self._validation.n_rows), self._plan.batch_size
         with torch.no_grad():
-            for rows in torch.split(order, self._plan.batch_size):
-                X, y, targets, sample_weight = self._take_batch(tensors, rows)
+            for X, y, targets, weights in self._held_out.run(order, size):
                 self.notify("on_batch_begin", batch=(X, y), training=False)
                 z = self.module_(X)
-                loss = self.criterion_(z, targets, sample_weight)
+                loss = self.criterion_(z, targets, weights)
                 self._end_batch("valid", (X, y), loss, z)
 
     def _end_batch(self, prefix, batch, loss, z):
@@ -273,25 +274,28 @@ class _PrunableNet:
 
     def _run_torch(self, order, sizes, share, acting):
         """Return the summed loss of an epoch in torch."""
-        if self._tensors is None:
-            self._tensors = self._as_tensors(self._data)
-        sizes = self._tensor(sizes[:, np.newaxis])
-        total = 0.0
-        for rows in torch.split(self._tensor(order), self._plan.batch_size):
+        if self._batches is None:
+            self._batches = Batches(self._data, self.device)
+        bounds = as_tensor(sizes[:, np.newaxis], self.device)
+        keeps_rate = not acting and self._own.keeps_rate(self.criterion_)
+        if keeps_rate:  # all rows at once
+            bounds = self._own.bound_rows(bounds, share, self._plan)
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for *batch, bound in self._batches.run(order, self._plan.batch_size, bounds):
             stop_at_exit()
-            batch = self._take_batch(self._tensors, rows)
-            loss, z = self._take_step(batch, sizes[rows], share, acting)
-            total += loss.item() * len(rows)
+            if acting:
+                self.notify("on_batch_begin", batch=batch[:2], training=True)
+            if not keeps_rate:
+                bound = self._own.bound_rows(bound, share, self._plan)
+            loss, z = self._take_step(batch, bound, share, acting)
+            total.add_(loss.detach().reshape(()), alpha=len(z))
             if acting:
                 self._end_batch("train", batch[:2], loss, z)
             self._record_step()
-        return total
+        return total.item()
 
-    def _take_step(self, batch, sizes, share, acting):
+    def _take_step(self, batch, factors, share, acting):
         """Return the loss of a batch and its logits, after a step of all learners."""
-        if acting:
-            self.notify("on_batch_begin", batch=batch[:2], training=True)
-        factors = self._own.bound_rows(sizes, share, self._plan)
         how = self.criterion_, self._penalty, factors
         answer = self._own.compute_gradient(batch, *how)
         if acting:
@@ -306,26 +310,6 @@ class _PrunableNet:
             self._twin.compute_gradient(batch, *how)
             self._twin.step(share)
         return answer
-
-    def _as_tensors(self, data):
-        """Return the rows as tensors on the device, but sparse ``X`` as it is."""
-        parts = data.y, data.targets, data.sample_weight
-        X = data.X if issparse(data.X) else self._tensor(data.X)
-        return [X, *(self._tensor(part) for part in parts)]
-
-    def _take_batch(self, parts, rows):
-        """Return some rows of :meth:`_as_tensors`, all dense."""
-        X, *others = parts
-        if not issparse(X):
-            return [part[rows] for part in parts]
-        # memory of torch, as of the others: sums may depend on where it begins
-        batch = torch.empty((len(rows), X.shape[1]), dtype=torch.float64)
-        X[rows.cpu().numpy()].toarray(out=batch.numpy())
-        return [batch.to(self.device), *(part[rows] for part in others)]
-
-    def _tensor(self, array):
-        # torch warns about memory that it may not write
-        return torch.from_numpy(np.require(array, requirements="W")).to(self.device)
 
     def _record_step(self):
         """Record the weights and take a snapshot, if they are due."""
