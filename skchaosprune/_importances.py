@@ -8,11 +8,11 @@ from skchaosprune import _validation
 from skchaosprune._names import name_units_of, take_snapshot
 from skchaosprune._network import mlp
 from skchaosprune._network.importance import (
-    DIRECTIONS,
     IMPORTANCES,
     Explainable,
     explain_uniform,
     normalise_importances,
+    rank_inputs,
 )
 from skchaosprune._text import brief
 from skchaosprune._trace import trace_columns
@@ -211,7 +211,7 @@ def _measure(network, data, rule, groups):
         seed=network._score_seed,
         groups=groups,
     )
-    importances = IMPORTANCES[rule](pruned)
+    importances, directions = rank_inputs(rule, pruned)
     if not importances.any():
         warn_all([explain_uniform(rule, network.effective_sparsity_ < 1.0)])
     dense = None
@@ -220,7 +220,6 @@ def _measure(network, data, rule, groups):
         masks = [np.ones_like(mask) for mask in network.masks_]
         subject = replace(pruned, params=params, masks=masks)
         dense = normalise_importances(IMPORTANCES[rule](subject))
-    directions = DIRECTIONS[rule](pruned) if rule in DIRECTIONS else None
     return normalise_importances(importances), dense, directions
 
 

@@ -239,6 +239,7 @@ def test_engines_choose_the_same_masks(iris, seed):
     ]
 
     assert [model.engine_ for model in models] == ["numba", "torch"]
+    assert small(max_iter=1, device="cpu:0").fit(*iris).engine_ == "numba"
     assert models[0].p_values_ is not None
     assert np.isfinite(models[0].p_values_).any()
     np.testing.assert_array_equal(flat(models[0].masks_), flat(models[1].masks_))

@@ -1,6 +1,7 @@
 """What a fit found out, as fitted attributes and as warnings."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -8,13 +9,13 @@ from skchaosprune._fit.plan import FitPlan
 from skchaosprune._fit.scoring import Scored
 from skchaosprune._network import masks, mlp
 from skchaosprune._network.importance import (
-    DIRECTIONS,
-    IMPORTANCES,
     Explainable,
     explain_uniform,
     normalise_importances,
+    rank_inputs,
 )
 from skchaosprune._scale import is_scaled
+from skchaosprune._training.gradients import gradient_effects
 from skchaosprune._training.plan import TrainingRun
 from skchaosprune.criteria import CRITERIA
 
@@ -224,18 +225,15 @@ def explain(outcome):
     """
     rule = outcome.plan.schedule.importance
     mask = outcome.pruning.mask
-    compute = IMPORTANCES[rule]
-    subject = _describe_network(outcome, outcome.sparse.params, mask)
     params = outcome.scored.run.params
-    dense = compute(_describe_network(outcome, params, np.ones_like(mask)))
-    sparse = compute(subject)
+    dense, _ = _rank_inputs(outcome, params, np.ones_like(mask))
+    sparse, directions = _rank_inputs(outcome, outcome.sparse.params, mask)
     texts = []
     if not sparse.any():
         kept = mlp.split_layers(mask, outcome.plan.schedule.layer_sizes)
         has_path = masks.effective_sparsity(kept) < 1.0
         scaled = is_scaled(outcome.plan.training.data.X)
         texts = [explain_uniform(rule, has_path, scaled)]
-    directions = DIRECTIONS[rule](subject) if rule in DIRECTIONS else None
     attributes = {
         "feature_importances_": normalise_importances(sparse),
         "dense_feature_importances_": normalise_importances(dense),
@@ -245,10 +243,10 @@ def explain(outcome):
     return Explanation(attributes, texts)
 
 
-def _describe_network(outcome, params, mask):
-    """Describe the network of ``params`` to a rule of importances."""
-    training = outcome.plan.training
-    return Explainable(
+def _rank_inputs(outcome, params, mask):
+    """Return the importances of the inputs of a network, and their directions."""
+    training, rule = outcome.plan.training, outcome.plan.schedule.importance
+    subject = Explainable(
         network=training.network,
         params=params,
         data=training.data,
@@ -256,6 +254,10 @@ def _describe_network(outcome, params, mask):
         p_values=outcome.scored.verdict.p_values,
         seed=training.score_seed,
     )
+    if training.network.is_on_cpu:
+        return rank_inputs(rule, subject)
+    there = partial(gradient_effects, device=training.network.device)
+    return rank_inputs(rule, subject, there)
 
 
 def _describe(criterion):

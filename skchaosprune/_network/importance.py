@@ -30,7 +30,6 @@ class Explainable:
         return mlp.unflatten(self.params, self.network.layer_sizes)
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def gradient_importances(subject):
     """Mean absolute gradient times input, summed over the outputs.
 
@@ -47,21 +46,9 @@ def gradient_importances(subject):
     importances : ndarray of shape (n_features,)
         Not normalised; exactly 0 for an input without a path of kept weights.
     """
-    data, total = subject.data, subject.data.sample_weight.sum()
-    mean = sum(
-        data.sample_weight[rows] @ data.take(rows)
-        for rows in mlp.row_blocks(data.n_rows, data.X.shape[1:])
-    )
-    mean /= total
-    importances = np.zeros(len(mean))
-    for X, weights, gradients in _differentiate(subject):
-        distance = np.abs(X - mean) * weights[:, np.newaxis]
-        for gradient in gradients:
-            importances += np.sum(distance * np.abs(gradient), axis=0)
-    return importances / total
+    return gradient_effects(subject)[0]
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def gradient_directions(subject):
     """Mean gradient of each output, as a share of its mean absolute value.
 
@@ -76,13 +63,74 @@ def gradient_directions(subject):
         In [-1, 1]: 1 where a larger value of the feature raises the output in all rows,
         -1 where it lowers it; 0 without a path of kept weights.
     """
-    shape = subject.network.layer_sizes[0], subject.network.layer_sizes[-1]
-    sums, sizes = np.zeros(shape), np.zeros(shape)
-    for _, weights, gradients in _differentiate(subject):
+    return gradient_effects(subject)[1]
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def gradient_effects(subject):
+    """Return :func:`gradient_importances` and :func:`gradient_directions` at once."""
+    mean, totals = mean_row(subject.data), GradientTotals(subject.network, np.zeros)
+    for X, weights, gradients in _differentiate(subject):
+        distance = np.abs(X - mean) * weights[:, np.newaxis]
         for output, gradient in enumerate(gradients):
-            sums[:, output] += weights @ gradient
-            sizes[:, output] += weights @ np.abs(gradient)
-    return _divide(sums, sizes)
+            totals.add(output, gradient, distance, weights)
+    return summarise_gradients(totals.parts, subject.data)
+
+
+class GradientTotals:
+    """What is summed over the rows, in arrays of numpy or tensors of torch.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    zeros : callable
+        Makes an array of a shape.
+
+    Attributes
+    ----------
+    parts : list of three arrays
+        Absolute gradients times the distances of the inputs from their means, of all
+        outputs, ``(n_features,)``; gradients, and their absolute values,
+        ``(n_features, n_outputs)``.
+    """
+
+    def __init__(self, network, zeros):
+        shape = network.layer_sizes[0], network.layer_sizes[-1]
+        self.parts = [zeros(shape[0]), zeros(shape), zeros(shape)]
+
+    def add(self, output, gradient, distance, weights):
+        """Add the gradients of an output in some rows.
+
+        Parameters
+        ----------
+        output : int
+            Number of the output.
+        gradient, distance : array of shape (n_rows, n_features)
+            Of the output by the inputs; of the inputs from their means, times weights.
+        weights : array of shape (n_rows,)
+            Of the rows.
+        """
+        effects, signed, absolute = self.parts
+        size = abs(gradient)
+        effects += (distance * size).sum(0)
+        signed[:, output] += weights @ gradient
+        absolute[:, output] += weights @ size
+
+
+def mean_row(data):
+    """Return the weighted mean of the rows."""
+    mean = sum(
+        data.sample_weight[rows] @ data.take(rows)
+        for rows in mlp.row_blocks(data.n_rows, data.X.shape[1:])
+    )
+    return mean / data.sample_weight.sum()
+
+
+def summarise_gradients(parts, data):
+    """Return importances and directions from the totals of all rows, in numpy."""
+    effects, signed, absolute = parts
+    return effects / data.sample_weight.sum(), _divide(signed, absolute)
 
 
 def _differentiate(subject):
@@ -324,6 +372,31 @@ _NOTHING_FOUND = {
         "use a smaller prune_ratio, or importance='gradient', which needs no evidence.",
     ),
 }
+
+
+def rank_inputs(rule, subject, gradient_effects=gradient_effects):
+    """Return importances by a rule, and directions, or None where it has none.
+
+    Parameters
+    ----------
+    rule : str
+        One of :data:`IMPORTANCES`.
+    subject : Explainable
+        The network and its rows.
+    gradient_effects : callable
+        Does what ours does, perhaps on another device.
+
+    Returns
+    -------
+    importances : ndarray of shape (n_features,)
+        Not normalised.
+    directions : ndarray of shape (n_features, n_outputs) or None
+        In [-1, 1].
+    """
+    if rule == "gradient":  # both from the same gradients
+        return gradient_effects(subject)
+    directions = DIRECTIONS[rule](subject) if rule in DIRECTIONS else None
+    return IMPORTANCES[rule](subject), directions
 
 
 def normalise_importances(importances):

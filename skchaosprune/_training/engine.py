@@ -13,7 +13,7 @@ def first_obstacle_to_kernel(plan, callbacks):
         return "engine='torch' was asked for"
     if plan.solver != "sgd":
         return f"the solver is {brief(plan.solver)}, not 'sgd'"
-    if torch.device(plan.device).type != "cpu":
+    if not plan.is_on_cpu:
         return f"device={brief(plan.device)} is not the CPU"
     for callback in callbacks or ():
         if isinstance(callback, tuple | list):

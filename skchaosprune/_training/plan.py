@@ -34,6 +34,11 @@ class TrainingPlan(Network):
     engine: str
     device: str
 
+    @property
+    def is_on_cpu(self):
+        """Whether the device is the CPU, which may have a number."""
+        return self.device.split(":")[0] == "cpu"
+
     def count_steps(self, n_rows):
         """Return the number of optimiser steps per epoch."""
         return -(-self.n_passes * n_rows // self.batch_size)
