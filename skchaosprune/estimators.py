@@ -168,7 +168,8 @@ class ChaosCausalPrunedMLP(ClassifierMixin, PrunedMLP):
         What runs an epoch: the compiled kernel wherever it does the same as torch
         ("sgd", CPU, no callback that acts inside a batch), else a torch loop.
     device : str, default="cpu"
-        Torch device.
+        Torch device with float64 that trains the networks, like "cuda" for a GPU.
+        Scores, a descent and predictions stay on the CPU; fitted attributes are numpy.
     n_jobs : int or None, default=None
         Threads for exponents and tests of causality (10,000 weights each at least),
         a descent (8,192 rows each), interventions and placebos; changes no result.
@@ -630,7 +631,8 @@ class ChaosCausalPrunedMLPRegressor(RegressorMixin, PrunedMLP):
         What runs an epoch: the compiled kernel wherever it does the same as torch
         ("sgd", CPU, no callback that acts inside a batch), else a torch loop.
     device : str, default="cpu"
-        Torch device.
+        Torch device with float64 that trains the networks, like "cuda" for a GPU.
+        Scores, a descent and predictions stay on the CPU; fitted attributes are numpy.
     n_jobs : int or None, default=None
         Threads for exponents and tests of causality (10,000 weights each at least),
         a descent (8,192 rows each), interventions and placebos; changes no result.
