@@ -42,7 +42,8 @@ class Learner:
         self.has_new_optimizer = False
         self._mask, self._pruned = mask, mask == 0.0
         self._is_dense = not self._pruned.any()
-        self._parts = [*module.coefs, *module.intercepts]
+        self._coefs = [*module.coefs]
+        self._parts = [*self._coefs, *module.intercepts]
         self._views = [part.data for part in self._parts]
         self._flat = module.flat
         module.flat.copy_(params)
@@ -110,7 +111,7 @@ class Learner:
             z.register_hook(lambda slopes: slopes * factors)
         loss = loss_function(z, targets, sample_weight)
         if penalty > 0.0 and self._has_gradient_hooks():
-            squares = sum(torch.sum(W * W) for W in self.module.coefs)
+            squares = sum(torch.sum(W * W) for W in self._coefs)
             (loss + 0.5 * penalty * squares).backward()
             return loss, z
         loss.backward()
@@ -119,15 +120,13 @@ class Learner:
         return loss, z
 
     def _has_gradient_hooks(self):
-        """Return whether code of others sees, or changes, a gradient as it comes."""
-        return any(
-            getattr(part, name) for part in self._parts for name in _GRADIENT_HOOKS
-        )
+        """Return whether others see, or change, the gradient of weights as it comes."""
+        return any(getattr(W, name) for W in self._coefs for name in _GRADIENT_HOOKS)
 
     @torch.no_grad()
     def _add_penalty(self, penalty):
         """Add the gradient of the penalty to that of the loss."""
-        coefs = [W for W in self.module.coefs if W.requires_grad]
+        coefs = [W for W in self._coefs if W.requires_grad]
         for W in coefs:
             if W.grad is None:  # the loss does not reach it
                 W.grad = torch.zeros_like(W)
